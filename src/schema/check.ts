@@ -1,0 +1,71 @@
+/**
+ * Checks a value against a JSON Schema and says in plain words what is wrong and what would be right.
+ *
+ * It promises one useful fault per mistake: an unknown key names the nearest valid one, and a union is reported by the
+ * branch that was evidently meant. It must never put a whole document into a message, and never throws on bad input.
+ */
+import type { ErrorObject } from 'ajv';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import type { TSchema } from 'typebox';
+import type { Fault } from '../policy/faults.ts';
+import { describeFailure } from './failure.ts';
+import { unfitForJson } from './json-value.ts';
+import { type Failure, reduceUnions } from './union.ts';
+
+/** More faults than anybody corrects in one go; the rest are counted in the last one. */
+const MOST_FAULTS = 50;
+
+/**
+ * Compiles `schema` once; the function it returns gives the faults of a value, `[]` when there are none.
+ *
+ * Pointers are RFC 6901 from the value's root; that of an unknown field names the field itself. NaN, infinities and
+ * whatever else JSON cannot say are refused. The schema may not use `$ref`.
+ */
+export function checkSchema(schema: TSchema): (value: unknown) => Fault[] {
+  const ajv = new Ajv2020({ allErrors: true, strict: true, verbose: true, allowUnionTypes: true });
+  const validate = ajv.compile(schema);
+  return (value) => {
+    const unfit = unfitForJson(value);
+    if (unfit.length > 0) return unfit;
+    if (validate(value)) return [];
+    return report((validate.errors ?? []).map(toFailure));
+  };
+}
+
+function toFailure(error: ErrorObject): Failure {
+  return {
+    pointer: error.instancePath,
+    schemaPath: error.schemaPath,
+    keyword: error.keyword,
+    params: error.params,
+    expected: error.schema,
+    schema: error.parentSchema ?? {},
+    value: error.data,
+    message: error.message ?? 'is not valid',
+  };
+}
+
+function report(failures: readonly Failure[]): Fault[] {
+  const faults = new Map<string, Fault>();
+  const reduced = reduceUnions(failures);
+  const misspelt = new Set<string>();
+  for (const failure of reduced) {
+    const { fault, meant } = describeFailure(failure);
+    if (meant !== undefined) misspelt.add(`${failure.pointer}\n${meant}`);
+    faults.set(`${fault.pointer}\n${fault.detail}`, fault);
+  }
+  // Who wrote "percentge" does not need to hear that "percentage" is missing as well.
+  for (const failure of reduced) {
+    const missing: unknown = failure.keyword === 'required' ? failure.params['missingProperty'] : undefined;
+    if (typeof missing === 'string' && misspelt.has(`${failure.pointer}\n${missing}`)) {
+      const { fault } = describeFailure(failure);
+      faults.delete(`${fault.pointer}\n${fault.detail}`);
+    }
+  }
+  const all = [...faults.values()];
+  if (all.length <= MOST_FAULTS) return all;
+  return [
+    ...all.slice(0, MOST_FAULTS),
+    { pointer: '', detail: `and ${all.length - MOST_FAULTS} more faults; correct these first` },
+  ];
+}

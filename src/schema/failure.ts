@@ -1,0 +1,242 @@
+/**
+ * Puts one failed keyword of a schema into a sentence: what is wrong, what would be right.
+ *
+ * It quotes at most a few dozen characters of the value, and nothing at all of a field whose schema says
+ * `writeOnly: true` (a secret).
+ */
+import type { Fault } from '../policy/faults.ts';
+import { isRecord, joinPointer } from './json-value.ts';
+import { nearest } from './nearest.ts';
+import type { Failure } from './union.ts';
+
+/** A fault, and the field that the author evidently meant where one was misspelt. */
+export interface Described {
+  readonly fault: Fault;
+  readonly meant?: string;
+}
+
+export function describeFailure(failure: Failure): Described {
+  const { pointer, schema, params, value } = failure;
+  const got = schema['writeOnly'] === true ? kindOf(value) : quote(value);
+  const say = (detail: string): Described => ({ fault: { pointer, detail } });
+  switch (failure.keyword) {
+    case 'additionalProperties':
+    case 'unevaluatedProperties':
+      return describeUnknown(failure, String(params['additionalProperty'] ?? params['unevaluatedProperty']));
+    case 'required':
+      return say(
+        `missing field "${String(params['missingProperty'])}"${meaning(schema, params['missingProperty'])}`,
+      );
+    case 'type':
+      return say(
+        `expected ${describeSchema(schema)}, got ${schema['writeOnly'] === true ? kindOf(value) : describeValue(value)}`,
+      );
+    case 'const':
+      return say(`expected ${quote(failure.expected)}, got ${got}`);
+    case 'enum':
+      return say(oneOf(Array.isArray(failure.expected) ? failure.expected : [], value));
+    case 'union':
+      return say(describeUnion(Array.isArray(failure.expected) ? failure.expected : [], value));
+    case 'pattern':
+    case 'format':
+      return say(`expected ${describeText(schema)}, got ${got}`);
+    case 'minimum':
+    case 'exclusiveMinimum':
+    case 'maximum':
+    case 'exclusiveMaximum':
+    case 'multipleOf':
+      return say(`expected ${describeSchema(schema)}, got ${got}`);
+    case 'minLength':
+      return value === ''
+        ? say(`expected ${describeText(schema)}, got an empty string`)
+        : say(`expected at least ${String(failure.expected)} characters, got ${got}`);
+    case 'maxLength':
+      return say(`expected at most ${String(failure.expected)} characters, got ${lengthOf(value)}`);
+    case 'minItems':
+      return failure.expected === 1
+        ? say(`expected at least one entry${meaningOf(schema)}, got an empty list`)
+        : say(`expected at least ${String(failure.expected)} entries, got ${lengthOf(value)}`);
+    case 'maxItems':
+      return say(`expected at most ${String(failure.expected)} entries, got ${lengthOf(value)}`);
+    case 'uniqueItems':
+      return say(
+        `expected each entry once, got the same at ${String(params['j'])} and ${String(params['i'])}`,
+      );
+    case 'minProperties':
+    case 'maxProperties':
+      return say(describePropertyCount(schema, value));
+    default:
+      return say(failure.message);
+  }
+}
+
+function describeUnknown(failure: Failure, key: string): Described {
+  const pointer = joinPointer(failure.pointer, key);
+  const properties = isRecord(failure.schema['properties']) ? Object.keys(failure.schema['properties']) : [];
+  const [pattern] = isRecord(failure.schema['patternProperties'])
+    ? Object.keys(failure.schema['patternProperties'])
+    : [];
+  if (properties.length === 0 && pattern !== undefined) {
+    const names = isRecord(failure.schema['propertyNames']) ? failure.schema['propertyNames'] : { pattern };
+    return {
+      fault: { pointer, detail: `the name ${quote(key)} is not valid; expected ${describeText(names)}` },
+    };
+  }
+  const present = isRecord(failure.value) ? failure.value : {};
+  // A field that is there already was not misspelt.
+  const meant = nearest(
+    key,
+    properties.filter((name) => !Object.hasOwn(present, name)),
+  );
+  if (meant !== undefined) {
+    return { fault: { pointer, detail: `unknown field ${quote(key)}; did you mean "${meant}"?` }, meant };
+  }
+  const known = properties.length === 0 ? 'expected none here' : `expected ${anyOfNames(properties)}`;
+  return { fault: { pointer, detail: `unknown field ${quote(key)}; ${known}` } };
+}
+
+function describePropertyCount(schema: Failure['schema'], value: unknown): string {
+  const names = isRecord(schema['properties']) ? Object.keys(schema['properties']) : [];
+  const given = isRecord(value) ? Object.keys(value) : [];
+  const got = given.length === 0 ? 'none' : given.map((name) => quote(name)).join(' and ');
+  const count =
+    schema['minProperties'] === 1 && schema['maxProperties'] === 1
+      ? 'exactly one'
+      : given.length === 0
+        ? 'at least one'
+        : schema['maxProperties'] === undefined
+          ? `at least ${String(schema['minProperties'])}`
+          : `at most ${String(schema['maxProperties'])}`;
+  return names.length === 0
+    ? `expected ${count} ${count.endsWith('one') ? 'entry' : 'entries'}, got ${given.length === 0 ? 'none' : given.length}`
+    : `expected ${count} of the fields ${anyOfNames(names)}, got ${got}`;
+}
+
+function describeUnion(branches: readonly unknown[], value: unknown): string {
+  const constants = branches.map((branch) => (isRecord(branch) ? branch['const'] : undefined));
+  if (constants.length > 0 && constants.every((constant) => constant !== undefined))
+    return oneOf(constants, value);
+  const hint =
+    typeof value === 'string'
+      ? nearest(
+          value,
+          constants.filter((constant) => typeof constant === 'string'),
+        )
+      : undefined;
+  const kinds = [...new Set(branches.map((branch) => describeSchema(branch)))];
+  return `expected ${joined(kinds, 'or')}, got ${describeValue(value)}${hint === undefined ? '' : `; did you mean "${hint}"?`}`;
+}
+
+function oneOf(values: readonly unknown[], value: unknown): string {
+  const hint =
+    typeof value === 'string'
+      ? nearest(
+          value,
+          values.filter((one) => typeof one === 'string'),
+        )
+      : undefined;
+  const list = joined(
+    values.map((one) => quote(one)),
+    'or',
+  );
+  return `expected ${list}, got ${quote(value)}${hint === undefined ? '' : `; did you mean "${hint}"?`}`;
+}
+
+/** What a schema asks for, as a noun phrase: "a list of strings", "a number from 0 to 100", "a duration such as 10m". */
+export function describeSchema(schema: unknown): string {
+  if (!isRecord(schema)) return 'something else';
+  if (schema['const'] !== undefined) return quote(schema['const']);
+  const branches = schema['anyOf'] ?? schema['oneOf'];
+  if (Array.isArray(branches))
+    return joined([...new Set(branches.map((branch) => describeSchema(branch)))], 'or');
+  switch (schema['type']) {
+    case 'string':
+      return schema['pattern'] === undefined ? 'a string' : describeText(schema);
+    case 'boolean':
+      return 'true or false';
+    case 'number':
+      return `a number${range(schema)}`;
+    case 'integer':
+      return `a whole number${range(schema)}`;
+    case 'null':
+      return 'null';
+    case 'array':
+      return isRecord(schema['items']) && schema['items']['type'] === 'string'
+        ? 'a list of strings'
+        : 'a list';
+    case 'object': {
+      const names = isRecord(schema['properties']) ? Object.keys(schema['properties']) : [];
+      return names.length === 0 ? 'an object' : `an object with ${anyOfNames(names)}`;
+    }
+    default:
+      return 'another value';
+  }
+}
+
+/** A string that must look a certain way. Schemas say what in their description; it is shown up to the first `;`. */
+function describeText(schema: Failure['schema']): string {
+  const description = schema['description'];
+  if (typeof description === 'string') return (description.split(';')[0] ?? description).trim();
+  const pattern = schema['pattern'];
+  if (pattern === '^/') return 'a string that begins with "/"';
+  return typeof pattern === 'string' ? `a string that matches ${pattern}` : 'a string that is not empty';
+}
+
+function meaning(schema: Failure['schema'], name: unknown): string {
+  const properties = schema['properties'];
+  return isRecord(properties) && typeof name === 'string' && isRecord(properties[name])
+    ? meaningOf(properties[name])
+    : '';
+}
+
+function meaningOf(schema: Failure['schema']): string {
+  return typeof schema['description'] === 'string' ? ` (${schema['description']})` : '';
+}
+
+function range(schema: Failure['schema']): string {
+  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = schema;
+  const low = minimum !== undefined ? `at least ${String(minimum)}` : `above ${String(exclusiveMinimum)}`;
+  const high = maximum !== undefined ? `at most ${String(maximum)}` : `below ${String(exclusiveMaximum)}`;
+  const hasLow = minimum !== undefined || exclusiveMinimum !== undefined;
+  const hasHigh = maximum !== undefined || exclusiveMaximum !== undefined;
+  if (minimum !== undefined && maximum !== undefined) return ` from ${String(minimum)} to ${String(maximum)}`;
+  if (hasLow && hasHigh) return ` ${low} and ${high}`;
+  if (hasLow) return ` of ${low}`;
+  return hasHigh ? ` of ${high}` : '';
+}
+
+/** A value in a message: its kind, and the value itself where it is short. */
+function describeValue(value: unknown): string {
+  if (typeof value === 'string') return `the string ${quote(value)}`;
+  if (typeof value === 'number') return `the number ${value}`;
+  return kindOf(value);
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
+  if (typeof value === 'object') return 'an object';
+  return typeof value === 'boolean' ? String(value) : `a ${typeof value}`;
+}
+
+function lengthOf(value: unknown): string {
+  return typeof value === 'string' || Array.isArray(value) ? String(value.length) : kindOf(value);
+}
+
+function quote(value: unknown): string {
+  if (typeof value === 'object' && value !== null) return kindOf(value);
+  const text = JSON.stringify(value) ?? typeof value;
+  return text.length <= 60 ? text : `${text.slice(0, 57)}…"`;
+}
+
+function anyOfNames(names: readonly string[]): string {
+  return joined(
+    names.map((name) => `"${name}"`),
+    'or',
+  );
+}
+
+function joined(parts: readonly string[], word: 'or' | 'and'): string {
+  if (parts.length <= 1) return parts[0] ?? 'nothing';
+  return `${parts.slice(0, -1).join(', ')} ${word} ${parts.at(-1)}`;
+}

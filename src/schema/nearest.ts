@@ -1,0 +1,68 @@
+/**
+ * The nearest valid name to one that is not, for "did you mean …?".
+ *
+ * It promises to stay silent rather than guess: only a name that a slip of the fingers explains is offered. It must
+ * never take long, whatever the length of the name it is given.
+ */
+
+/** Names longer than this are nobody's slip; comparing them would only cost time. */
+const LONGEST = 64;
+
+/**
+ * The candidate that differs least from `name`, or undefined where none is near: at most one slip in names of up to
+ * four characters, two in names of up to eight, three in longer ones. Case and the separators `-`, `_`, `.` and space
+ * do not count, so `path_prefix` finds `pathPrefix`. Of equally near candidates the first wins.
+ */
+export function nearest(name: string, candidates: Iterable<string>): string | undefined {
+  if (name.length > LONGEST) return undefined;
+  const wanted = fold(name);
+  let best: string | undefined;
+  let bestDistance = Infinity;
+  for (const candidate of candidates) {
+    if (candidate.length > LONGEST) continue;
+    const folded = fold(candidate);
+    const longer = Math.max(wanted.length, folded.length);
+    const allowed = longer <= 4 ? 1 : longer <= 8 ? 2 : 3;
+    // A name of which every character was mistyped resembles nothing.
+    if (Math.abs(wanted.length - folded.length) > allowed || (longer > 0 && allowed >= longer)) {
+      if (wanted !== folded) continue;
+    }
+    const distance = editDistance(wanted, folded);
+    if (distance <= allowed && distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+function fold(name: string): string {
+  return name.toLowerCase().replace(/[-_. ]/g, '');
+}
+
+/**
+ * Damerau–Levenshtein distance in its "optimal string alignment" form: insertions, deletions, replacements and swaps of
+ * neighbours, no part edited twice. O(a.length × b.length).
+ */
+export function editDistance(a: string, b: string): number {
+  let beforeLast: number[] = [];
+  let last: number[] = [];
+  let row: number[] = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    [beforeLast, last, row] = [last, row, beforeLast];
+    row[0] = i;
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1];
+      let cost = Math.min(at(last, j) + 1, at(row, j - 1) + 1, at(last, j - 1) + (same ? 0 : 1));
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
+        cost = Math.min(cost, at(beforeLast, j - 2) + 1);
+      }
+      row[j] = cost;
+    }
+  }
+  return at(row, b.length);
+}
+
+function at(row: readonly number[], index: number): number {
+  return row[index] ?? Infinity;
+}

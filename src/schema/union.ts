@@ -1,0 +1,109 @@
+/**
+ * Reduces the failures of a union to those of the branch that was evidently meant.
+ *
+ * A validator reports every branch of an `anyOf`, most of which the author never had in mind. It promises that
+ * at least one failure remains of every union that failed, and never invents a fault in a branch that was not meant.
+ */
+import { isRecord } from './json-value.ts';
+
+/** One failed keyword, as the validator reports it. */
+export interface Failure {
+  readonly pointer: string;
+  readonly schemaPath: string;
+  readonly keyword: string;
+  readonly params: { readonly [name: string]: unknown };
+  /** The keyword's value in the schema. */
+  readonly expected: unknown;
+  /** The schema that holds the keyword. */
+  readonly schema: { readonly [keyword: string]: unknown };
+  /** The value that failed. */
+  readonly value: unknown;
+  readonly message: string;
+}
+
+interface Branch {
+  readonly schema: unknown;
+  readonly failures: readonly Failure[];
+}
+
+/**
+ * Replaces the failures of every union by those of one branch, or by a single failure with the keyword `union` whose
+ * `expected` lists the branches, where no branch is nearer than the others.
+ */
+export function reduceUnions(failures: readonly Failure[]): Failure[] {
+  const unions = failures.filter((failure) => failure.keyword === 'anyOf' || failure.keyword === 'oneOf');
+  const outermost = unions.filter((one) => !unions.some((other) => other !== one && within(one, other)));
+  const kept = failures.filter(
+    (failure) => !outermost.some((union) => failure === union || within(failure, union)),
+  );
+  for (const union of outermost) kept.push(...reduceUnion(union, failures));
+  return kept;
+}
+
+function within(failure: Failure, union: Failure): boolean {
+  return (
+    failure.schemaPath.startsWith(`${union.schemaPath}/`) &&
+    (failure.pointer === union.pointer || failure.pointer.startsWith(`${union.pointer}/`))
+  );
+}
+
+function reduceUnion(union: Failure, failures: readonly Failure[]): Failure[] {
+  const branches = branchesOf(
+    union,
+    failures.filter((failure) => within(failure, union)),
+  );
+  const ofRightKind = branches.filter(
+    (branch) => !branch.failures.some((failure) => isMismatch(failure, union)),
+  );
+  if (ofRightKind.length === 0) return [asUnion(union, branches)];
+  if (ofRightKind.length > 1 && isRecord(union.value)) {
+    const keys = Object.keys(union.value);
+    const known = new Set(ofRightKind.flatMap((branch) => propertyNames(branch.schema)));
+    // Keys that no branch knows: which branch was meant is open, so all of their fields are on offer.
+    const unknown = keys.filter((key) => !known.has(key));
+    if (known.size > 0 && unknown.length > 0) {
+      return unknown.map((key) => ({
+        ...union,
+        keyword: 'additionalProperties',
+        params: { additionalProperty: key },
+        schema: { properties: Object.fromEntries([...known].map((name) => [name, true])) },
+      }));
+    }
+    if (keys.length === 0) return [asUnion(union, ofRightKind)];
+    const score = (branch: Branch): number =>
+      propertyNames(branch.schema).filter((name) => keys.includes(name)).length * 1000 -
+      branch.failures.length;
+    ofRightKind.sort((a, b) => score(b) - score(a));
+  }
+  const [meant] = ofRightKind.sort((a, b) =>
+    isRecord(union.value) ? 0 : a.failures.length - b.failures.length,
+  );
+  const remaining = reduceUnions(meant?.failures ?? []);
+  return remaining.length > 0 ? remaining : [asUnion(union, branches)];
+}
+
+/** The union's branches, those of unions directly inside it included. */
+function branchesOf(union: Failure, failures: readonly Failure[]): Branch[] {
+  const schemas = Array.isArray(union.expected) ? union.expected : [];
+  return schemas.flatMap((schema: unknown, index): Branch[] => {
+    const prefix = `${union.schemaPath}/${index}/`;
+    const own = failures.filter((failure) => failure.schemaPath.startsWith(prefix));
+    const nested = own.find(
+      (failure) => failure.schemaPath === `${prefix}anyOf` && failure.pointer === union.pointer,
+    );
+    return nested === undefined ? [{ schema, failures: own }] : branchesOf(nested, own);
+  });
+}
+
+/** True when the value is not even of the branch's kind, so that the branch cannot have been meant. */
+function isMismatch(failure: Failure, union: Failure): boolean {
+  return failure.pointer === union.pointer && ['type', 'const', 'enum'].includes(failure.keyword);
+}
+
+function asUnion(union: Failure, branches: readonly Branch[]): Failure {
+  return { ...union, keyword: 'union', expected: branches.map((branch) => branch.schema) };
+}
+
+function propertyNames(schema: unknown): string[] {
+  return isRecord(schema) && isRecord(schema['properties']) ? Object.keys(schema['properties']) : [];
+}
