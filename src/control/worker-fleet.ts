@@ -1,0 +1,21 @@
+/**
+ * What the control plane needs of the data plane: a way to hand every worker a snapshot, and to hear who applied it.
+ *
+ * The worker pool has this shape; tests put a fake in its place. Nothing here knows threads or sockets.
+ */
+import type { Snapshot } from '../data-plane/snapshot.ts';
+
+export interface WorkerFleet {
+  /**
+   * Posts the snapshot to every worker and keeps it for workers that start later. Returns at once. The same revision
+   * may come again with other contents (a reloaded configuration, a rollback that the store has not taken yet) and
+   * replaces the former; an older revision never comes.
+   */
+  apply(snapshot: Snapshot): void;
+  /** The revision that each worker decides by; a worker that has not started or is being replaced has -1. */
+  appliedRevision(): readonly { readonly index: number; readonly revision: number }[];
+  /** Calls `listener` whenever a worker has applied a snapshot. */
+  onApplied(listener: (index: number, revision: number) => void): void;
+  /** The number of workers. */
+  readonly size: number;
+}
