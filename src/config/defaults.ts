@@ -1,0 +1,141 @@
+/**
+ * What holds where the configuration says nothing, and the step from what it says to what the workers read.
+ *
+ * Every default is in this file and in no other. Times are milliseconds, sizes bytes.
+ */
+import type { CookieSettings, ProxySettings, ServiceSettings } from '../data-plane/snapshot.ts';
+import type { IdentityTier } from '../policy/rollout.ts';
+import { parseDuration } from './duration.ts';
+import type { Configuration, ProxyDefinition, ServiceDefinition } from './schema.ts';
+
+export const DEFAULT_PROXY_LISTEN = '0.0.0.0:8080';
+export const DEFAULT_ADMIN_LISTEN = '127.0.0.1:9090';
+export const DEFAULT_OPS_LISTEN = '0.0.0.0:9091';
+export const DEFAULT_STORE = './data';
+/** The key ring's name inside the store's directory, where `secretFile` is not set. */
+export const DEFAULT_SECRET_NAME = 'secret';
+
+export const DEFAULT_PROXY: ProxySettings = {
+  requestLineLimit: 8 * 1024,
+  headLimit: 32 * 1024,
+  fieldLimit: 100,
+  pipelineLimit: 16,
+  requestHeadTimeout: 10_000,
+  keepAliveTimeout: 75_000,
+  maxConnections: 16_384,
+};
+
+export const DEFAULT_SERVICE: ServiceSettings = {
+  connectTimeout: 1000,
+  responseHeadTimeout: 30_000,
+  requestBodyIdleTimeout: 30_000,
+  responseIdleTimeout: 30_000,
+  upstreamKeepAlive: 60_000,
+  tunnelIdleTimeout: 600_000,
+  maxRetries: 1,
+  fallbackToStable: true,
+  fallbackToCanary: false,
+};
+
+export const DEFAULT_COOKIES: CookieSettings = {
+  sameSite: 'Lax',
+  secure: 'auto',
+  partitioned: false,
+  // Browsers keep no cookie for longer than 400 days.
+  maxAge: 400 * 86_400,
+};
+
+export const DEFAULT_IDENTITY: readonly IdentityTier[] = [
+  { cookie: 'serin_id', mint: true },
+  { fingerprint: true },
+];
+
+export const DEFAULT_CACHE = 'preserve';
+export const DEFAULT_PATH_PREFIX = '/';
+export const DEFAULT_STREAM_GRACE = 30_000;
+
+/** How a stop goes: not ready for `delay`, then up to `grace` for running requests. */
+export interface DrainSettings {
+  readonly delay: number;
+  readonly grace: number;
+}
+export const DEFAULT_DRAIN: DrainSettings = { delay: 10_000, grace: 25_000 };
+
+export interface AccessLogSettings {
+  readonly mode: 'off' | 'sampled' | 'on';
+  /** Share of the requests that `sampled` logs, 0 to 1. */
+  readonly share: number;
+}
+export const DEFAULT_ACCESS_LOG: AccessLogSettings = { mode: 'off', share: 0.01 };
+
+export interface LogSettings {
+  readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  readonly pretty: boolean;
+}
+export const DEFAULT_LOG: LogSettings = { level: 'info', pretty: false };
+
+export function proxySettings(proxy: ProxyDefinition = {}): ProxySettings {
+  const { limits = {}, timeouts = {} } = proxy;
+  return {
+    requestLineLimit: limits.requestLine ?? DEFAULT_PROXY.requestLineLimit,
+    headLimit: limits.head ?? DEFAULT_PROXY.headLimit,
+    fieldLimit: limits.fields ?? DEFAULT_PROXY.fieldLimit,
+    pipelineLimit: limits.pipelined ?? DEFAULT_PROXY.pipelineLimit,
+    requestHeadTimeout: milliseconds(timeouts.requestHead, DEFAULT_PROXY.requestHeadTimeout),
+    keepAliveTimeout: milliseconds(timeouts.keepAlive, DEFAULT_PROXY.keepAliveTimeout),
+    maxConnections: limits.connections ?? DEFAULT_PROXY.maxConnections,
+  };
+}
+
+export function drainSettings(proxy: ProxyDefinition = {}): DrainSettings {
+  return {
+    delay: milliseconds(proxy.drain?.delay, DEFAULT_DRAIN.delay),
+    grace: milliseconds(proxy.drain?.grace, DEFAULT_DRAIN.grace),
+  };
+}
+
+export function serviceSettings(service: ServiceDefinition): ServiceSettings {
+  const { timeouts = {}, fallback = {} } = service;
+  return {
+    connectTimeout: milliseconds(timeouts.connect, DEFAULT_SERVICE.connectTimeout),
+    responseHeadTimeout: milliseconds(timeouts.responseHead, DEFAULT_SERVICE.responseHeadTimeout),
+    requestBodyIdleTimeout: milliseconds(timeouts.requestBodyIdle, DEFAULT_SERVICE.requestBodyIdleTimeout),
+    responseIdleTimeout: milliseconds(timeouts.responseIdle, DEFAULT_SERVICE.responseIdleTimeout),
+    upstreamKeepAlive: milliseconds(timeouts.upstreamKeepAlive, DEFAULT_SERVICE.upstreamKeepAlive),
+    tunnelIdleTimeout: milliseconds(timeouts.tunnelIdle, DEFAULT_SERVICE.tunnelIdleTimeout),
+    maxRetries: service.retries ?? DEFAULT_SERVICE.maxRetries,
+    fallbackToStable: fallback.toStable ?? DEFAULT_SERVICE.fallbackToStable,
+    fallbackToCanary: fallback.toCanary ?? DEFAULT_SERVICE.fallbackToCanary,
+  };
+}
+
+/** How long tunnels and streams on the canary may go on after a rollback, in milliseconds. */
+export function streamGrace(service: ServiceDefinition): number {
+  return milliseconds(service.rollback?.streamGrace, DEFAULT_STREAM_GRACE);
+}
+
+export function cookieSettings(service: ServiceDefinition): CookieSettings {
+  const { cookies = {} } = service;
+  return {
+    sameSite: cookies.sameSite ?? DEFAULT_COOKIES.sameSite,
+    secure: cookies.secure ?? DEFAULT_COOKIES.secure,
+    partitioned: cookies.partitioned ?? DEFAULT_COOKIES.partitioned,
+    maxAge: Math.floor(milliseconds(cookies.maxAge, DEFAULT_COOKIES.maxAge * 1000) / 1000),
+  };
+}
+
+export function logSettings(configuration: Configuration): LogSettings {
+  return { ...DEFAULT_LOG, ...configuration.log };
+}
+
+export function accessLogSettings(configuration: Configuration): AccessLogSettings {
+  const { mode, percentage } = configuration.accessLog ?? {};
+  return {
+    mode: mode ?? DEFAULT_ACCESS_LOG.mode,
+    share: percentage === undefined ? DEFAULT_ACCESS_LOG.share : percentage / 100,
+  };
+}
+
+function milliseconds(text: string | undefined, otherwise: number): number {
+  return text === undefined ? otherwise : parseDuration(text);
+}

@@ -1,0 +1,346 @@
+/**
+ * The configuration file: its JSON Schema, and the types that follow from it. Field names are a contract.
+ *
+ * Descriptions are read by people: editors show them, and a fault says "expected ‹description up to the first ;›, got …".
+ * What a schema cannot say is in `cross-checks.ts` and `service-checks.ts`; what is used where nothing is said, in
+ * `defaults.ts`. A field that holds a secret is marked `writeOnly`, so that no message quotes it.
+ */
+import { Type, type Static } from 'typebox';
+import { DURATION_PATTERN } from './duration.ts';
+
+const closed = { additionalProperties: false } as const;
+
+/** RFC 9110 token: the characters of field and cookie names. */
+const TOKEN = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+
+const duration = (description: string) =>
+  Type.Optional(
+    Type.String({ pattern: DURATION_PATTERN, description: `a duration such as 30s; ${description}` }),
+  );
+
+const count = (description: string, minimum: number, maximum: number) =>
+  Type.Optional(Type.Integer({ minimum, maximum, description }));
+
+const listen = (description: string) =>
+  Type.Optional(
+    Type.String({
+      minLength: 1,
+      description: `an address such as 127.0.0.1:8080 or [::1]:8080; ${description}`,
+    }),
+  );
+
+const networks = (description: string) =>
+  Type.Array(Type.String({ minLength: 1, description: 'a network such as 10.8.0.0/16 or 2001:db8::/32' }), {
+    description,
+  });
+
+const path = (description: string) => Type.String({ minLength: 1, description: `a path; ${description}` });
+
+/** The name of a service: it is part of URLs, cookie names and metrics. */
+export const ServiceName = Type.String({
+  pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
+  description: 'a name of at most 63 lower-case letters, digits and inner hyphens',
+});
+
+export const IdentityTierDefinition = Type.Union([
+  Type.Object(
+    { header: Type.String({ pattern: TOKEN, maxLength: 128, description: 'the name of a request header' }) },
+    closed,
+  ),
+  Type.Object(
+    {
+      cookie: Type.String({ pattern: TOKEN, maxLength: 128, description: 'the name of a cookie' }),
+      mint: Type.Optional(
+        Type.Boolean({ description: 'the proxy mints this cookie; only for the cookie serin_id' }),
+      ),
+    },
+    closed,
+  ),
+  Type.Object(
+    { fingerprint: Type.Literal(true, { description: 'a keyed hash of client address and user agent' }) },
+    closed,
+  ),
+]);
+export type IdentityTierDefinition = Static<typeof IdentityTierDefinition>;
+
+const Endpoint = Type.String({
+  minLength: 1,
+  description: 'an endpoint such as 10.1.0.7:8080, [2001:db8::7]:8080 or notes.internal:8080',
+});
+
+export const StableDefinition = Type.Object(
+  {
+    endpoints: Type.Array(Endpoint, {
+      minItems: 1,
+      maxItems: 10_000,
+      description: 'where the version runs, such as ["10.1.0.7:8080"]',
+    }),
+  },
+  { ...closed, description: 'the version that runs now, such as { endpoints: ["10.1.0.7:8080"] }' },
+);
+export type StableDefinition = Static<typeof StableDefinition>;
+
+export const CanaryDefinition = Type.Object(
+  {
+    endpoints: Type.Optional(
+      Type.Array(Endpoint, {
+        maxItems: 10_000,
+        description: 'where the new version runs; may be empty until a rollout starts',
+      }),
+    ),
+  },
+  { ...closed, description: 'the new version; may be left out until a rollout starts' },
+);
+export type CanaryDefinition = Static<typeof CanaryDefinition>;
+
+export const CookieDefinition = Type.Object(
+  {
+    sameSite: Type.Optional(Type.Union([Type.Literal('Lax'), Type.Literal('Strict'), Type.Literal('None')])),
+    secure: Type.Optional(
+      Type.Union([Type.Literal('auto'), Type.Literal('always')], {
+        description: 'auto: Secure where the client came over TLS',
+      }),
+    ),
+    partitioned: Type.Optional(Type.Boolean({ description: 'for cross-site use; needs sameSite None' })),
+    maxAge: duration('lifetime of the identity cookie'),
+  },
+  { ...closed, description: 'attributes of the cookies that the proxy sets' },
+);
+export type CookieDefinition = Static<typeof CookieDefinition>;
+
+export const ServiceTimeouts = Type.Object(
+  {
+    connect: duration('to open a connection to an endpoint'),
+    responseHead: duration('from the end of the request to the head of the response'),
+    requestBodyIdle: duration('between two pieces of a request body'),
+    responseIdle: duration('between two pieces of a response body, and for a client that does not read it'),
+    upstreamKeepAlive: duration('how long an idle connection to an endpoint is kept'),
+    tunnelIdle: duration('how long an upgraded connection may be silent in both directions'),
+  },
+  closed,
+);
+export type ServiceTimeouts = Static<typeof ServiceTimeouts>;
+
+/** One service, as the configuration file and the API define it. Its name is the key or the path. */
+export const ServiceDefinition = Type.Object(
+  {
+    hosts: Type.Array(
+      Type.String({ minLength: 1, maxLength: 255, description: 'a host name, *.example.com or *' }),
+      {
+        minItems: 1,
+        maxItems: 1000,
+        description: 'the host names that the service answers to, such as ["notes.example.com"]',
+      },
+    ),
+    pathPrefix: Type.Optional(
+      Type.String({
+        pattern: '^/',
+        maxLength: 1024,
+        description: 'a path that begins with "/"; / if unsaid',
+      }),
+    ),
+    identity: Type.Optional(
+      Type.Array(IdentityTierDefinition, {
+        minItems: 1,
+        maxItems: 16,
+        description: 'where the identity of a user is found; the first tier present counts',
+      }),
+    ),
+    cookies: Type.Optional(CookieDefinition),
+    cache: Type.Optional(
+      Type.Union([Type.Literal('preserve'), Type.Literal('private'), Type.Literal('vary')], {
+        description: "what becomes of the application's caching headers while a rollout runs",
+      }),
+    ),
+    follow: Type.Optional(
+      Type.Array(ServiceName, { maxItems: 1000, description: 'services whose variant this one follows' }),
+    ),
+    stable: StableDefinition,
+    canary: Type.Optional(CanaryDefinition),
+    timeouts: Type.Optional(ServiceTimeouts),
+    retries: count('attempts after the first, for requests that are safe to send again', 0, 10),
+    fallback: Type.Optional(
+      Type.Object(
+        {
+          toStable: Type.Optional(
+            Type.Boolean({ description: 'canary users get stable while canary has no usable endpoint' }),
+          ),
+          toCanary: Type.Optional(
+            Type.Boolean({ description: 'stable users get canary while stable has no usable endpoint' }),
+          ),
+        },
+        closed,
+      ),
+    ),
+    rollback: Type.Optional(
+      Type.Object(
+        { streamGrace: duration('how long tunnels and streams on the canary may go on after a rollback') },
+        closed,
+      ),
+    ),
+  },
+  closed,
+);
+export type ServiceDefinition = Static<typeof ServiceDefinition>;
+
+export const Role = Type.Union([Type.Literal('viewer'), Type.Literal('operator'), Type.Literal('admin')]);
+export type Role = Static<typeof Role>;
+
+/** One API token. Exactly one of `sha256`, `file` and `env` says what it is. */
+export const TokenDefinition = Type.Object(
+  {
+    name: Type.String({
+      pattern: '^[A-Za-z0-9._-]{1,64}$',
+      description: 'a name of at most 64 letters, digits, ".", "_" and "-"; the history shows it',
+    }),
+    role: Role,
+    services: Type.Optional(
+      Type.Array(ServiceName, { minItems: 1, description: 'the services it is limited to; all if unsaid' }),
+    ),
+    sha256: Type.Optional(
+      Type.String({
+        pattern: '^[0-9a-f]{64}$',
+        writeOnly: true,
+        description: "the token's SHA-256 as 64 lower-case hex digits; `printf %s TOKEN | sha256sum`",
+      }),
+    ),
+    file: Type.Optional(path('a file that holds the token')),
+    env: Type.Optional(
+      Type.String({
+        pattern: '^[A-Za-z_][A-Za-z0-9_]*$',
+        description: 'the name of an environment variable; it holds the token',
+      }),
+    ),
+  },
+  closed,
+);
+export type TokenDefinition = Static<typeof TokenDefinition>;
+
+export const ProxyDefinition = Type.Object(
+  {
+    listen: listen('where requests come in'),
+    workers: Type.Optional(
+      Type.Union([Type.Literal('auto'), Type.Integer({ minimum: 1, maximum: 256 })], {
+        description: 'worker threads; auto is one a core',
+      }),
+    ),
+    limits: Type.Optional(
+      Type.Object(
+        {
+          requestLine: count('bytes of a request line', 256, 1_048_576),
+          head: count('bytes of a request or response head', 1024, 4_194_304),
+          fields: count('header fields of a head', 8, 10_000),
+          pipelined: count('requests that may wait on one connection', 1, 1000),
+          connections: count('open client connections of one worker', 1, 10_000_000),
+        },
+        closed,
+      ),
+    ),
+    timeouts: Type.Optional(
+      Type.Object(
+        {
+          requestHead: duration('to receive a whole request head'),
+          keepAlive: duration('how long an idle client connection is kept'),
+        },
+        closed,
+      ),
+    ),
+    drain: Type.Optional(
+      Type.Object(
+        {
+          delay: duration('after a stop signal: not ready, but connections are still accepted'),
+          grace: duration('then: how long running requests may finish'),
+        },
+        closed,
+      ),
+    ),
+  },
+  closed,
+);
+export type ProxyDefinition = Static<typeof ProxyDefinition>;
+
+export const AdminDefinition = Type.Object(
+  {
+    listen: listen('where the API answers'),
+    publicUrl: Type.Optional(
+      Type.String({
+        pattern: '^https?://',
+        description: 'a URL such as https://canary.example.com; how others reach the API',
+      }),
+    ),
+    tokens: Type.Optional(Type.Array(TokenDefinition, { maxItems: 1000 })),
+  },
+  closed,
+);
+export type AdminDefinition = Static<typeof AdminDefinition>;
+
+export const LogDefinition = Type.Object(
+  {
+    level: Type.Optional(
+      Type.Union([
+        Type.Literal('debug'),
+        Type.Literal('info'),
+        Type.Literal('warn'),
+        Type.Literal('error'),
+        Type.Literal('silent'),
+      ]),
+    ),
+    pretty: Type.Optional(Type.Boolean({ description: 'for people at a terminal; JSON lines if false' })),
+  },
+  closed,
+);
+export type LogDefinition = Static<typeof LogDefinition>;
+
+export const AccessLogDefinition = Type.Object(
+  {
+    mode: Type.Optional(
+      Type.Union([Type.Literal('off'), Type.Literal('sampled'), Type.Literal('on')], {
+        description: 'which requests are logged',
+      }),
+    ),
+    percentage: Type.Optional(
+      Type.Number({ minimum: 0, maximum: 100, description: 'percent of requests that "sampled" logs' }),
+    ),
+  },
+  closed,
+);
+export type AccessLogDefinition = Static<typeof AccessLogDefinition>;
+
+export const Configuration = Type.Object(
+  {
+    $schema: Type.Optional(Type.String({ description: 'the JSON Schema of this file, for editors' })),
+    proxy: Type.Optional(ProxyDefinition),
+    admin: Type.Optional(AdminDefinition),
+    ops: Type.Optional(Type.Object({ listen: listen('where /livez, /readyz and /metrics answer') }, closed)),
+    trustedProxies: Type.Optional(networks('whose X-Forwarded-… headers are believed; as narrow as can be')),
+    followPeers: Type.Optional(networks('from whom x-canary is believed')),
+    store: Type.Optional(Type.Object({ file: path('the directory that holds what the API wrote') }, closed)),
+    secretFile: Type.Optional(path('the key ring')),
+    region: Type.Optional(Type.Object({ database: path('a MaxMind-format database with cities') }, closed)),
+    segments: Type.Optional(
+      Type.Record(
+        Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9_.-]{0,98}[A-Za-z0-9])?$' }),
+        networks('the networks of the segment'),
+        {
+          ...closed,
+          propertyNames: {
+            type: 'string',
+            description: 'a name of letters, digits and inner ".", "_" and "-"',
+          },
+          description: 'named sets of networks that rules refer to',
+        },
+      ),
+    ),
+    services: Type.Optional(
+      Type.Record(ServiceName, ServiceDefinition, {
+        ...closed,
+        propertyNames: ServiceName,
+        description: 'the services, by name',
+      }),
+    ),
+    log: Type.Optional(LogDefinition),
+    accessLog: Type.Optional(AccessLogDefinition),
+  },
+  closed,
+);
+export type Configuration = Static<typeof Configuration>;
