@@ -17,6 +17,7 @@ const PINNED_NODE = join(MODULES, '.bin', process.platform === 'win32' ? 'node.c
 /** Type stripping, which runs the .ts files as they are, is stable from here on. */
 const OLDEST = [24, 12];
 const PROGRESS_INTERVAL = 5_000;
+const OUTPUT_TAIL = 20;
 
 /** What npm's output says about why it failed, and what to do about it. The first that matches is told. */
 const REASONS = [
@@ -30,12 +31,18 @@ const REASONS = [
   ],
   [/ENOSPC/, 'The disk is full: about 400 MB are needed for node_modules.'],
   [/EACCES|EPERM|EROFS/, `node_modules can't be written. Check who owns ${ROOT}.`],
-  [/EINTEGRITY/, 'A package did not have the content that package-lock.json names. Try `npm cache clean --force`; if it happens again, the registry or a proxy serves altered packages.'],
+  [
+    /EINTEGRITY/,
+    'A package did not have the content that package-lock.json names. Try `npm cache clean --force`; if it happens again, the registry or a proxy serves altered packages.',
+  ],
   [/EUSAGE/, 'package.json and package-lock.json do not agree. Run `npm install` and commit the lock file.'],
 ];
 
-function fail(message) {
-  process.stderr.write(`\nSet-up failed. ${message}\n`);
+/** Says what npm printed last, then what is wrong, and ends. */
+function fail(message, output = '') {
+  process.stderr.write(
+    `${output.trimEnd().split('\n').slice(-OUTPUT_TAIL).join('\n')}\n\nSet-up failed. ${message}\n`,
+  );
   process.exit(1);
 }
 
@@ -76,22 +83,25 @@ const isNewEnough = (version) =>
 
 /** The environment for npm: without node_modules/.bin, whose node is replaced while npm runs. */
 function npmEnvironment() {
-  const path = (process.env.PATH ?? '').split(delimiter).filter((entry) => !entry.endsWith(join('node_modules', '.bin')));
-  return { ...process.env, PATH: path.join(delimiter) };
+  const path = (process.env.PATH ?? '')
+    .split(delimiter)
+    .filter((entry) => !entry.endsWith(join('node_modules', '.bin')));
+  return { ...process.env, PATH: path.join(delimiter), npm_config_update_notifier: 'false' };
 }
 
 /** The npm that runs this script, or else the first on the path. */
 function npmCommand() {
   const { npm_execpath: script, npm_node_execpath: node } = process.env;
-  if (script?.endsWith('npm-cli.js') === true && node !== undefined && existsSync(script)) return [node, script];
+  if (script?.endsWith('npm-cli.js') === true && node !== undefined && existsSync(script))
+    return [node, script];
   return [process.platform === 'win32' ? 'npm.cmd' : 'npm'];
 }
 
 /** Runs a command, showing `progress()` now and then; resolves to its exit code and all that it printed. */
-function run(command, cwd, progress) {
+function run(command, progress) {
   return new Promise((resolve) => {
     const [file, ...args] = command;
-    const child = spawn(file, args, { cwd, env: npmEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(file, args, { cwd: ROOT, env: npmEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
     child.stdout.on('data', (chunk) => (output += chunk));
     child.stderr.on('data', (chunk) => (output += chunk));
@@ -113,36 +123,56 @@ async function installPackages(wanted) {
   const started = Date.now();
   const seconds = () => Math.round((Date.now() - started) / 1000);
   const present = () => paths.filter((path) => existsSync(join(ROOT, path, 'package.json'))).length;
-  process.stdout.write(`Installing ${paths.length} packages from package-lock.json into node_modules (once, about a minute)…\n`);
-  const command = [...npmCommand(), 'ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'];
-  const { code, output } = await run(command, ROOT, () => `${present()} of ${paths.length} packages, ${seconds()} s`);
+  process.stdout.write(
+    `Installing ${paths.length} packages from package-lock.json into node_modules (once, about a minute)…\n`,
+  );
+  const command = [
+    ...npmCommand(),
+    ...[
+      'ci',
+      '--include=dev',
+      '--no-audit',
+      '--no-fund',
+      '--loglevel=error',
+      '--fetch-retry-maxtimeout=20000',
+    ],
+  ];
+  const { code, output } = await run(
+    command,
+    () => `${present()} of ${paths.length} packages, ${seconds()} s`,
+  );
   if (code !== 0) {
-    process.stderr.write(output);
-    if (code === 127) fail('npm was not found. Install Node.js with its npm: Debian package `npm`, or https://nodejs.org.');
-    fail(REASONS.find(([pattern]) => pattern.test(output))?.[1] ?? 'npm said why, above.');
+    if (code === 127)
+      fail('npm was not found. Install Node.js with its npm: Debian package `npm`, or https://nodejs.org.');
+    fail(REASONS.find(([pattern]) => pattern.test(output))?.[1] ?? 'npm says why, above.', output);
   }
   process.stdout.write(`Installed in ${seconds()} s.\n`);
 }
 
-/** npm may have been told to run no install scripts; the `node` package's own fetches the executable. */
+/** npm may have been told to run no install scripts; the `node` package's own is what fetches the executable. */
 async function installNode() {
   process.stdout.write('Fetching the pinned Node.js…\n');
-  const { output } = await run([process.execPath, 'installArchSpecificPackage.js'], join(MODULES, 'node'), () => 'still fetching');
+  const started = Date.now();
+  const command = [...npmCommand(), 'rebuild', 'node', '--ignore-scripts=false', '--loglevel=error'];
+  const { output } = await run(command, () => `${Math.round((Date.now() - started) / 1000)} s`);
   if (isNewEnough(versionOf(PINNED_NODE))) return;
   if (isNewEnough(versionOf(process.execPath))) {
-    process.stdout.write(`It could not be fetched; going on with this machine's Node.js ${process.version}.\n`);
+    process.stdout.write(
+      `It could not be fetched; going on with this machine's Node.js ${process.version}.\n`,
+    );
     return;
   }
-  process.stderr.write(output);
   const { version } = readJson(join(MODULES, 'node', 'package.json')) ?? {};
   fail(
     `Node.js ${version} could not be installed into node_modules (npm package node-${process.platform}-${process.arch}), ` +
       `and this machine's own is ${process.version}; ${OLDEST.join('.')} or newer is needed. ` +
       'Either allow its install script (`npm rebuild node`) or install a newer Node.js.',
+    output,
   );
 }
 
 const lock = readJson(join(ROOT, 'package-lock.json'));
-if (lock === null) fail(`${join(ROOT, 'package-lock.json')} is missing or unreadable; it belongs to the repository.`);
+if (lock === null)
+  fail(`${join(ROOT, 'package-lock.json')} is missing or unreadable; it belongs to the repository.`);
 if (!isInstalled(lock.packages)) await installPackages(lock.packages);
 if (!isNewEnough(versionOf(PINNED_NODE))) await installNode();
