@@ -1,0 +1,283 @@
+/**
+ * Counters in shared memory: what a worker counts while it serves requests.
+ *
+ * Each block (one per worker, and one per worker and service) has exactly one writer, the worker, which uses plain
+ * stores: 2 ns, where an Atomics add costs 18. Any thread may read at any time; each slot is an aligned double, so a read
+ * gives an old or a new value, never a mixture, and counts stay exact up to 2^53. Slots are independent: what must agree
+ * (a histogram's count and its buckets) is derived from the same slots by the reader.
+ *
+ * A worker's replacement gets the same blocks, so that counters never fall; it calls `adopt()` first, because whatever
+ * its predecessor had open is gone. The predecessor must have ended by then: two writers would lose counts.
+ * Nothing here allocates, throws or waits after construction.
+ */
+import { REASONS, TIERS } from '../policy/rollout.ts';
+import { DURATION_BUCKETS, durationBucket } from './duration-buckets.ts';
+import { STATUS_LABELS, statusSlot } from './status-codes.ts';
+
+/** How an attempt to get an answer from an endpoint ended, by index. */
+export const OUTCOMES = [
+  'ok',
+  'connect_failed',
+  'connect_timeout',
+  'reset',
+  'response_timeout',
+  'bad_response',
+  'client_gone',
+] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
+/** 0 is stable, 1 is canary. */
+export type VariantIndex = 0 | 1;
+
+/** Room for reasons of refusal; an index beyond it counts in the last slot. */
+export const REFUSAL_SLOTS = 64;
+
+/** Slots of a worker's block: counters first, then gauges. */
+export const WORKER_SLOT = {
+  accepted: 0,
+  tunnels: 1,
+  unmatchedHost: 2,
+  overloaded: 3,
+  clientAborted: 4,
+  logWritten: 5,
+  logDropped: 6,
+  cpuSeconds: 7,
+  activeSeconds: 8,
+  refused: 9,
+  /** From here on gauges, which `adopt` clears. */
+  gauges: 9 + REFUSAL_SLOTS,
+  connections: 9 + REFUSAL_SLOTS,
+  tunnelsOpen: 10 + REFUSAL_SLOTS,
+  heartbeat: 11 + REFUSAL_SLOTS,
+  revision: 12 + REFUSAL_SLOTS,
+  loopDelay: 13 + REFUSAL_SLOTS,
+  heapBytes: 14 + REFUSAL_SLOTS,
+} as const;
+
+const WORKER_SLOTS = WORKER_SLOT.heapBytes + 1;
+export const WORKER_COUNTER_BYTES = WORKER_SLOTS * Float64Array.BYTES_PER_ELEMENT;
+
+/** A histogram is its buckets (not cumulative) and, after them, the sum of what was observed. */
+const HISTOGRAM_SLOTS = DURATION_BUCKETS + 1;
+
+const CODES = STATUS_LABELS.length;
+const DECISIONS = REASONS.length * TIERS.length;
+
+/** Slots of a service's block, each the start of an array: by variant, then by index. Gauges come last. */
+export const SERVICE_SLOT = (() => {
+  const codes = 0;
+  const duration = codes + 2 * CODES;
+  const upstreamDuration = duration + 2 * HISTOGRAM_SLOTS;
+  const outcomes = upstreamDuration + 2 * HISTOGRAM_SLOTS;
+  const decisions = outcomes + 2 * OUTCOMES.length;
+  const retries = decisions + DECISIONS;
+  const fallbacks = retries + 2;
+  const flips = fallbacks + 2;
+  const sharedCacheable = flips + 1;
+  const inFlight = sharedCacheable + 1;
+  const upstreamConnections = inFlight + 2;
+  const end = upstreamConnections + 2;
+  return {
+    codes,
+    duration,
+    upstreamDuration,
+    outcomes,
+    decisions,
+    retries,
+    fallbacks,
+    flips,
+    sharedCacheable,
+    /** From here on gauges, which `adopt` clears. */
+    gauges: inFlight,
+    inFlight,
+    upstreamConnections,
+    end,
+  } as const;
+})();
+
+export const SERVICE_SLOTS = SERVICE_SLOT.end;
+export const SERVICE_COUNTER_BYTES = SERVICE_SLOTS * Float64Array.BYTES_PER_ELEMENT;
+
+// Constants of the hot methods, so that none of them reads an object's property.
+const AT_DURATION = SERVICE_SLOT.duration;
+const AT_UPSTREAM_DURATION = SERVICE_SLOT.upstreamDuration;
+const AT_OUTCOMES = SERVICE_SLOT.outcomes;
+const AT_DECISIONS = SERVICE_SLOT.decisions;
+const OUTCOME_COUNT = OUTCOMES.length;
+const TIER_COUNT = TIERS.length;
+
+/** What one worker counts apart from services. */
+export class WorkerCounters {
+  readonly slots: Float64Array;
+
+  /** `buffer` holds WORKER_COUNTER_BYTES bytes; RangeError otherwise. */
+  constructor(buffer: SharedArrayBuffer) {
+    this.slots = slotsOf(buffer, WORKER_SLOTS);
+  }
+
+  /** Called once by a worker before it serves: what a predecessor had open is no longer open. */
+  adopt(): void {
+    this.slots.fill(0, WORKER_SLOT.gauges);
+  }
+
+  /** A client connection was accepted (a counter; `connectionOpened` is the gauge). */
+  accepted(): void {
+    this.slots[WORKER_SLOT.accepted]!++;
+  }
+
+  connectionOpened(): void {
+    this.slots[WORKER_SLOT.connections]!++;
+  }
+
+  connectionClosed(): void {
+    this.slots[WORKER_SLOT.connections]!--;
+  }
+
+  /** A request was refused by the codec. `reasonIndex` is the index in its list of refusals. */
+  refused(reasonIndex: number): void {
+    const index = reasonIndex < REFUSAL_SLOTS ? reasonIndex : REFUSAL_SLOTS - 1;
+    this.slots[WORKER_SLOT.refused + index]!++;
+  }
+
+  /** A request for a host that no service has. */
+  unmatchedHost(): void {
+    this.slots[WORKER_SLOT.unmatchedHost]!++;
+  }
+
+  /** A request or connection was turned away because a limit was reached. */
+  overloaded(): void {
+    this.slots[WORKER_SLOT.overloaded]!++;
+  }
+
+  /** A client left before its answer was complete. */
+  clientAborted(): void {
+    this.slots[WORKER_SLOT.clientAborted]!++;
+  }
+
+  tunnelOpened(): void {
+    this.slots[WORKER_SLOT.tunnels]!++;
+    this.slots[WORKER_SLOT.tunnelsOpen]!++;
+  }
+
+  tunnelClosed(): void {
+    this.slots[WORKER_SLOT.tunnelsOpen]!--;
+  }
+
+  /** Access-log records handed to the destination, and records dropped because it was slow. */
+  logged(written: number, dropped: number): void {
+    this.slots[WORKER_SLOT.logWritten]! += written;
+    this.slots[WORKER_SLOT.logDropped]! += dropped;
+  }
+
+  /** The worker is alive at `ms`, on a clock that all threads share (`Date.now()`, not `performance.now()`). */
+  heartbeat(ms: number): void {
+    this.slots[WORKER_SLOT.heartbeat] = ms;
+  }
+
+  /** The last heartbeat in ms; 0 before the first. */
+  get lastHeartbeat(): number {
+    return this.slots[WORKER_SLOT.heartbeat]!;
+  }
+
+  /** The revision that the worker decides by; 0 before the first. */
+  get revision(): number {
+    return this.slots[WORKER_SLOT.revision]!;
+  }
+
+  set revision(revision: number) {
+    this.slots[WORKER_SLOT.revision] = revision;
+  }
+
+  /** CPU time and busy event-loop time since the last call, recent worst event-loop delay (seconds), heap in use (bytes). */
+  usage(cpuSeconds: number, activeSeconds: number, loopDelaySeconds: number, heapBytes: number): void {
+    this.slots[WORKER_SLOT.cpuSeconds]! += cpuSeconds;
+    this.slots[WORKER_SLOT.activeSeconds]! += activeSeconds;
+    this.slots[WORKER_SLOT.loopDelay] = loopDelaySeconds;
+    this.slots[WORKER_SLOT.heapBytes] = heapBytes;
+  }
+}
+
+/** What one worker counts for one service. */
+export class ServiceCounters {
+  readonly slots: Float64Array;
+
+  /** `buffer` holds SERVICE_COUNTER_BYTES bytes; RangeError otherwise. */
+  constructor(buffer: SharedArrayBuffer) {
+    this.slots = slotsOf(buffer, SERVICE_SLOTS);
+  }
+
+  /** Called once by a worker before it serves: what a predecessor had open is no longer open. */
+  adopt(): void {
+    this.slots.fill(0, SERVICE_SLOT.gauges);
+  }
+
+  /** A request was answered by `variant` with `status`, `seconds` after its first byte. */
+  request(variant: VariantIndex, status: number, seconds: number): void {
+    this.slots[variant * CODES + statusSlot(status)]!++;
+    observe(this.slots, AT_DURATION + variant * HISTOGRAM_SLOTS, seconds);
+  }
+
+  /** A decision was made; indices in REASONS and TIERS. */
+  decision(reasonIndex: number, tierIndex: number): void {
+    this.slots[AT_DECISIONS + reasonIndex * TIER_COUNT + tierIndex]!++;
+  }
+
+  /** An attempt at an endpoint ended; `outcomeIndex` in OUTCOMES. */
+  upstreamResult(variant: VariantIndex, outcomeIndex: number, seconds: number): void {
+    this.slots[AT_OUTCOMES + variant * OUTCOME_COUNT + outcomeIndex]!++;
+    observe(this.slots, AT_UPSTREAM_DURATION + variant * HISTOGRAM_SLOTS, seconds);
+  }
+
+  retry(variant: VariantIndex): void {
+    this.slots[SERVICE_SLOT.retries + variant]!++;
+  }
+
+  /** A request left its assigned variant `from` for the other one, which had usable endpoints. */
+  fallback(from: VariantIndex): void {
+    this.slots[SERVICE_SLOT.fallbacks + from]!++;
+  }
+
+  /** A user of the canary got stable in the same rollout with no write and no fallback between: must stay 0. */
+  flip(): void {
+    this.slots[SERVICE_SLOT.flips]!++;
+  }
+
+  /** During a rollout, an answer was sent that a shared cache may store. */
+  sharedCacheable(): void {
+    this.slots[SERVICE_SLOT.sharedCacheable]!++;
+  }
+
+  /** `delta` is 1 or -1. */
+  inFlight(variant: VariantIndex, delta: number): void {
+    this.slots[SERVICE_SLOT.inFlight + variant]! += delta;
+  }
+
+  /** `delta` is 1 or -1. */
+  upstreamConnections(variant: VariantIndex, delta: number): void {
+    this.slots[SERVICE_SLOT.upstreamConnections + variant]! += delta;
+  }
+}
+
+/** The start of a variant's histogram within a service's block; see `readHistogram`. */
+export function histogramSlot(start: number, variant: VariantIndex): number {
+  return start + variant * HISTOGRAM_SLOTS;
+}
+
+/** The bucket counts (not cumulative, +Inf last) and the sum in seconds of the histogram at `slot`. */
+export function readHistogram(slots: Float64Array, slot: number): { buckets: Float64Array; sum: number } {
+  return { buckets: slots.slice(slot, slot + DURATION_BUCKETS), sum: slots[slot + DURATION_BUCKETS]! };
+}
+
+function observe(slots: Float64Array, at: number, seconds: number): void {
+  slots[at + durationBucket(seconds)]!++;
+  // A NaN would poison the sum for ever.
+  if (seconds > 0) slots[at + DURATION_BUCKETS]! += seconds;
+}
+
+function slotsOf(buffer: SharedArrayBuffer, count: number): Float64Array {
+  const bytes = count * Float64Array.BYTES_PER_ELEMENT;
+  if (buffer.byteLength !== bytes) {
+    throw new RangeError(`a counter block has ${bytes} bytes, not ${buffer.byteLength}`);
+  }
+  return new Float64Array(buffer);
+}
