@@ -9,8 +9,11 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { TSchema } from 'typebox';
 import type { Fault } from '../policy/faults.ts';
 import { describeFailure } from './failure.ts';
-import { unfitForJson } from './json-value.ts';
+import { joinPointer, unfitForJson } from './json-value.ts';
 import { type Failure, reduceUnions } from './union.ts';
+
+/** Failures of a document that is wrong all over; no more are looked at, so that a hostile one costs little. */
+const MOST_FAILURES = 1000;
 
 /** More faults than anybody corrects in one go; the rest are counted in the last one. */
 const MOST_FAULTS = 50;
@@ -28,11 +31,33 @@ export function checkSchema(schema: TSchema): (value: unknown) => Fault[] {
     const unfit = unfitForJson(value);
     if (unfit.length > 0) return unfit;
     if (validate(value)) return [];
-    return report((validate.errors ?? []).map(toFailure));
+    // What a name's own schema says of it comes as failures of the name; that there were some is no news.
+    const errors = (validate.errors ?? []).filter((error) => error.keyword !== 'propertyNames');
+    return report(cut(errors).map(toFailure));
   };
 }
 
+/** The first errors, cut where no union is divided: its own error comes after those of its branches. */
+function cut(errors: readonly ErrorObject[]): readonly ErrorObject[] {
+  const end = errors.findIndex(
+    (error, index) => index >= MOST_FAILURES && !/\/(anyOf|oneOf)\//.test(error.schemaPath),
+  );
+  return end === -1 ? errors : errors.slice(0, end);
+}
+
 function toFailure(error: ErrorObject): Failure {
+  if (error.propertyName !== undefined) {
+    return {
+      pointer: joinPointer(error.instancePath, error.propertyName),
+      schemaPath: error.schemaPath,
+      keyword: 'propertyName',
+      params: {},
+      expected: undefined,
+      schema: error.parentSchema ?? {},
+      value: error.propertyName,
+      message: '',
+    };
+  }
   return {
     pointer: error.instancePath,
     schemaPath: error.schemaPath,
@@ -66,6 +91,6 @@ function report(failures: readonly Failure[]): Fault[] {
   if (all.length <= MOST_FAULTS) return all;
   return [
     ...all.slice(0, MOST_FAULTS),
-    { pointer: '', detail: `and ${all.length - MOST_FAULTS} more faults; correct these first` },
+    { pointer: '', detail: `and ${all.length - MOST_FAULTS} more faults at least; correct these first` },
   ];
 }

@@ -22,10 +22,16 @@ export function describeFailure(failure: Failure): Described {
   switch (failure.keyword) {
     case 'additionalProperties':
     case 'unevaluatedProperties':
-      return describeUnknown(failure, String(params['additionalProperty'] ?? params['unevaluatedProperty']));
+      return describeUnknown(failure, plain(params['additionalProperty'] ?? params['unevaluatedProperty']));
     case 'required':
       return say(
-        `missing field "${String(params['missingProperty'])}"${meaning(schema, params['missingProperty'])}`,
+        `missing field "${plain(params['missingProperty'])}"${meaning(schema, params['missingProperty'])}`,
+      );
+    case 'propertyName':
+      return say(describeName(String(value), schema));
+    case 'exclusive':
+      return say(
+        `the fields "${plain(params['one'])}" and "${plain(params['other'])}" exclude each other; remove one`,
       );
     case 'type':
       return say(
@@ -49,19 +55,17 @@ export function describeFailure(failure: Failure): Described {
     case 'minLength':
       return value === ''
         ? say(`expected ${describeText(schema)}, got an empty string`)
-        : say(`expected at least ${String(failure.expected)} characters, got ${got}`);
+        : say(`expected at least ${plain(failure.expected)} characters, got ${got}`);
     case 'maxLength':
-      return say(`expected at most ${String(failure.expected)} characters, got ${lengthOf(value)}`);
+      return say(`expected at most ${plain(failure.expected)} characters, got ${lengthOf(value)}`);
     case 'minItems':
       return failure.expected === 1
         ? say(`expected at least one entry${meaningOf(schema)}, got an empty list`)
-        : say(`expected at least ${String(failure.expected)} entries, got ${lengthOf(value)}`);
+        : say(`expected at least ${plain(failure.expected)} entries, got ${lengthOf(value)}`);
     case 'maxItems':
-      return say(`expected at most ${String(failure.expected)} entries, got ${lengthOf(value)}`);
+      return say(`expected at most ${plain(failure.expected)} entries, got ${lengthOf(value)}`);
     case 'uniqueItems':
-      return say(
-        `expected each entry once, got the same at ${String(params['j'])} and ${String(params['i'])}`,
-      );
+      return say(`expected each entry once, got the same at ${plain(params['i'])} and ${plain(params['j'])}`);
     case 'minProperties':
     case 'maxProperties':
       return say(describePropertyCount(schema, value));
@@ -78,9 +82,7 @@ function describeUnknown(failure: Failure, key: string): Described {
     : [];
   if (properties.length === 0 && pattern !== undefined) {
     const names = isRecord(failure.schema['propertyNames']) ? failure.schema['propertyNames'] : { pattern };
-    return {
-      fault: { pointer, detail: `the name ${quote(key)} is not valid; expected ${describeText(names)}` },
-    };
+    return { fault: { pointer, detail: describeName(key, names) } };
   }
   const present = isRecord(failure.value) ? failure.value : {};
   // A field that is there already was not misspelt.
@@ -95,6 +97,10 @@ function describeUnknown(failure: Failure, key: string): Described {
   return { fault: { pointer, detail: `unknown field ${quote(key)}; ${known}` } };
 }
 
+function describeName(name: string, schema: Failure['schema']): string {
+  return `the name ${quote(name)} is not valid; expected ${describeText(schema)}`;
+}
+
 function describePropertyCount(schema: Failure['schema'], value: unknown): string {
   const names = isRecord(schema['properties']) ? Object.keys(schema['properties']) : [];
   const given = isRecord(value) ? Object.keys(value) : [];
@@ -105,8 +111,8 @@ function describePropertyCount(schema: Failure['schema'], value: unknown): strin
       : given.length === 0
         ? 'at least one'
         : schema['maxProperties'] === undefined
-          ? `at least ${String(schema['minProperties'])}`
-          : `at most ${String(schema['maxProperties'])}`;
+          ? `at least ${plain(schema['minProperties'])}`
+          : `at most ${plain(schema['maxProperties'])}`;
   return names.length === 0
     ? `expected ${count} ${count.endsWith('one') ? 'entry' : 'entries'}, got ${given.length === 0 ? 'none' : given.length}`
     : `expected ${count} of the fields ${anyOfNames(names)}, got ${got}`;
@@ -116,6 +122,12 @@ function describeUnion(branches: readonly unknown[], value: unknown): string {
   const constants = branches.map((branch) => (isRecord(branch) ? branch['const'] : undefined));
   if (constants.length > 0 && constants.every((constant) => constant !== undefined))
     return oneOf(constants, value);
+  if (isRecord(value)) {
+    const fields = branches.flatMap((branch) => firstRequired(branch));
+    if (fields.length === branches.length) {
+      return `expected one of the fields ${anyOfNames([...new Set(fields)])}, got none of them`;
+    }
+  }
   const hint =
     typeof value === 'string'
       ? nearest(
@@ -125,6 +137,11 @@ function describeUnion(branches: readonly unknown[], value: unknown): string {
       : undefined;
   const kinds = [...new Set(branches.map((branch) => describeSchema(branch)))];
   return `expected ${joined(kinds, 'or')}, got ${describeValue(value)}${hint === undefined ? '' : `; did you mean "${hint}"?`}`;
+}
+
+function firstRequired(schema: unknown): string[] {
+  const required = isRecord(schema) && Array.isArray(schema['required']) ? schema['required'] : [];
+  return required.slice(0, 1).map(String);
 }
 
 function oneOf(values: readonly unknown[], value: unknown): string {
@@ -193,16 +210,20 @@ function meaningOf(schema: Failure['schema']): string {
   return typeof schema['description'] === 'string' ? ` (${schema['description']})` : '';
 }
 
-function range(schema: Failure['schema']): string {
-  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = schema;
-  const low = minimum !== undefined ? `at least ${String(minimum)}` : `above ${String(exclusiveMinimum)}`;
-  const high = maximum !== undefined ? `at most ${String(maximum)}` : `below ${String(exclusiveMaximum)}`;
-  const hasLow = minimum !== undefined || exclusiveMinimum !== undefined;
-  const hasHigh = maximum !== undefined || exclusiveMaximum !== undefined;
-  if (minimum !== undefined && maximum !== undefined) return ` from ${String(minimum)} to ${String(maximum)}`;
-  if (hasLow && hasHigh) return ` ${low} and ${high}`;
-  if (hasLow) return ` of ${low}`;
-  return hasHigh ? ` of ${high}` : '';
+function range({ minimum, maximum, exclusiveMinimum, exclusiveMaximum }: Failure['schema']): string {
+  if (minimum !== undefined && maximum !== undefined) return ` from ${plain(minimum)} to ${plain(maximum)}`;
+  const bounds = [
+    minimum === undefined ? '' : ` of at least ${plain(minimum)}`,
+    exclusiveMinimum === undefined ? '' : ` above ${plain(exclusiveMinimum)}`,
+    maximum === undefined ? '' : ` of at most ${plain(maximum)}`,
+    exclusiveMaximum === undefined ? '' : ` below ${plain(exclusiveMaximum)}`,
+  ];
+  return bounds.filter((bound) => bound !== '').join(' and');
+}
+
+/** A part of a schema or of a failure's parameters, which are strings and numbers. */
+function plain(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 /** A value in a message: its kind, and the value itself where it is short. */

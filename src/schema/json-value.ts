@@ -50,7 +50,7 @@ export function unfitForJson(value: unknown): Fault[] {
       faults.push({ pointer, detail: 'expected a plain JSON object' });
       continue;
     }
-    const entries = Object.entries(part);
+    const entries: [string, unknown][] = Object.entries(part);
     for (let index = entries.length - 1; index >= 0; index--) {
       const [key, inner] = entries[index] ?? ['', null];
       const at = joinPointer(pointer, key);

@@ -23,11 +23,10 @@ export function nearest(name: string, candidates: Iterable<string>): string | un
     const folded = fold(candidate);
     const longer = Math.max(wanted.length, folded.length);
     const allowed = longer <= 4 ? 1 : longer <= 8 ? 2 : 3;
-    // A name of which every character was mistyped resembles nothing.
-    if (Math.abs(wanted.length - folded.length) > allowed || (longer > 0 && allowed >= longer)) {
-      if (wanted !== folded) continue;
-    }
+    if (Math.abs(wanted.length - folded.length) > allowed) continue;
     const distance = editDistance(wanted, folded);
+    // A name of which every character was mistyped resembles nothing.
+    if (distance > 0 && distance >= longer) continue;
     if (distance <= allowed && distance < bestDistance) {
       best = candidate;
       bestDistance = distance;

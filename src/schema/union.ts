@@ -79,7 +79,21 @@ function reduceUnion(union: Failure, failures: readonly Failure[]): Failure[] {
     isRecord(union.value) ? 0 : a.failures.length - b.failures.length,
   );
   const remaining = reduceUnions(meant?.failures ?? []);
-  return remaining.length > 0 ? remaining : [asUnion(union, branches)];
+  if (meant === undefined || remaining.length === 0) return [asUnion(union, branches)];
+  return remaining.map((failure) => asExclusive(failure, union, meant, ofRightKind));
+}
+
+/** A field that only another branch knows: both were meant, and they exclude each other. */
+function asExclusive(failure: Failure, union: Failure, meant: Branch, branches: readonly Branch[]): Failure {
+  const key = failure.params['additionalProperty'];
+  if (failure.keyword !== 'additionalProperties' || failure.pointer !== union.pointer) return failure;
+  if (typeof key !== 'string' || !isRecord(union.value)) return failure;
+  const value = union.value;
+  const one = propertyNames(meant.schema).find((name) => Object.hasOwn(value, name));
+  const known = branches.some((branch) => propertyNames(branch.schema).includes(key));
+  return one !== undefined && known
+    ? { ...failure, keyword: 'exclusive', params: { one, other: key } }
+    : failure;
 }
 
 /** The union's branches, those of unions directly inside it included. */
