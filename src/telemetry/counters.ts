@@ -163,10 +163,14 @@ export class WorkerCounters {
     this.slots[WORKER_SLOT.tunnelsOpen]!--;
   }
 
-  /** Access-log records handed to the destination, and records dropped because it was slow. */
-  logged(written: number, dropped: number): void {
-    this.slots[WORKER_SLOT.logWritten]! += written;
-    this.slots[WORKER_SLOT.logDropped]! += dropped;
+  /** An access-log record was taken for writing. */
+  logWritten(): void {
+    this.slots[WORKER_SLOT.logWritten]!++;
+  }
+
+  /** Access-log records were dropped because their destination was slow or gone. */
+  logDropped(records: number): void {
+    this.slots[WORKER_SLOT.logDropped]! += records;
   }
 
   /** The worker is alive at `ms`, on a clock that all threads share (`Date.now()`, not `performance.now()`). */

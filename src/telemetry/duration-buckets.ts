@@ -53,7 +53,7 @@ const CELLS = ((): Uint8Array => {
   for (let cell = 0; cell < cells.length; cell++) {
     words[HIGH] = (cell + FIRST_CELL) << CELL_SHIFT;
     words[1 - HIGH] = 0;
-    const start = double[0]!;
+    const start: number = double[0];
     while (bucket < DURATION_BOUNDS.length && DURATION_BOUNDS[bucket]! < start) bucket++;
     cells[cell] = bucket;
   }
