@@ -55,11 +55,11 @@ export function createLog({ level, pretty = false, destination = 1, fields = {} 
 
 /** pino applies no formatter to the fields of child loggers; they inherit this method from the first. */
 function redactChildren(logger: Logger): void {
-  const make = Reflect.get(logger, 'child') as (...parameters: unknown[]) => Logger;
-  function child(this: Logger, fields: Record<string, unknown>, ...rest: unknown[]): Logger {
-    return Reflect.apply(make, this, [redactFields(fields), ...rest]) as Logger;
-  }
-  Reflect.set(logger, 'child', child);
+  const inherited = logger as unknown as { child: (this: Logger, ...parameters: unknown[]) => Logger };
+  const make = inherited.child;
+  inherited.child = function child(fields, ...rest) {
+    return make.call(this, redactFields(fields as Record<string, unknown>), ...rest);
+  };
 }
 
 interface Sink {
