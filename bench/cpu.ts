@@ -1,0 +1,45 @@
+/**
+ * CPU time of processes, as the kernel counts it: user and system time of all their threads, ended ones included.
+ * Linux only.
+ */
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+
+export interface CpuTime {
+  /** Microseconds. */
+  readonly user: number;
+  /** Microseconds. */
+  readonly kernel: number;
+}
+
+/** The kernel counts in ticks; their length is a constant of the system. */
+const TICK = 1_000_000 / Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+
+/** CPU time of the processes so far. Throws when one of them is gone: a figure without it would be wrong. */
+export function cpuTime(pids: readonly number[]): CpuTime {
+  let user = 0;
+  let kernel = 0;
+  for (const pid of pids) {
+    // proc(5): the second field is a name in parentheses and may hold anything; utime and stime are fields 14 and 15.
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    user += Number(fields[11]) * TICK;
+    kernel += Number(fields[12]) * TICK;
+  }
+  return { user, kernel };
+}
+
+export function cpuSince(before: CpuTime, pids: readonly number[]): CpuTime {
+  const now = cpuTime(pids);
+  return { user: now.user - before.user, kernel: now.kernel - before.kernel };
+}
+
+/** The processes that `pid` started, directly. */
+export function childrenOf(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8')
+      .split(' ')
+      .filter((text) => text.trim() !== '')
+      .map(Number),
+  );
+}

@@ -1,0 +1,87 @@
+/**
+ * Programs that a benchmark starts: pinned to a core, known by their pid, and ended by it, whatever happens. Nothing
+ * that this process did not start is ever touched.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { availableParallelism } from 'node:os';
+
+const started = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of started) child.kill('SIGKILL');
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
+
+/** With one core only there is nothing to pin. */
+export const PINNED = availableParallelism() >= 2;
+export const PROXY_CORE = 0;
+export const LOAD_CORE = 1;
+
+/** The command, pinned to a core. */
+export function pinned(core: number, command: readonly string[]): string[] {
+  return PINNED ? ['taskset', '-c', String(core), ...command] : [...command];
+}
+
+/** Starts a command. Its output is kept for the error message should it end early. */
+export function start(
+  command: readonly string[],
+  cwd?: string,
+): { child: ChildProcess; output: () => string } {
+  const child = spawn(command[0] as string, command.slice(1), {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(cwd === undefined ? {} : { cwd }),
+  });
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (piece: string) => (text = (text + piece).slice(-65_536)));
+  }
+  started.add(child);
+  child.on('exit', () => started.delete(child));
+  child.on('error', (error) => (text += error.message));
+  return { child, output: () => text };
+}
+
+/** Ends a process that `start` started, and waits for its end. */
+export async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  await Promise.race([ended, delay(2_000)]);
+  if (child.exitCode === null && child.signalCode === null) {
+    child.kill('SIGKILL');
+    await ended;
+  }
+}
+
+/** Runs a command to its end and gives what it wrote to stdout; throws when it fails or takes too long. */
+export async function run(command: readonly string[], seconds: number): Promise<string> {
+  const { child, output } = start(command);
+  let stdout = '';
+  child.stdout?.on('data', (piece: string) => (stdout += piece));
+  const late = setTimeout(() => child.kill('SIGKILL'), seconds * 1000);
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  clearTimeout(late);
+  if (code !== 0) throw new Error(`${command.join(' ')} failed (${String(code)}): ${output()}`);
+  return stdout;
+}
+
+/** Waits until a port accepts connections; throws with the process's output when it ends before. */
+export async function listening(
+  port: number,
+  process_: { child: ChildProcess; output: () => string },
+): Promise<void> {
+  for (let attempt = 0; attempt < 500; attempt++) {
+    const { child } = process_;
+    if (child.exitCode !== null) throw new Error(`${child.spawnargs.join(' ')} ended: ${process_.output()}`);
+    const open = await new Promise<boolean>((resolve) => {
+      const socket = connect({ host: '127.0.0.1', port });
+      socket.on('connect', () => resolve(true)).on('error', () => resolve(false));
+      socket.on('close', () => socket.destroy());
+      socket.once('connect', () => socket.destroy());
+    });
+    if (open) return;
+    await delay(20);
+  }
+  throw new Error(`nothing listens on port ${port}`);
+}

@@ -1,0 +1,73 @@
+/** Requests, good and bad, sent to a real proxy with a strict recording origin behind it. */
+import assert from 'node:assert/strict';
+import { after, before, test, type TestContext } from 'node:test';
+import { startOrigin, type Origin } from '../support/origin.ts';
+import { startSerin, type Serin } from '../support/serin.ts';
+import { loadExceptions, ownRequests, sharedCorpusFile, sharedRequests, type RequestCase } from './corpus.ts';
+import { complaints, drive, summary } from './drive.ts';
+import { readByLlhttp } from './second-opinion.ts';
+
+let origin: Origin;
+let serin: Serin;
+let used = 0;
+
+before(async () => {
+  origin = await startOrigin('origin', { keep: 33_554_432 });
+  serin = await startSerin({
+    services: {
+      notes: {
+        hosts: ['*'],
+        stable: { endpoints: [origin.endpoint] },
+        timeouts: { requestBodyIdle: '500ms', responseHead: '3s', responseIdle: '3s' },
+      },
+    },
+    configuration: {
+      proxy: { timeouts: { requestHead: '500ms', keepAlive: '500ms' } },
+      log: { level: 'error' },
+    },
+    workers: 2,
+  });
+});
+
+after(async () => {
+  await serin?.stop();
+  await origin?.close();
+});
+
+async function check(t: TestContext, cases: readonly RequestCase[]): Promise<void> {
+  const judged = await drive(cases, serin.proxyPort, origin, used);
+  used += cases.length;
+  for (const line of summary(judged)) t.diagnostic(line);
+  assert.deepEqual(complaints(judged), []);
+}
+
+test('the requests of the own corpus', (t) => check(t, ownRequests()));
+
+test(
+  'the requests of the shared corpus',
+  { skip: sharedCorpusFile() === null ? 'no corpus here' : false },
+  (t) => check(t, sharedRequests(sharedCorpusFile() as string)),
+);
+
+test('every exception names a case and gives its reason', { skip: sharedCorpusFile() === null }, () => {
+  const names = new Set(sharedRequests(sharedCorpusFile() as string).map((one) => one.name));
+  for (const { name, why } of loadExceptions().values()) {
+    assert.ok(names.has(name), `${name} is no case`);
+    assert.ok(why.length > 20, `${name} has no reason`);
+  }
+});
+
+test('a second parser reads the forwarded bytes alike', async () => {
+  assert.deepEqual(origin.faults, []);
+  for (const connection of origin.connections) {
+    const complete = connection.requests.filter(({ message }) => message.complete);
+    const expected = complete.map(
+      ({ message }) => `${message.method} ${message.target} ${message.bodyLength}`,
+    );
+    const seen = await readByLlhttp(connection.raw());
+    assert.deepEqual(
+      seen.filter((line) => !line.startsWith('error HPE_INVALID_EOF')),
+      expected,
+    );
+  }
+});

@@ -1,0 +1,86 @@
+/** Worker threads: one that ends or hangs is replaced, its siblings go on, and a metric says so. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { eventually } from '../support/bounded.ts';
+import { inspect, type Inspector } from '../support/inspector.ts';
+import { startOrigin, type Origin } from '../support/origin.ts';
+import { freePort } from '../support/ports.ts';
+import { ask, request } from '../support/raw-client.ts';
+import { startSerin, type Serin } from '../support/serin.ts';
+
+let origin: Origin;
+let serin: Serin;
+let inspectorPort: number;
+
+before(async () => {
+  origin = await startOrigin('stable');
+  inspectorPort = await freePort();
+  serin = await startSerin({
+    services: { notes: { hosts: ['*'], stable: { endpoints: [origin.endpoint] } } },
+    configuration: { log: { level: 'error' } },
+    workers: 2,
+    nodeArguments: [`--inspect=127.0.0.1:${inspectorPort}`],
+  });
+});
+
+after(async () => {
+  await serin?.stop();
+  await origin?.close();
+});
+
+/** The inspector and the threads that serve requests: those with listeners of their own. */
+async function findServers(): Promise<{ inspector: Inspector; servers: Inspector['workers'] }> {
+  const inspector = await inspect(inspectorPort);
+  const servers: Inspector['workers'] = [];
+  for (const worker of inspector.workers) {
+    const handles = await inspector.ask(
+      worker,
+      `process.getActiveResourcesInfo().filter((kind) => kind === 'TCPServerWrap').length`,
+    );
+    if (handles === 1) servers.push(worker);
+  }
+  return { inspector, servers };
+}
+
+/** Asks until both workers have had the chance to answer; a request to a dead or hung one may fail in between. */
+async function servesAgain(): Promise<void> {
+  let good = 0;
+  await eventually(
+    async () => {
+      const status = await ask(serin.proxyPort, request('/again'))
+        .then((message) => message.status)
+        .catch(() => 0);
+      good = status === 200 ? good + 1 : 0;
+      return good >= 20;
+    },
+    'twenty good answers in a row',
+    30_000,
+  );
+}
+
+test('two worker threads serve', async () => {
+  const { inspector, servers } = await findServers();
+  inspector.close();
+  assert.equal(servers.length, 2);
+});
+
+for (const [how, expression] of [
+  ['ends', 'setImmediate(() => process.exit(1))'],
+  ['throws', "setImmediate(() => { throw new Error('a fault made by the test'); })"],
+  ['hangs', 'for (;;);'],
+] as const) {
+  test(`a worker that ${how} is replaced`, { timeout: 60_000 }, async () => {
+    const restarts = await serin.metric('serin_worker_restarts_total');
+    const { inspector, servers } = await findServers();
+    assert.equal(servers.length, 2);
+    inspector.evaluate(servers[0] as Inspector['workers'][number], expression);
+    await eventually(
+      async () => (await serin.metric('serin_worker_restarts_total')) === restarts + 1,
+      'the count of restarts',
+      30_000,
+    );
+    inspector.close();
+    await servesAgain();
+    assert.equal((await fetch(`http://127.0.0.1:${serin.opsPort}/readyz`)).status, 200);
+  });
+}
