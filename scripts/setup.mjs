@@ -128,14 +128,12 @@ async function installPackages(wanted) {
   );
   const command = [
     ...npmCommand(),
-    ...[
-      'ci',
-      '--include=dev',
-      '--no-audit',
-      '--no-fund',
-      '--loglevel=error',
-      '--fetch-retry-maxtimeout=20000',
-    ],
+    'ci',
+    '--include=dev',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+    '--fetch-retry-maxtimeout=20000',
   ];
   const { code, output } = await run(
     command,
