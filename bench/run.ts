@@ -2,7 +2,7 @@
  * CPU per request of Serin against HAProxy, nginx and http-proxy-3 with the same policy, in one run: the proxy on one
  * core, load generator and origins on another, rounds interleaved, medians and their spread.
  *
- *   node bench/run.ts [--quick] [--rounds N] [--seconds N] [--no-latency] [--install] [--no-write]
+ *   node bench/run.ts [--quick] [--rounds N] [--seconds N] [--no-latency] [--no-write]
  *
  * Time is bounded: under 4 minutes, under 1 with --quick. Everything runs on loopback.
  */
@@ -31,7 +31,6 @@ const { values: options } = parseArgs({
     rounds: { type: 'string' },
     seconds: { type: 'string' },
     latency: { type: 'boolean', default: true },
-    install: { type: 'boolean', default: false },
     write: { type: 'boolean', default: true },
   },
   allowNegative: true,
@@ -167,10 +166,7 @@ async function measureLatency(
 const directory = mkdtempSync(join(tmpdir(), 'serin-bench-'));
 const stops: (() => Promise<void>)[] = [];
 try {
-  requireTools(
-    PINNED ? ['wrk', 'haproxy', 'nginx', 'taskset'] : ['wrk', 'haproxy', 'nginx'],
-    options.install,
-  );
+  requireTools();
   const origins = await startOrigins(join(directory, 'origins'), await freePort(), await freePort());
   stops.push(() => origins.stop());
   const peers: Peer[] = [];

@@ -1,40 +1,16 @@
-/**
- * The programs that a benchmark compares with and measures by: whether they are here, and how to get them. They are
- * installed only when asked for by `--install`, by the system's own package manager, and only with the right to.
- */
-import { execFileSync, spawnSync } from 'node:child_process';
+/** The programs that the benchmarks compare with and measure by: whether they are here, and which versions. */
+import { spawnSync } from 'node:child_process';
+import { ensureDebianPackages } from '../scripts/debian.ts';
 
-const PACKAGES = { wrk: 'wrk', haproxy: 'haproxy', nginx: 'nginx-light', taskset: 'util-linux' } as const;
-export type Tool = keyof typeof PACKAGES;
-
-const has = (tool: string) => spawnSync('sh', ['-c', `command -v ${tool}`]).status === 0;
-
-/** Makes sure that the tools are here, or throws with the command that gets them. */
-export function requireTools(tools: readonly Tool[], install: boolean): void {
-  const missing = tools.filter((tool) => !has(tool));
-  if (missing.length === 0) return;
-  const command = [
-    'apt-get',
-    'install',
-    '-y',
-    '--no-install-recommends',
-    ...missing.map((tool) => PACKAGES[tool]),
-  ];
-  if (!install || process.getuid?.() !== 0 || !has('apt-get')) {
-    throw new Error(
-      `missing: ${missing.join(', ')}. Install them (on Debian: sudo ${command.join(' ')}), or run this as root with --install.`,
-    );
-  }
-  execFileSync(command[0] as string, command.slice(1), { stdio: 'inherit', timeout: 300_000 });
+/** Makes sure that the tools are here, installing them where that is permitted, or throws with what to install. */
+export function requireTools(): void {
+  const missing = ensureDebianPackages('bench', (line) => console.log(line));
+  if (missing !== null) throw new Error(missing);
 }
 
-/** The first line that tells the tool's version. */
-export function versionOf(tool: Tool): string {
-  const { stdout, stderr } = spawnSync(tool, [tool === 'haproxy' || tool === 'nginx' ? '-v' : '--version'], {
-    encoding: 'utf8',
-  });
+/** The version that the program tells. */
+export function versionOf(tool: 'haproxy' | 'nginx'): string {
+  const { stdout, stderr } = spawnSync(tool, ['-v'], { encoding: 'utf8' });
   const text = `${stdout}${stderr}`;
-  return (
-    /(?:HAProxy version |nginx version: nginx\/|wrk )(\S+)/.exec(text)?.[1] ?? (text.split('\n')[0] as string)
-  );
+  return /(?:HAProxy version |nginx version: nginx\/)(\S+)/.exec(text)?.[1] ?? 'of an unknown version';
 }
