@@ -1,0 +1,137 @@
+/**
+ * What a user agent tells of the device: type, operating system with version, model, browser.
+ *
+ * Read with ua-parser-js 1.0.41 (MIT; later major versions are not). Parsing costs about ten microseconds, so results
+ * are cached and it happens only where an installed rule reads the device. Texts are lower case. Nothing here throws
+ * on any input; what cannot be told is ''.
+ */
+import { LRUCache } from 'lru-cache';
+import { SemVer } from 'semver';
+import { UAParser } from 'ua-parser-js';
+import { standaloneText } from './wire.ts';
+
+export interface DeviceFacts {
+  /** mobile, tablet, desktop, bot, or '' (watches, consoles, television sets, libraries). */
+  readonly type: string;
+  /** Such as ios, android, windows, macos, ubuntu. */
+  readonly os: string;
+  /** The family where it has another name than `os`: linux for its distributions. */
+  readonly osFamily: string;
+  /** Null where the user agent tells no number. */
+  readonly osVersion: SemVer | null;
+  /** Such as iphone, ipad, pixel 8. */
+  readonly model: string;
+  /** Such as chrome, mobile safari, firefox, edge. */
+  readonly browser: string;
+  /** The family where it has another name than `browser`: safari for mobile safari. */
+  readonly browserFamily: string;
+}
+
+/** What ua-parser-js reads at most; the rest of a longer user agent is ignored, also as a cache key. */
+const LONGEST_USER_AGENT = 500;
+
+const OS_NAMES = new Map([
+  ['mac os', 'macos'],
+  ['mac os x', 'macos'],
+  ['chromium os', 'chromeos'],
+  ['android-x86', 'android'],
+]);
+
+/** Names by which ua-parser-js calls distributions of Linux. */
+const LINUX = new Set(
+  (
+    'ubuntu kubuntu xubuntu lubuntu nubuntu debian suse opensuse gentoo arch mint slackware fedora mandriva centos ' +
+    'pclinuxos redhat zenwalk linpus raspbian deepin manjaro sabayon linspire mageia vectorlinux joli'
+  )
+    .split(' ')
+    .concat('red hat', 'elementary os'),
+);
+
+/** Operating systems of machines on a desk, where the user agent names no other kind of device. */
+const DESKTOP = new Set([
+  'windows',
+  'macos',
+  'linux',
+  'chromeos',
+  'solaris',
+  'unix',
+  'freebsd',
+  'openbsd',
+  'netbsd',
+]);
+
+/** Programs that say of themselves that they are no person's browser. */
+const BOT =
+  /bot\b|bot[/;_-]|crawl|spider|slurp|mediapartners|facebookexternalhit|bingpreview|headlesschrome|lighthouse|pingdom|uptime|monitoring|google-inspectiontool|archiver|scrapy/i;
+
+/** Reads one user agent. `userAgent` is a wire text. */
+export function readDevice(userAgent: string): DeviceFacts {
+  const text = userAgent.slice(0, LONGEST_USER_AGENT);
+  const parser = new UAParser(text);
+  const { name: osName = '', version: osVersion = '' } = parser.getOS();
+  const { model = '', type = '' } = parser.getDevice();
+  const browser = (parser.getBrowser().name ?? '').toLowerCase();
+  const os = normaliseOs(osName);
+  const osFamily = LINUX.has(os) ? 'linux' : '';
+  return {
+    type: deviceType(text, type, osFamily || os),
+    os,
+    osFamily,
+    osVersion: readVersion(osVersion),
+    model: model.toLowerCase(),
+    browser,
+    browserFamily: browser.startsWith('mobile ') ? browser.slice(7) : '',
+  };
+}
+
+/** The name under which rules know an operating system: lower case, the common name. */
+export function normaliseOs(name: string): string {
+  const lower = name.toLowerCase();
+  return OS_NAMES.get(lower) ?? lower;
+}
+
+function deviceType(userAgent: string, type: string, os: string): string {
+  if (BOT.test(userAgent)) return 'bot';
+  if (type === 'mobile' || type === 'tablet') return type;
+  return type === '' && DESKTOP.has(os) ? 'desktop' : '';
+}
+
+const VERSION = /^(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?(?![0-9])/;
+
+/** `17.4.1`, `10`, `14.2_beta` as a version of three numbers; null where it does not begin with one. */
+export function readVersion(text: string): SemVer | null {
+  const found = VERSION.exec(text);
+  if (found === null) return null;
+  const [, major, minor = '0', patch = '0'] = found;
+  return new SemVer(`${Number(major)}.${Number(minor)}.${Number(patch)}`);
+}
+
+const NO_DEVICE: DeviceFacts = {
+  type: '',
+  os: '',
+  osFamily: '',
+  osVersion: null,
+  model: '',
+  browser: '',
+  browserFamily: '',
+};
+
+/** A bounded memory of read user agents, the least recently used forgotten first. */
+export class DeviceCache {
+  readonly #known: LRUCache<string, DeviceFacts>;
+
+  /** Keeps at most `max` user agents, about 1 KiB each. */
+  constructor(max = 8192) {
+    this.#known = new LRUCache({ max });
+  }
+
+  get(userAgent: string | undefined): DeviceFacts {
+    if (userAgent === undefined) return NO_DEVICE;
+    const key = userAgent.length > LONGEST_USER_AGENT ? userAgent.slice(0, LONGEST_USER_AGENT) : userAgent;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const device = readDevice(key);
+    this.#known.set(standaloneText(key), device);
+    return device;
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * Validates rollout documents: the schema, and what no schema can say.
+ *
+ * A document that passes compiles, in every worker. Each fault has a pointer and says what would be right; a misspelt
+ * name comes with the nearest valid one. Nothing here looks at the running rollout: that is for its lifecycle.
+ */
+import { checkSchema } from '../schema/check.ts';
+import { nearest } from '../schema/nearest.ts';
+import { list } from './conditions.ts';
+import { DocumentError, type Fault } from './faults.ts';
+import { parseNetwork } from './network.ts';
+import { RolloutDocument, type DeviceMatch, type Match, type RegionMatch, type ValueTest } from './schema.ts';
+import { isRange, LONGEST_RANGE } from './version.ts';
+
+export interface ValidationContext {
+  /** Names of the configured segments. */
+  readonly segments: Iterable<string>;
+  readonly hasRegionDatabase: boolean;
+}
+
+const check = checkSchema(RolloutDocument);
+
+/** The document, typed. Throws DocumentError `rollout_invalid` with every fault, at most a few dozen. */
+export function validateRollout(value: unknown, context: ValidationContext): RolloutDocument {
+  const faults = check(value);
+  if (faults.length === 0) {
+    const document = value as RolloutDocument;
+    faults.push(...findFaults(document, context));
+    if (faults.length === 0) return document;
+  }
+  throw new DocumentError(
+    'rollout_invalid',
+    'The rollout document is not valid.',
+    faults.slice(0, MOST_FAULTS),
+  );
+}
+
+/** More faults than anybody corrects in one go. */
+const MOST_FAULTS = 50;
+
+function findFaults(document: RolloutDocument, context: ValidationContext): Fault[] {
+  const known: Known = { segments: new Set(context.segments), hasRegionDatabase: context.hasRegionDatabase };
+  const faults: Fault[] = [];
+  const add = (pointer: string, detail: string): void => {
+    faults.push({ pointer, detail });
+  };
+  const names = new Map<string, string>();
+  const rules = [
+    ...document.rules.map((rule, index) => ({ ...rule, at: `/rules/${index}` })),
+    ...(document.exclude ?? []).map((rule, index) => ({ ...rule, at: `/exclude/${index}` })),
+  ];
+  for (const { name, match, at } of rules) {
+    const before = names.get(name);
+    if (before === undefined) names.set(name, at);
+    else add(`${at}/name`, `the name "${name}" is taken by ${before}; every rule has a name of its own`);
+    if (match !== undefined) checkMatch(match, `${at}/match`, known, add);
+  }
+  for (const [index, { percentage }] of document.rules.entries())
+    checkPercentage(percentage, `/rules/${index}`, add);
+  checkSteps(document, add);
+  return faults;
+}
+
+type Add = (pointer: string, detail: string) => void;
+type Known = { readonly segments: ReadonlySet<string>; readonly hasRegionDatabase: boolean };
+
+function checkPercentage(percentage: number, at: string, add: Add): void {
+  if (Math.abs(percentage * 10_000 - Math.round(percentage * 10_000)) > 1e-6) {
+    add(`${at}/percentage`, `${percentage} is finer than a bucket; percentages have at most four decimals`);
+  }
+}
+
+function checkSteps(document: RolloutDocument, add: Add): void {
+  const rules = new Set(document.rules.map(({ name }) => name));
+  const reached = new Map<string, number>();
+  for (const [index, { rule = 'everyone', percentage }] of (document.steps ?? []).entries()) {
+    const at = `/steps/${index}`;
+    checkPercentage(percentage, at, add);
+    if (!rules.has(rule)) {
+      const meant = nearest(rule, rules);
+      add(
+        `${at}/rule`,
+        `there is no rule "${rule}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`,
+      );
+      continue;
+    }
+    const before = reached.get(rule) ?? 0;
+    if (percentage < before) {
+      add(
+        `${at}/percentage`,
+        `steps never lower: "${rule}" is at ${before} before this step, not above ${percentage}`,
+      );
+    }
+    reached.set(rule, Math.max(before, percentage));
+  }
+}
+
+function checkMatch(match: Match, at: string, known: Known, add: Add): void {
+  if (match.segment !== undefined)
+    checkSegments(list(match.segment), many(match.segment, `${at}/segment`), known, add);
+  if (match.cidr !== undefined) {
+    const pointer = many(match.cidr, `${at}/cidr`);
+    for (const [index, cidr] of list(match.cidr).entries()) {
+      const network = parseNetwork(cidr);
+      if (typeof network === 'string') add(pointer(index), network);
+    }
+  }
+  if (match.device !== undefined) checkDevice(match.device, `${at}/device`, add);
+  if (match.region !== undefined) checkRegion(match.region, `${at}/region`, known, add);
+  for (const field of ['header', 'cookie', 'query'] as const) {
+    for (const [name, test] of Object.entries(match[field] ?? {})) {
+      const pointer = `${at}/${field}/${escapePointer(name)}`;
+      if (field !== 'query' && !TOKEN.test(name)) add(pointer, `"${name}" cannot be the name of a ${field}`);
+      checkTest(test, pointer, add);
+    }
+  }
+  if (match.method !== undefined) {
+    const pointer = many(match.method, `${at}/method`);
+    for (const [index, method] of list(match.method).entries()) {
+      if (!TOKEN.test(method)) add(pointer(index), `"${method}" cannot be a method`);
+      else if (method !== method.toUpperCase()) {
+        add(pointer(index), `methods are upper case: "${method.toUpperCase()}", not "${method}"`);
+      }
+    }
+  }
+}
+
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/;
+
+/** Where the values of a one-or-many field are: the field itself, or its elements. */
+function many(value: string | readonly string[], at: string): (index: number) => string {
+  return (index) => (typeof value === 'string' ? at : `${at}/${index}`);
+}
+
+function escapePointer(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
+function checkSegments(
+  names: readonly string[],
+  at: (index: number) => string,
+  known: Known,
+  add: Add,
+): void {
+  for (const [index, name] of names.entries()) {
+    if (known.segments.has(name)) continue;
+    const meant = nearest(name, known.segments);
+    const hint = meant === undefined ? 'define it under "segments"' : `did you mean "${meant}"?`;
+    add(at(index), `there is no segment "${name}"; ${hint}`);
+  }
+}
+
+function checkRegion(region: RegionMatch, at: string, known: Known, add: Add): void {
+  if (!known.hasRegionDatabase) {
+    add(
+      at,
+      'a region needs a database; name one in the configuration, as region: { database: ./GeoLite2-City.mmdb }',
+    );
+  }
+  if (region.country === undefined) return;
+  const pointer = many(region.country, `${at}/country`);
+  for (const [index, country] of list(region.country).entries()) {
+    if (!/^[A-Za-z]{2}$/.test(country))
+      add(pointer(index), `"${country}" is no ISO 3166-1 alpha-2 code, such as "CN"`);
+  }
+}
+
+function checkDevice(device: DeviceMatch, at: string, add: Add): void {
+  const { os } = device;
+  if (typeof os === 'object' && !Array.isArray(os)) checkRange(os.version, `${at}/os/version`, add);
+}
+
+function checkTest(test: ValueTest, at: string, add: Add): void {
+  if (test.semver !== undefined) checkRange(test.semver, `${at}/semver`, add);
+}
+
+function checkRange(range: string, at: string, add: Add): void {
+  if (range.length > LONGEST_RANGE) add(at, `a version range has at most ${LONGEST_RANGE} characters`);
+  else if (!isRange(range)) add(at, `"${range}" is no version range; write one like ">=8.2.0" or ">=17 <18"`);
+}

@@ -1,0 +1,62 @@
+/**
+ * Versions and ranges: what applications say of themselves against what rules ask for.
+ *
+ * Ranges are those of npm's `semver`, prereleases included: 8.3.0-beta.1 is newer than 8.2.0 and so meets `>=8.2.0`.
+ * Versions are read generously (`v8.2`, `8.2.0.1234`), within a bounded length; what is none meets no range.
+ */
+import { LRUCache } from 'lru-cache';
+import { Range, SemVer } from 'semver';
+import { standaloneText } from './wire.ts';
+
+/** Longer ranges are nobody's, and cost more than they should to read. */
+export const LONGEST_RANGE = 256;
+const LONGEST_VERSION = 128;
+
+const OPTIONS = { includePrerelease: true } as const;
+
+/** Compiles a range. Throws where it is none; `isRange` asks first. */
+export function compileRange(text: string): Range {
+  if (text.length > LONGEST_RANGE)
+    throw new RangeError(`A version range has at most ${LONGEST_RANGE} characters.`);
+  return new Range(text, OPTIONS);
+}
+
+export function isRange(text: string): boolean {
+  try {
+    compileRange(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** One to four numbers, with or without a `v`, a prerelease and a build. */
+const VERSION =
+  /^\s*[vV]?(\d{1,15})(?:\.(\d{1,15}))?(?:\.(\d{1,15}))?(?:\.\d{1,15})?(-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?\s*$/;
+
+/** Reads a version; null where the text is none. */
+export function parseVersion(text: string): SemVer | null {
+  if (text.length > LONGEST_VERSION) return null;
+  const found = VERSION.exec(text);
+  if (found === null) return null;
+  const [, major, minor = '0', patch = '0', prerelease = ''] = found;
+  try {
+    return new SemVer(`${Number(major)}.${Number(minor)}.${Number(patch)}${prerelease}`);
+  } catch {
+    return null;
+  }
+}
+
+/** A test of texts against a range, with a bounded memory of the answers. */
+export function versionTest(range: Range): (text: string) => boolean {
+  const known = new LRUCache<string, boolean>({ max: 1024 });
+  return (text) => {
+    const before = known.get(text);
+    if (before !== undefined) return before;
+    if (text.length > LONGEST_VERSION) return false;
+    const version = parseVersion(text);
+    const answer = version !== null && range.test(version);
+    known.set(standaloneText(text), answer);
+    return answer;
+  };
+}
