@@ -99,7 +99,7 @@ export const trace: Trace = {
 };
 
 /** The bucket of a request without an identity: only a rule for all users admits it. */
-const NO_BUCKET = BUCKETS - 1;
+export const NO_BUCKET = BUCKETS - 1;
 
 /**
  * Decides. `usable`: bit 1 stable has a usable endpoint, bit 2 canary has. `nowSeconds` since 1970. `random` mints an
