@@ -109,6 +109,12 @@ export function serviceSettings(service: ServiceDefinition): ServiceSettings {
   };
 }
 
+/** Where the service's paths begin: with `/`, and without one at the end unless it is `/`. */
+export function pathPrefix(service: ServiceDefinition): string {
+  const prefix = service.pathPrefix ?? DEFAULT_PATH_PREFIX;
+  return prefix.length > 1 && prefix.endsWith('/') ? prefix.slice(0, -1) : prefix;
+}
+
 /** How long tunnels and streams on the canary may go on after a rollback, in milliseconds. */
 export function streamGrace(service: ServiceDefinition): number {
   return milliseconds(service.rollback?.streamGrace, DEFAULT_STREAM_GRACE);

@@ -33,10 +33,11 @@ export function describeFailure(failure: Failure): Described {
       return say(
         `the fields "${plain(params['one'])}" and "${plain(params['other'])}" exclude each other; remove one`,
       );
-    case 'type':
-      return say(
-        `expected ${describeSchema(schema)}, got ${schema['writeOnly'] === true ? kindOf(value) : describeValue(value)}`,
-      );
+    case 'type': {
+      const meaning = schema['type'] === 'object' ? meaningOf(schema) : '';
+      const found = schema['writeOnly'] === true ? kindOf(value) : describeValue(value);
+      return say(`expected ${describeSchema(schema)}${meaning}, got ${found}`);
+    }
     case 'const':
       return say(`expected ${quote(failure.expected)}, got ${got}`);
     case 'enum':

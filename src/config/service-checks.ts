@@ -1,0 +1,220 @@
+/**
+ * What must hold of a service beyond its schema: host names, path prefix, identity chain, cookies, endpoints, and that
+ * no two services answer to the same place.
+ *
+ * The configuration file and the API use the same checks. Nothing here reads a file or resolves a name.
+ */
+import type { Fault } from '../policy/faults.ts';
+import { normalisePath } from '../policy/path.ts';
+import { normaliseHost } from '../policy/service-match.ts';
+import { checkSchema } from '../schema/check.ts';
+import { joinPointer } from '../schema/json-value.ts';
+import { pathPrefix } from './defaults.ts';
+import { parseEndpoint } from './host-port.ts';
+import { type IdentityTierDefinition, ServiceDefinition } from './schema.ts';
+import { withoutUnavailable } from './unavailable.ts';
+
+/** The one cookie that the proxy mints. */
+const MINTED = 'serin_id';
+
+/** Headers that are the proxy's own, are removed on the way, or hold more than an identity. */
+const NO_IDENTITY = new Set([
+  'cookie',
+  'connection',
+  'host',
+  'transfer-encoding',
+  'upgrade',
+  'x-canary',
+  'x-serin-override',
+]);
+
+const checkDefinition = checkSchema(ServiceDefinition);
+
+/** The faults of a whole service definition from outside, `[]` when it is right. Pointers start at the definition. */
+export function checkServiceDefinition(value: unknown): Fault[] {
+  const { rest, faults } = withoutUnavailable('/services/*', value);
+  const wrong = [...faults, ...checkDefinition(rest)];
+  return wrong.length > 0 ? wrong : serviceFaults(value as ServiceDefinition);
+}
+
+/** The faults of a definition that its schema admits. */
+export function serviceFaults(service: ServiceDefinition): Fault[] {
+  return [
+    ...hostFaults(service.hosts),
+    ...prefixFaults(service.pathPrefix),
+    ...identityFaults(service.identity ?? []),
+    ...cookieFaults(service),
+    ...endpointFaults(service.stable.endpoints, '/stable/endpoints'),
+    ...endpointFaults(service.canary?.endpoints ?? [], '/canary/endpoints'),
+  ];
+}
+
+/**
+ * The places to which two services would answer; the fault is at the later one. Pointers start at the services' record.
+ */
+export function collisionFaults(
+  services: Iterable<readonly [name: string, service: ServiceDefinition]>,
+): Fault[] {
+  const faults: Fault[] = [];
+  const taken = new Map<string, string>();
+  for (const [name, service] of services) {
+    const prefix = pathPrefix(service);
+    for (const [index, host] of service.hosts.entries()) {
+      const place = `${normaliseHost(host)} ${prefix}`;
+      const owner = taken.get(place);
+      if (owner !== undefined && owner !== name) {
+        const pointer = joinPointer(joinPointer(joinPointer('', name), 'hosts'), index);
+        const detail = `the service "${owner}" answers to ${host} under ${prefix} already; change the host or the pathPrefix of one`;
+        faults.push({ pointer, detail });
+      }
+      taken.set(place, owner ?? name);
+    }
+  }
+  return faults;
+}
+
+const HOST_LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
+
+function hostFaults(hosts: readonly string[]): Fault[] {
+  const faults: Fault[] = [];
+  const seen = new Map<string, number>();
+  for (const [index, host] of hosts.entries()) {
+    const pointer = `/hosts/${index}`;
+    const name = normaliseHost(host);
+    const before = seen.get(name);
+    if (before !== undefined)
+      faults.push({ pointer, detail: `"${host}" is listed twice, first at ${before}; remove one` });
+    seen.set(name, before ?? index);
+    const fault = hostFault(host, name);
+    if (fault !== null) faults.push({ pointer, detail: fault });
+  }
+  return faults;
+}
+
+function hostFault(host: string, name: string): string | null {
+  if (host.includes('://') || host.includes('/'))
+    return `"${host}" is not a host name; expected one without scheme and path, such as notes.example.com`;
+  if (name === '*' || /^\[[0-9a-f:.]+\]$/.test(name))
+    return name === host.toLowerCase() ? null : withPort(host);
+  const bare = name.startsWith('*.') ? name.slice(2) : name;
+  if (bare.includes('*')) return `"${host}" has a "*" where none can be; expected *.example.com or * alone`;
+  if (host.includes(':')) return withPort(host);
+  return bare.length <= 253 && bare.split('.').every((label) => HOST_LABEL.test(label))
+    ? null
+    : `"${host}" is not a host name; expected notes.example.com, *.example.com or *`;
+}
+
+function withPort(host: string): string {
+  return `"${host}" has a port; hosts are matched without it: remove the port`;
+}
+
+function prefixFaults(prefix: string | undefined): Fault[] {
+  if (prefix === undefined) return [];
+  const pointer = '/pathPrefix';
+  if (!/^[A-Za-z0-9._~!$&'()*+,;=:@/%-]*$/.test(prefix) || /%(?![0-9A-Fa-f]{2})/.test(prefix)) {
+    return [
+      {
+        pointer,
+        detail: `${JSON.stringify(prefix)} is not a path; percent-encode what a URL cannot hold, leave out "?" and "#"`,
+      },
+    ];
+  }
+  if (prefix.includes('//'))
+    return [{ pointer, detail: `"${prefix}" has an empty segment; write single slashes` }];
+  const normal = normalisePath(prefix);
+  return normal === prefix
+    ? []
+    : [{ pointer, detail: `"${prefix}" is not in its normal form; write ${normal}` }];
+}
+
+function identityFaults(chain: readonly IdentityTierDefinition[]): Fault[] {
+  const faults: Fault[] = [];
+  const seen = new Set<string>();
+  for (const [index, tier] of chain.entries()) {
+    const fault = tierFault(tier, index === chain.length - 1);
+    const key =
+      'header' in tier
+        ? `header ${tier.header.toLowerCase()}`
+        : 'cookie' in tier
+          ? `cookie ${tier.cookie}`
+          : 'fingerprint';
+    if (fault !== null) faults.push({ pointer: `/identity/${index}${fault.at}`, detail: fault.detail });
+    else if (seen.has(key))
+      faults.push({
+        pointer: `/identity/${index}`,
+        detail: `the tier "${key}" is there already; remove one`,
+      });
+    seen.add(key);
+  }
+  return faults;
+}
+
+function tierFault(tier: IdentityTierDefinition, last: boolean): { at: string; detail: string } | null {
+  if ('fingerprint' in tier) {
+    return last
+      ? null
+      : {
+          at: '',
+          detail: 'the fingerprint is always present, so no tier after it would count; move it to the end',
+        };
+  }
+  if ('header' in tier) {
+    return NO_IDENTITY.has(tier.header.toLowerCase())
+      ? {
+          at: '/header',
+          detail: `the header "${tier.header}" cannot be an identity; expected one that names the user, such as x-user-id`,
+        }
+      : null;
+  }
+  if (tier.mint === true && tier.cookie !== MINTED) {
+    return {
+      at: '/mint',
+      detail: `only the cookie ${MINTED} is minted; write { cookie: ${MINTED}, mint: true }, or leave out mint`,
+    };
+  }
+  return tier.cookie.startsWith('serin_') && tier.cookie !== MINTED
+    ? {
+        at: '/cookie',
+        detail: `the cookie "${tier.cookie}" is the proxy's own; expected a cookie of the application or ${MINTED}`,
+      }
+    : null;
+}
+
+function cookieFaults({ cookies }: ServiceDefinition): Fault[] {
+  if (cookies === undefined) return [];
+  const faults: Fault[] = [];
+  if (cookies.sameSite === 'None' && cookies.secure !== 'always') {
+    faults.push({
+      pointer: '/cookies/sameSite',
+      detail: 'browsers refuse SameSite=None without Secure; add secure: always',
+    });
+  }
+  if (cookies.partitioned === true && cookies.secure !== 'always') {
+    faults.push({
+      pointer: '/cookies/partitioned',
+      detail: 'browsers refuse Partitioned without Secure; add secure: always',
+    });
+  }
+  return faults;
+}
+
+function endpointFaults(endpoints: readonly string[], at: string): Fault[] {
+  const faults: Fault[] = [];
+  const seen = new Map<string, number>();
+  for (const [index, text] of endpoints.entries()) {
+    const parsed = parseEndpoint(text);
+    if (typeof parsed === 'string') {
+      faults.push({ pointer: `${at}/${index}`, detail: parsed });
+      continue;
+    }
+    const key = `${parsed.host} ${parsed.port}`;
+    const before = seen.get(key);
+    if (before !== undefined)
+      faults.push({
+        pointer: `${at}/${index}`,
+        detail: `"${text}" is listed twice, first at ${before}; remove one`,
+      });
+    seen.set(key, before ?? index);
+  }
+  return faults;
+}
