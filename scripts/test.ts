@@ -30,6 +30,8 @@ interface Suite {
 }
 
 const CORES = availableParallelism();
+/** How long after a child's end its own children may go on printing, in milliseconds. */
+const PIPE_GRACE = 2_000;
 
 const CHECKS: readonly Check[] = [
   { name: 'format', command: ['oxfmt', '--check', '.'] },
@@ -107,12 +109,11 @@ function execute(command: readonly string[], limitSeconds: number): Promise<Ende
       output += error.message;
       end(127);
     });
-    child.on('exit', (code) => {
-      // A grandchild may hold the pipes open; what it would print is not waited for.
-      child.stdout.destroy();
-      child.stderr.destroy();
-      end(code ?? 1);
+    // 'close' comes after the last output. A process that the child left behind may hold the pipes open.
+    child.on('exit', () => {
+      setTimeout(() => endGroup(child), PIPE_GRACE).unref();
     });
+    child.on('close', (code) => end(code ?? 1));
   });
 }
 
@@ -195,6 +196,7 @@ async function runSuite(suite: Suite, filters: readonly string[]): Promise<Count
     print(`FAILED  ${suite.name} has no test file`);
     return { passed: 0, failed: 1, skipped: 0 };
   }
+  print(`— ${suite.name}`);
   return add(await each(files, suite.parallel, (file) => runFile(file, suite.limit)));
 }
 
@@ -234,7 +236,6 @@ async function main(args: readonly string[]): Promise<number> {
   }
   for (const suite of suites) {
     const since = performance.now();
-    print(`— ${suite.name}`);
     const counts = await runSuite(suite, filters);
     if (counts !== null) note(suite.name, counts, since);
   }
