@@ -11,7 +11,7 @@
  * Nothing here allocates, throws or waits after construction.
  */
 import { REASONS, TIERS } from '../policy/rollout.ts';
-import { DURATION_BUCKETS, durationBucket } from './duration-buckets.ts';
+import { HISTOGRAM_SLOTS, observe } from './duration-buckets.ts';
 import { STATUS_LABELS, statusSlot } from './status-codes.ts';
 
 /** How an attempt to get an answer from an endpoint ended, by index. */
@@ -56,9 +56,6 @@ export const WORKER_SLOT = {
 
 const WORKER_SLOTS = WORKER_SLOT.heapBytes + 1;
 export const WORKER_COUNTER_BYTES = WORKER_SLOTS * Float64Array.BYTES_PER_ELEMENT;
-
-/** A histogram is its buckets (not cumulative) and, after them, the sum of what was observed. */
-const HISTOGRAM_SLOTS = DURATION_BUCKETS + 1;
 
 const CODES = STATUS_LABELS.length;
 const DECISIONS = REASONS.length * TIERS.length;
@@ -262,20 +259,9 @@ export class ServiceCounters {
   }
 }
 
-/** The start of a variant's histogram within a service's block; see `readHistogram`. */
+/** Where a variant's histogram starts within a service's block. */
 export function histogramSlot(start: number, variant: VariantIndex): number {
   return start + variant * HISTOGRAM_SLOTS;
-}
-
-/** The bucket counts (not cumulative, +Inf last) and the sum in seconds of the histogram at `slot`. */
-export function readHistogram(slots: Float64Array, slot: number): { buckets: Float64Array; sum: number } {
-  return { buckets: slots.slice(slot, slot + DURATION_BUCKETS), sum: slots[slot + DURATION_BUCKETS]! };
-}
-
-function observe(slots: Float64Array, at: number, seconds: number): void {
-  slots[at + durationBucket(seconds)]!++;
-  // A NaN would poison the sum for ever.
-  if (seconds > 0) slots[at + DURATION_BUCKETS]! += seconds;
 }
 
 function slotsOf(buffer: SharedArrayBuffer, count: number): Float64Array {

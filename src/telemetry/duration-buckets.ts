@@ -26,6 +26,9 @@ export const DURATION_BOUNDS: readonly number[] = [
 /** Number of buckets, the one up to +Inf included. */
 export const DURATION_BUCKETS = DURATION_BOUNDS.length + 1;
 
+/** A histogram in memory: the counts of its buckets (not cumulative), and after them the sum of what was observed. */
+export const HISTOGRAM_SLOTS = DURATION_BUCKETS + 1;
+
 const double = new Float64Array(1);
 const words = new Uint32Array(double.buffer);
 
@@ -75,4 +78,10 @@ export function durationBucket(seconds: number): number {
   if (cell >= CELLS.length) return DURATION_BUCKETS - 1;
   const bucket = CELLS[cell]!;
   return seconds > BOUNDS[bucket]! ? bucket + 1 : bucket;
+}
+
+/** Counts `seconds` in the histogram that starts at slot `at`. What is no duration (NaN, infinite) leaves the sum alone. */
+export function observe(slots: Float64Array, at: number, seconds: number): void {
+  slots[at + durationBucket(seconds)]!++;
+  if (seconds > 0 && seconds < Infinity) slots[at + DURATION_BUCKETS]! += seconds;
 }
