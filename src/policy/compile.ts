@@ -12,6 +12,7 @@ import { DeviceCache } from './device.ts';
 import { compileChain, MintedIds, type CompiledTier } from './identity.ts';
 import { KeyRing, type KeyData } from './keys.ts';
 import { latchScope, Latches, tagOf } from './latch.ts';
+import type { LatchMemory } from './latch-memory.ts';
 import { compileNetworks, NetworkSet, type NetworkSetData } from './network.ts';
 import { Overrides } from './override.ts';
 import { openRegion, type Region } from './region.ts';
@@ -50,15 +51,22 @@ export interface PolicyContext {
   readonly keys: KeyRing;
   readonly mintedIds: MintedIds;
   readonly latches: Latches;
+  /** Null where workers do not tell each other of latches: a memory of one alone would split a user between them. */
+  readonly latchMemory: LatchMemory | null;
   readonly overrides: Overrides;
   readonly devices: DeviceCache;
 }
 
 /**
  * Compiles the context. Keys, region database and caches are taken over from `previous` where they are the same, so
- * that a new revision does not begin cold. Throws RegionError where the database is none.
+ * that a new revision does not begin cold. With a `latchMemory`, whoever decides passes each decision's `remember` on to
+ * the other workers. Throws RegionError where the database is none.
  */
-export function compileContext(source: ContextSource, previous: PolicyContext | null = null): PolicyContext {
+export function compileContext(
+  source: ContextSource,
+  previous: PolicyContext | null = null,
+  latchMemory: LatchMemory | null = previous?.latchMemory ?? null,
+): PolicyContext {
   const segments = new Map(
     Object.entries(source.segments).map(([name, data]) => [name, new NetworkSet(data)]),
   );
@@ -67,7 +75,7 @@ export function compileContext(source: ContextSource, previous: PolicyContext | 
   const devices = previous?.devices ?? new DeviceCache();
   if (previous !== null && previous.keys.isMadeOf(source.keys)) {
     const { keys, mintedIds, latches, overrides } = previous;
-    return { segments, followPeers, region, keys, mintedIds, latches, overrides, devices };
+    return { segments, followPeers, region, keys, mintedIds, latches, latchMemory, overrides, devices };
   }
   const keys = new KeyRing(source.keys);
   return {
@@ -76,6 +84,7 @@ export function compileContext(source: ContextSource, previous: PolicyContext | 
     region,
     keys,
     devices,
+    latchMemory,
     mintedIds: new MintedIds(keys),
     latches: new Latches(keys),
     overrides: new Overrides(keys),
@@ -98,6 +107,8 @@ export interface CompiledRule {
   readonly conditions: readonly Condition[];
   /** Those of method and path, which no latch stands in for. */
   readonly fixed: readonly Condition[];
+  /** Whether there are others: something about the user that can change. */
+  readonly changeable: boolean;
 }
 
 export type CompiledExclude = Omit<CompiledRule, 'percentage' | 'threshold'>;
@@ -191,7 +202,8 @@ function compileRules(
   };
   const compile = (name: string, match: Match | undefined): CompiledExclude => {
     const conditions = compileMatch(match, name, conditionContext);
-    return { name, tag: tagOf(name), conditions, fixed: conditions.filter(({ fixed }) => fixed) };
+    const fixed = conditions.filter((condition) => condition.fixed);
+    return { name, tag: tagOf(name), conditions, fixed, changeable: fixed.length < conditions.length };
   };
   const rules = document.rules.map(({ name, match, percentage }) => ({
     ...compile(name, match),

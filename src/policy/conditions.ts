@@ -9,7 +9,7 @@ import type { NetworkSet } from './network.ts';
 import { isUnder, normalisePath } from './path.ts';
 import type { RequestView, ValueKind } from './request-view.ts';
 import type { DeviceMatch, Match, PathTest, RegionMatch, ValueTest } from './schema.ts';
-import { normaliseOs } from './device.ts';
+import { normaliseBrowser, normaliseOs } from './device-names.ts';
 import { compileRange, versionTest } from './version.ts';
 import { readableText, wireText } from './wire.ts';
 
@@ -225,7 +225,7 @@ function networkCondition(sets: readonly NetworkSet[]): Omit<Condition, 'kind' |
 function deviceCondition(match: DeviceMatch): Condition {
   const types = match.type === undefined ? null : new Set<string>(list(match.type));
   const models = match.model === undefined ? null : lowerSet(list(match.model));
-  const browsers = match.browser === undefined ? null : lowerSet(list(match.browser));
+  const browsers = match.browser === undefined ? null : new Set(list(match.browser).map(normaliseBrowser));
   const { names, version } = osMatch(match);
   const systems = names === null ? null : new Set(names.map(normaliseOs));
   const range = version === null ? null : compileRange(version);

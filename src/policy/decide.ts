@@ -5,14 +5,16 @@
  * endpoints. It is synchronous, keeps nothing between requests but caches, and allocates next to nothing where the
  * caches are warm. `explain` runs this very code.
  */
-import { bucketOf, BUCKETS, identityHash } from './bucket.ts';
+import { bucketOf, BUCKETS } from './bucket.ts';
 import type { CompiledExclude, CompiledPolicy, CompiledRules } from './compile.ts';
 import { OVERRIDE_COOKIE, OVERRIDE_HEADER } from './cookies.ts';
 import type { RequestFacts } from './facts.ts';
-import { fingerprint, type MintedId } from './identity.ts';
-import { withAdmission, withExclusion, type Latch } from './latch.ts';
-import { REASONS, TIERS, type Reason, type Tier, type Variant } from './rollout.ts';
-import { allHold } from './rule-index.ts';
+import { findIdentity, hashOfIdentity, hashOfUser } from './find-identity.ts';
+import type { Latch } from './latch.ts';
+import { findLatch, latchedExclude, latchedRule, rememberAdmission, rememberExclusion } from './latching.ts';
+import type { OverrideMode } from './override.ts';
+import type { Reason, Tier, Variant } from './rollout.ts';
+import { resetTrace, trace } from './trace.ts';
 
 /** Reusable and mutable, so that a connection needs one for all its requests. */
 export interface Decision {
@@ -40,18 +42,9 @@ export interface Decision {
   preflight: boolean;
   /** Another decision for this user must be the same while the revision is: flips are looked for. */
   comparable: boolean;
+  /** A latch that every worker has to know (see `takeOverLatch`), since this client may keep no cookie; '' for none. */
+  remember: string;
 }
-
-export const REASON_INDEX = indexOf(REASONS);
-export const TIER_INDEX = indexOf(TIERS);
-
-function indexOf<T extends string>(names: readonly T[]): { readonly [name in T]: number } {
-  return Object.fromEntries(names.map((name, index) => [name, index])) as Record<T, number>;
-}
-
-/** Bits of `usable`. */
-export const STABLE_USABLE = 1;
-export const CANARY_USABLE = 2;
 
 export function newDecision(): Decision {
   return {
@@ -70,40 +63,20 @@ export function newDecision(): Decision {
     stripCookie: false,
     preflight: false,
     comparable: false,
+    remember: '',
   };
 }
 
-/** What deciding found on its way, for `explain`. Valid until the next decision. */
-export interface Trace {
-  /** The tier that spoke; -1 for none. */
-  tier: number;
-  /** What stands for the user: a wire text; '' for none. */
-  identity: string;
-  minted: MintedId | null;
-  /** A cookie that looks like a minted id did not verify. */
-  forgedId: boolean;
-  latch: Latch | null;
-  /** The latch cookie's value, whatever it is worth. */
-  latchCookie: string | undefined;
-  override: 'none' | 'always' | 'never' | 'invalid';
-}
-
-export const trace: Trace = {
-  tier: -1,
-  identity: '',
-  minted: null,
-  forgedId: false,
-  latch: null,
-  latchCookie: undefined,
-  override: 'none',
-};
+/** Bits of `usable`. */
+export const STABLE_USABLE = 1;
+export const CANARY_USABLE = 2;
 
 /** The bucket of a request without an identity: only a rule for all users admits it. */
 export const NO_BUCKET = BUCKETS - 1;
 
 /**
- * Decides. `usable`: bit 1 stable has a usable endpoint, bit 2 canary has. `nowSeconds` since 1970. `random` mints an
- * id of 16 to 64 characters of base64url; it is called only when one is minted. Fills and returns `out`.
+ * Decides. `usable`: STABLE_USABLE and CANARY_USABLE, or-ed. `nowSeconds` since 1970. `random` mints an id of 16 to 64
+ * characters of base64url; it is called only when one is minted. Fills and returns `out`.
  */
 export function decide(
   policy: CompiledPolicy,
@@ -114,20 +87,9 @@ export function decide(
   out: Decision,
 ): Decision {
   begin(policy, facts, out);
-  const { phase } = policy;
-  if (phase === 'running' || phase === 'paused') {
-    policy.view.begin(facts);
-    decideByRules(policy, policy.rules!, facts, usable, nowSeconds, random, out);
-    policy.view.end();
-  } else {
-    // Outside of a rollout nobody needs an identity, but returning users are to be known when the next one starts.
-    findIdentity(policy, facts, '', random, out);
-    if (trace.latchCookie !== undefined && phase !== 'promoted') {
-      out.setCookies += policy.cookies.expire(policy.latchCookie, facts.secure);
-    }
-    out.reason = phase;
-    settle(policy, out, phase === 'promoted' ? 'canary' : 'stable', usable, phase === 'promoted');
-  }
+  if (policy.rules === null) decideByPhase(policy, facts, usable, random, out);
+  else decideByRules(policy, policy.rules, facts, usable, nowSeconds, random, out);
+  // A preflight is answered for a script, not for a user; browsers keep none of its cookies.
   if (out.preflight) out.setCookies = '';
   return out;
 }
@@ -142,19 +104,35 @@ function begin(policy: CompiledPolicy, facts: RequestFacts, out: Decision): void
   out.epoch = policy.epoch;
   out.revision = policy.revision;
   out.setCookies = '';
-  out.comparable = false;
   out.stripCookie = facts.cookie(OVERRIDE_COOKIE) !== undefined;
   out.preflight = facts.method === 'OPTIONS' && facts.header('access-control-request-method') !== undefined;
-  trace.tier = -1;
-  trace.identity = '';
-  trace.minted = null;
-  trace.forgedId = false;
-  trace.latch = null;
+  out.comparable = false;
+  out.remember = '';
+  resetTrace();
   trace.latchCookie = facts.cookie(policy.latchCookie);
-  trace.override = 'none';
 }
 
-/** Steps 2 to 6 of the safety order. */
+/**
+ * Step 1, where the phase alone decides. Nobody needs an identity, but returning users are to be known when the next
+ * rollout starts. Nobody but a promoted rollout's users may ever reach the canary, not even by a fallback.
+ */
+function decideByPhase(
+  policy: CompiledPolicy,
+  facts: RequestFacts,
+  usable: number,
+  random: () => string,
+  out: Decision,
+): void {
+  const { phase } = policy;
+  const promoted = phase === 'promoted';
+  out.setCookies = findIdentity(policy, facts, '', !out.preflight, random);
+  if (!promoted && trace.latchCookie !== undefined) {
+    out.setCookies += policy.cookies.expire(policy.latchCookie, facts.secure);
+  }
+  out.reason = promoted || phase === 'rolledBack' ? phase : 'idle';
+  settle(policy, out, promoted ? 'canary' : 'stable', usable, promoted);
+}
+
 function decideByRules(
   policy: CompiledPolicy,
   rules: CompiledRules,
@@ -164,35 +142,43 @@ function decideByRules(
   random: () => string,
   out: Decision,
 ): void {
-  findIdentity(policy, facts, policy.rolloutTag, random, out);
-  const { latchCookie } = trace;
-  const latch =
-    latchCookie === undefined
-      ? null
-      : policy.context.latches.open(policy.latchScope, policy.rolloutTag, latchCookie);
+  policy.view.begin(facts);
+  const minted = findIdentity(policy, facts, policy.rolloutTag, !out.preflight, random);
+  const latch = findLatch(policy);
   trace.latch = latch;
-  if (latchCookie !== undefined && latch === null) {
-    // Overwritten below where this request is admitted: the later line of one name counts.
-    out.setCookies += policy.cookies.expire(policy.latchCookie, facts.secure);
+  decideInOrder(policy, rules, facts, latch, usable, nowSeconds, out);
+  if (trace.latchCookie !== undefined && latch === null && out.setCookies === '') {
+    out.setCookies = policy.cookies.expire(policy.latchCookie, facts.secure);
   }
+  if (minted !== '') out.setCookies = minted + out.setCookies;
+  policy.view.end();
+}
 
+/** Steps 2 to 7 of the safety order. */
+function decideInOrder(
+  policy: CompiledPolicy,
+  rules: CompiledRules,
+  facts: RequestFacts,
+  latch: Latch | null,
+  usable: number,
+  nowSeconds: number,
+  out: Decision,
+): void {
   const exclude = findExclude(policy, rules, latch);
   if (exclude !== null) {
     out.reason = 'exclude';
     out.rule = exclude.name;
-    if (latch !== null) rememberExclusion(policy, exclude, latch, facts, out);
+    if (latch !== null) rememberExclusion(policy, exclude, latch, facts.secure, out);
     settle(policy, out, 'stable', usable, false);
     return;
   }
-
-  const override = findOverride(policy, facts, nowSeconds, out);
+  const override = findOverride(policy, facts, nowSeconds, out.stripCookie);
   if (override !== null) {
     out.reason = 'override';
     // As asked or not at all: a test of the canary must never silently test stable.
     settle(policy, out, override === 'always' ? 'canary' : 'stable', usable, false);
     return;
   }
-
   if (policy.follows && policy.context.followPeers.contains(facts.peer)) {
     const followed = facts.header('x-canary');
     if (followed === 'canary' || followed === 'stable') {
@@ -201,22 +187,43 @@ function decideByRules(
       return;
     }
   }
-
   decideByBucket(policy, rules, facts, latch, out);
-  out.comparable = isComparable(rules, out);
+  out.comparable = isComparable(policy, rules, out);
   settle(policy, out, out.reason === 'noMatch' ? 'stable' : 'canary', usable, true);
 }
 
-/**
- * Rules on method or path may rightly treat two requests of one user differently. Several people may share a
- * fingerprint; where rules look at more than it, so may their requests be.
- */
-function isComparable(rules: CompiledRules, out: Decision): boolean {
-  if (rules.variesByRequest || out.preflight || out.identityHash === 0) return false;
-  return out.tier !== 'fingerprint' || !rules.conditional;
+/** Step 2: the exclude rule that holds for this request, or that the user's latch remembers. */
+function findExclude(
+  policy: CompiledPolicy,
+  rules: CompiledRules,
+  latch: Latch | null,
+): CompiledExclude | null {
+  const count = rules.excludes.length;
+  if (count === 0) return null;
+  const rank = rules.excludeIndex.first(policy.view, count);
+  if (rank >= 0) return rules.excludes[rank]!;
+  return latch === null || latch.excluded.length === 0 ? null : latchedExclude(policy, rules, latch);
 }
 
-/** Steps 5 and 6: latch, rules and bucket. */
+/** Step 3: the wish of a valid token, in the header or else the cookie. */
+function findOverride(
+  policy: CompiledPolicy,
+  facts: RequestFacts,
+  nowSeconds: number,
+  hasCookie: boolean,
+): OverrideMode | null {
+  const header = facts.header(OVERRIDE_HEADER);
+  if (header === undefined && !hasCookie) return null;
+  const { overrides } = policy.context;
+  let mode = header === undefined ? null : overrides.verify(header, policy.service, nowSeconds);
+  if (mode === null && hasCookie) {
+    mode = overrides.verify(facts.cookie(OVERRIDE_COOKIE) ?? '', policy.service, nowSeconds);
+  }
+  trace.override = mode ?? 'invalid';
+  return mode;
+}
+
+/** Steps 5 and 6: the latch, then rules and bucket. The bucket is tested first, since it is the cheapest. */
 function decideByBucket(
   policy: CompiledPolicy,
   rules: CompiledRules,
@@ -224,28 +231,23 @@ function decideByBucket(
   latch: Latch | null,
   out: Decision,
 ): void {
-  const { view } = policy;
-  const tier = trace.tier < 0 ? undefined : policy.chain[trace.tier];
   let bucket = NO_BUCKET;
-  if (tier !== undefined) {
-    out.tier = tier.kind;
-    out.bucket = bucket = bucketOf(hashOfUser(policy, out));
+  if (trace.tier >= 0) {
+    out.tier = policy.chain[trace.tier]!.kind;
+    out.bucket = bucket = bucketOf(hashOfIdentity(policy));
+    out.identityHash = hashOfUser(policy);
   }
   if (latch !== null) {
     out.bucket = bucket = latch.bucket;
-    for (let index = latch.admitted.length - 1; index >= 0; index--) {
-      const rank = rules.ranks.get(latch.admitted[index]!);
-      if (rank === undefined) continue;
-      const rule = rules.rules[rank]!;
-      if (bucket < rule.threshold && allHold(rule.fixed, view)) {
-        out.reason = 'latch';
-        out.rule = rule.name;
-        return;
-      }
+    const latched = latchedRule(policy, rules, latch);
+    if (latched !== null) {
+      out.reason = 'latch';
+      out.rule = latched.name;
+      return;
     }
   }
   const limit = countAbove(rules.thresholds, bucket);
-  const rank = limit === 0 ? -1 : rules.index.first(view, limit);
+  const rank = limit === 0 ? -1 : rules.index.first(policy.view, limit);
   if (rank < 0) {
     out.reason = 'noMatch';
     return;
@@ -253,14 +255,7 @@ function decideByBucket(
   const rule = rules.rules[rank]!;
   out.reason = 'rule';
   out.rule = rule.name;
-  const before = latch ?? {
-    scope: policy.latchScope,
-    bucket,
-    revision: policy.revision,
-    admitted: [],
-    excluded: [],
-  };
-  setLatch(policy, withAdmission(before, rule.tag), facts, out);
+  rememberAdmission(policy, rule, latch, bucket, facts.secure, out);
 }
 
 /** How many of the descending thresholds are above the bucket: these rules may admit it, no other. */
@@ -275,133 +270,14 @@ function countAbove(thresholds: Float64Array, bucket: number): number {
   return low;
 }
 
-/** The hash that the bucket comes from; also notes the hash that tells this user from others. */
-function hashOfUser(policy: CompiledPolicy, out: Decision): number {
-  const { minted, identity } = trace;
-  if (minted === null) return (out.identityHash = identityHash(policy.salt, identity));
-  if (minted.hashSalt !== policy.salt) {
-    minted.hash = identityHash(policy.salt, identity);
-    minted.userHash = identity === minted.id ? minted.hash : identityHash(policy.salt, minted.id);
-    minted.hashSalt = policy.salt;
-  }
-  out.identityHash = minted.userHash;
-  return minted.hash;
-}
-
 /**
- * Walks the identity chain, and mints an id where the chain asks for one. `rolloutTag` is '' between rollouts; in a
- * rollout the new id carries the fingerprint that this request is decided by.
+ * Rules on method or path may rightly treat two requests of one user differently. Other conditions may as well, where
+ * one identity has several devices or people: then only who carries the latch along can be compared.
  */
-function findIdentity(
-  policy: CompiledPolicy,
-  facts: RequestFacts,
-  rolloutTag: string,
-  random: () => string,
-  out: Decision,
-): void {
-  const { chain, context } = policy;
-  let minting = -1;
-  for (let index = 0; index < chain.length; index++) {
-    const tier = chain[index]!;
-    if (tier.kind === 'header' || tier.kind === 'cookie') {
-      const value = tier.kind === 'header' ? facts.header(tier.name) : facts.cookie(tier.name);
-      // An empty value is nobody's: it would lump all who send it together.
-      if (value === undefined || value === '') continue;
-      trace.tier = index;
-      trace.identity = value;
-      return;
-    }
-    if (tier.kind === 'minted') {
-      const value = facts.cookie(tier.name);
-      const minted = value === undefined ? null : context.mintedIds.open(policy.service, value);
-      if (minted !== null) {
-        trace.tier = index;
-        trace.minted = minted;
-        trace.identity =
-          rolloutTag !== '' && minted.rolloutTag === rolloutTag ? minted.fingerprint : minted.id;
-        return;
-      }
-      if (value !== undefined) trace.forgedId = true;
-      if (tier.mints && minting < 0) minting = index;
-      continue;
-    }
-    trace.tier = index;
-    if (rolloutTag !== '') trace.identity = fingerprint(facts, context.keys, policy.fingerprintKey);
-    break;
-  }
-  // A preflight carries no cookies and keeps none.
-  if (minting < 0 || out.preflight) return;
-  const { name } = chain[minting]!;
-  const id = random();
-  const bound = rolloutTag !== '' && trace.tier >= 0;
-  const value = context.mintedIds.seal(
-    policy.service,
-    id,
-    bound ? rolloutTag : '',
-    bound ? trace.identity : '',
-  );
-  out.setCookies += policy.cookies.set(name, value, facts.secure);
-  if (trace.tier < 0) {
-    trace.tier = minting;
-    trace.identity = id;
-  }
-}
-
-/** The exclude rule that holds for this request, or that a latch remembers and whose method and path hold. */
-function findExclude(
-  policy: CompiledPolicy,
-  rules: CompiledRules,
-  latch: Latch | null,
-): CompiledExclude | null {
-  if (rules.excludes.length === 0) return null;
-  const rank = rules.excludeIndex.first(policy.view, rules.excludes.length);
-  if (rank >= 0) return rules.excludes[rank]!;
-  if (latch === null) return null;
-  for (const tag of latch.excluded) {
-    const remembered = rules.excludeRanks.get(tag);
-    if (remembered === undefined) continue;
-    const exclude = rules.excludes[remembered]!;
-    if (allHold(exclude.fixed, policy.view)) return exclude;
-  }
-  return null;
-}
-
-/**
- * An exclude that hits a latched user wins for good: the latch now remembers it instead of the admission. One that asks
- * for method or path alone says nothing of the user, and one that asks for them as well leaves the other requests be.
- */
-function rememberExclusion(
-  policy: CompiledPolicy,
-  exclude: CompiledExclude,
-  latch: Latch,
-  facts: RequestFacts,
-  out: Decision,
-): void {
-  if (latch.admitted.length === 0 || latch.excluded.includes(exclude.tag)) return;
-  if (exclude.fixed.length === exclude.conditions.length) return;
-  setLatch(policy, withExclusion(latch, exclude.tag, exclude.fixed.length === 0), facts, out);
-}
-
-function setLatch(policy: CompiledPolicy, latch: Latch, facts: RequestFacts, out: Decision): void {
-  const value = policy.context.latches.seal(latch, policy.rolloutTag);
-  out.setCookies += policy.cookies.set(policy.latchCookie, value, facts.secure);
-}
-
-function findOverride(
-  policy: CompiledPolicy,
-  facts: RequestFacts,
-  nowSeconds: number,
-  out: Decision,
-): 'always' | 'never' | null {
-  const header = facts.header(OVERRIDE_HEADER);
-  if (header === undefined && !out.stripCookie) return null;
-  const { overrides } = policy.context;
-  let mode = header === undefined ? null : overrides.verify(header, policy.service, nowSeconds);
-  if (mode === null && out.stripCookie) {
-    mode = overrides.verify(facts.cookie(OVERRIDE_COOKIE) ?? '', policy.service, nowSeconds);
-  }
-  trace.override = mode ?? 'invalid';
-  return mode;
+function isComparable(policy: CompiledPolicy, rules: CompiledRules, out: Decision): boolean {
+  if (rules.variesByRequest || out.preflight || out.identityHash === 0) return false;
+  if (!rules.conditional || out.tier === 'minted') return true;
+  return out.tier === 'header' && policy.context.latchMemory !== null;
 }
 
 /** Step 7: the variant that serves. A fallback to canary needs the operator's leave, and a cause that allows it. */
@@ -414,13 +290,17 @@ function settle(
 ): void {
   out.assigned = assigned;
   out.variant = assigned;
-  if ((usable & (assigned === 'canary' ? CANARY_USABLE : STABLE_USABLE)) !== 0) return;
+  if ((usable & bitOf(assigned)) !== 0) return;
   const other = assigned === 'canary' ? 'stable' : 'canary';
   const allowed = mayFallBack && (other === 'stable' ? policy.fallbackToStable : policy.fallbackToCanary);
-  if (allowed && (usable & (other === 'canary' ? CANARY_USABLE : STABLE_USABLE)) !== 0) {
+  if (allowed && (usable & bitOf(other)) !== 0) {
     out.variant = other;
     out.fallback = true;
   } else {
     out.unavailable = true;
   }
+}
+
+function bitOf(variant: Variant): number {
+  return variant === 'canary' ? CANARY_USABLE : STABLE_USABLE;
 }

@@ -8,6 +8,7 @@
 import { LRUCache } from 'lru-cache';
 import { SemVer } from 'semver';
 import { UAParser } from 'ua-parser-js';
+import { isLinux, normaliseBrowser, normaliseOs } from './device-names.ts';
 import { standaloneText } from './wire.ts';
 
 export interface DeviceFacts {
@@ -29,23 +30,6 @@ export interface DeviceFacts {
 
 /** What ua-parser-js reads at most; the rest of a longer user agent is ignored, also as a cache key. */
 const LONGEST_USER_AGENT = 500;
-
-const OS_NAMES = new Map([
-  ['mac os', 'macos'],
-  ['mac os x', 'macos'],
-  ['chromium os', 'chromeos'],
-  ['android-x86', 'android'],
-]);
-
-/** Names by which ua-parser-js calls distributions of Linux. */
-const LINUX = new Set(
-  (
-    'ubuntu kubuntu xubuntu lubuntu nubuntu debian suse opensuse gentoo arch mint slackware fedora mandriva centos ' +
-    'pclinuxos redhat zenwalk linpus raspbian deepin manjaro sabayon linspire mageia vectorlinux joli'
-  )
-    .split(' ')
-    .concat('red hat', 'elementary os'),
-);
 
 /** Operating systems of machines on a desk, where the user agent names no other kind of device. */
 const DESKTOP = new Set([
@@ -70,9 +54,9 @@ export function readDevice(userAgent: string): DeviceFacts {
   const parser = new UAParser(text);
   const { name: osName = '', version: osVersion = '' } = parser.getOS();
   const { model = '', type = '' } = parser.getDevice();
-  const browser = (parser.getBrowser().name ?? '').toLowerCase();
+  const browser = normaliseBrowser(parser.getBrowser().name ?? '');
   const os = normaliseOs(osName);
-  const osFamily = LINUX.has(os) ? 'linux' : '';
+  const osFamily = isLinux(os) ? 'linux' : '';
   return {
     type: deviceType(text, type, osFamily || os),
     os,
@@ -82,12 +66,6 @@ export function readDevice(userAgent: string): DeviceFacts {
     browser,
     browserFamily: browser.startsWith('mobile ') ? browser.slice(7) : '',
   };
-}
-
-/** The name under which rules know an operating system: lower case, the common name. */
-export function normaliseOs(name: string): string {
-  const lower = name.toLowerCase();
-  return OS_NAMES.get(lower) ?? lower;
 }
 
 function deviceType(userAgent: string, type: string, os: string): string {

@@ -7,10 +7,11 @@
 import { bucketOf, identityHash } from './bucket.ts';
 import type { CompiledExclude, CompiledPolicy } from './compile.ts';
 import type { Condition } from './conditions.ts';
-import { decide, newDecision, NO_BUCKET, trace, type Decision } from './decide.ts';
+import { decide, newDecision, NO_BUCKET, type Decision } from './decide.ts';
 import { describedFacts, type DescribedRequest } from './described.ts';
 import type { RequestFacts } from './facts.ts';
 import type { Phase, Tier } from './rollout.ts';
+import { trace } from './trace.ts';
 import { readableText } from './wire.ts';
 
 export interface ExplainedCondition {

@@ -7,6 +7,7 @@
 import { checkSchema } from '../schema/check.ts';
 import { nearest } from '../schema/nearest.ts';
 import { list } from './conditions.ts';
+import { browserFault, osFault } from './device-names.ts';
 import { DocumentError, type Fault } from './faults.ts';
 import { parseNetwork } from './network.ts';
 import { RolloutDocument, type DeviceMatch, type Match, type RegionMatch, type ValueTest } from './schema.ts';
@@ -157,21 +158,55 @@ function checkRegion(region: RegionMatch, at: string, known: Known, add: Add): v
       'a region needs a database; name one in the configuration, as region: { database: ./GeoLite2-City.mmdb }',
     );
   }
-  if (region.country === undefined) return;
-  const pointer = many(region.country, `${at}/country`);
-  for (const [index, country] of list(region.country).entries()) {
-    if (!/^[A-Za-z]{2}$/.test(country))
-      add(pointer(index), `"${country}" is no ISO 3166-1 alpha-2 code, such as "CN"`);
+  const { country = [], subdivision = [] } = region;
+  const countryAt = many(country, `${at}/country`);
+  for (const [index, code] of list(country).entries()) {
+    if (!/^[A-Za-z]{2}$/.test(code))
+      add(countryAt(index), `"${code}" is no ISO 3166-1 alpha-2 code, such as "CN"`);
+  }
+  const subdivisionAt = many(subdivision, `${at}/subdivision`);
+  for (const [index, code] of list(subdivision).entries()) {
+    if (/^[A-Za-z0-9]{1,3}$/.test(code)) continue;
+    add(subdivisionAt(index), `"${code}" is no ISO 3166-2 code without its country, such as "SH" for CN-SH`);
   }
 }
 
 function checkDevice(device: DeviceMatch, at: string, add: Add): void {
-  const { os } = device;
-  if (typeof os === 'object' && !Array.isArray(os)) checkRange(os.version, `${at}/os/version`, add);
+  const { os, browser } = device;
+  if (os !== undefined) {
+    const ranged = typeof os === 'object' && !Array.isArray(os);
+    const names = ranged ? os.name : os;
+    const pointer = many(names, ranged ? `${at}/os/name` : `${at}/os`);
+    for (const [index, name] of list(names).entries()) {
+      const fault = osFault(name);
+      if (fault !== null) add(pointer(index), fault);
+    }
+    if (ranged) checkRange(os.version, `${at}/os/version`, add);
+  }
+  if (browser === undefined) return;
+  const pointer = many(browser, `${at}/browser`);
+  for (const [index, name] of list(browser).entries()) {
+    const fault = browserFault(name);
+    if (fault !== null) add(pointer(index), fault);
+  }
 }
 
 function checkTest(test: ValueTest, at: string, add: Add): void {
   if (test.semver !== undefined) checkRange(test.semver, `${at}/semver`, add);
+  if (test.equals !== undefined) checkLength(test.equals, `${at}/equals`, add);
+  if (test.prefix !== undefined) checkLength(test.prefix, `${at}/prefix`, add);
+  const values = test.oneOf ?? [];
+  if (values.length > MOST_VALUES)
+    add(`${at}/oneOf`, `at most ${MOST_VALUES} values; this has ${values.length}`);
+  for (const [index, value] of values.entries()) checkLength(value, `${at}/oneOf/${index}`, add);
+}
+
+/** No head is longer, so no request could ever match a longer text. */
+const LONGEST_VALUE = 8192;
+const MOST_VALUES = 10_000;
+
+function checkLength(value: string, at: string, add: Add): void {
+  if (value.length > LONGEST_VALUE) add(at, `at most ${LONGEST_VALUE} characters; this has ${value.length}`);
 }
 
 function checkRange(range: string, at: string, add: Add): void {
