@@ -113,7 +113,8 @@ function holdsPlaces(bytes: Buffer, reader: Reader<Response>): boolean {
   const { nodeCount, nodeByteSize, recordSize, ipVersion } = reader.metadata;
   const bits = ipVersion === 6 ? 128 : 32;
   const open: { node: number; path: bigint; depth: number }[] = [{ node: 0, path: 0n, depth: 0 }];
-  for (let sampled = 0; sampled < SAMPLE && open.length > 0;) {
+  let sampled = 0;
+  for (let walked = 0; walked < MOST_WALKED && sampled < SAMPLE && open.length > 0; walked++) {
     const { node, path, depth } = open.pop()!;
     for (const side of [1, 0]) {
       const next = readRecord(bytes, node * nodeByteSize, side, recordSize);
