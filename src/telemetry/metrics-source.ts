@@ -1,0 +1,43 @@
+/**
+ * Where the metrics come from: the seam between telemetry and whoever holds workers, services and the control plane.
+ * Everything is asked for anew at each scrape; none of it may throw or wait.
+ */
+import type { RolloutState } from '../policy/rollout.ts';
+import type { ControlCounters } from './control-counters.ts';
+import type { ServiceCounters, WorkerCounters } from './counters.ts';
+
+export interface WorkerSource {
+  readonly index: number;
+  readonly counters: WorkerCounters;
+  /** The revision that the worker decides by; -1 while it starts or is being replaced. */
+  readonly revision: number;
+}
+
+export interface ServiceSource {
+  readonly name: string;
+  /** One block of each worker. */
+  readonly blocks: readonly ServiceCounters[];
+  readonly rollout: RolloutState | null;
+}
+
+export interface MetricsSource {
+  /** Serin's own version. */
+  readonly version: string;
+  /** The codes of refusals, by the index that workers count them under. */
+  readonly refusals: readonly string[];
+  readonly control: ControlCounters;
+  /** The clock that heartbeats are written by, in ms. */
+  now(): number;
+  workers(): readonly WorkerSource[];
+  /** The services that exist now; the series of one that is gone vanish. */
+  services(): readonly ServiceSource[];
+  /** Workers replaced since the start because they died or hung. */
+  restarts(): number;
+  /** The newest revision, which workers are to decide by. */
+  revision(): number;
+  ready(): boolean;
+  /** Whether the store takes writes, as far as is known. */
+  storeAvailable(): boolean;
+  /** `net.ipv4.tcp_migrate_req` of this network namespace; null where the system does not tell. */
+  tcpMigrateReq(): boolean | null;
+}

@@ -1,0 +1,116 @@
+/**
+ * The ops server: `/livez`, `/readyz` and `/metrics`, for kubelets and scrapers.
+ *
+ * It changes nothing and reads no body. It is open to its network, so it is kept small: GET and HEAD on three paths, short
+ * limits, nothing cached. It answers until it is closed, also while the process drains.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Exposition } from './exposition.ts';
+
+export interface OpsOptions {
+  readonly host: string;
+  /** 0 takes a free port. */
+  readonly port: number;
+  /** Whether new requests are welcome; why not, in sentences. */
+  readonly ready: () => { readonly ready: boolean; readonly reasons: readonly string[] };
+  readonly metrics: Exposition;
+  /** Told of an answer that failed (it became a 500) and of a connection that could not be accepted. */
+  readonly onError?: (error: unknown) => void;
+}
+
+export interface OpsServer {
+  readonly port: number;
+  /** Stops listening, ends idle connections, lets answers under way finish. */
+  close(): Promise<void>;
+}
+
+const TEXT = 'text/plain; charset=utf-8';
+
+interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+}
+
+/** Listens. Rejects with the system's error (EADDRINUSE, EACCES, …) when it cannot. */
+export async function startOps(options: OpsOptions): Promise<OpsServer> {
+  const server = createServer(
+    {
+      maxHeaderSize: 8192,
+      headersTimeout: 5000,
+      requestTimeout: 10_000,
+      keepAliveTimeout: 30_000,
+      connectionsCheckingInterval: 5000,
+    },
+    (request, response) => {
+      answer(request, options).then(
+        (result) => {
+          send(request, response, result);
+        },
+        (error: unknown) => {
+          options.onError?.(error);
+          send(request, response, { status: 500, type: TEXT, body: 'internal error\n' });
+        },
+      );
+    },
+  );
+  server.maxConnections = 256;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host: options.host, port: options.port }, () => {
+      server.off('error', reject);
+      server.on('error', (error) => options.onError?.(error));
+      resolve();
+    });
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => {
+          resolve();
+        });
+      }),
+  };
+}
+
+async function answer(request: IncomingMessage, { ready, metrics }: OpsOptions): Promise<Answer> {
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    return { status: 405, type: TEXT, body: 'only GET and HEAD are allowed here\n' };
+  }
+  switch (request.url?.split('?', 1)[0]) {
+    case '/livez':
+      return { status: 200, type: TEXT, body: 'alive\n' };
+    case '/readyz': {
+      const state = ready();
+      if (state.ready) return { status: 200, type: TEXT, body: 'ready\n' };
+      return {
+        status: 503,
+        type: TEXT,
+        body: `not ready\n${state.reasons.map((why) => `- ${why}\n`).join('')}`,
+      };
+    }
+    case '/metrics':
+      return { status: 200, type: metrics.contentType, body: await metrics.render() };
+    default:
+      return { status: 404, type: TEXT, body: 'there are /livez, /readyz and /metrics\n' };
+  }
+}
+
+function send(request: IncomingMessage, response: ServerResponse, { status, type, body }: Answer): void {
+  response.writeHead(status, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    ...(status === 405 ? { allow: 'GET, HEAD' } : {}),
+    // A body is never read; what follows it on this connection is not either.
+    ...(hasBody(request) ? { connection: 'close' } : {}),
+  });
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}

@@ -1,0 +1,242 @@
+/**
+ * The metrics of the process: its workers, their connections, and the control plane.
+ */
+import { CHANGE_STATUSES } from './control-counters.ts';
+import { REFUSAL_SLOTS, WORKER_SLOT } from './counters.ts';
+import { histogramSamples, type MetricFamily, type Sample } from './metric-family.ts';
+import type { MetricsSource, WorkerSource } from './metrics-source.ts';
+
+/** What one scrape reads of the process: all from one moment, as near as may be. */
+export interface ProcessReading {
+  readonly source: MetricsSource;
+  readonly workers: readonly WorkerSource[];
+  readonly now: number;
+}
+
+export function readProcess(source: MetricsSource): ProcessReading {
+  return { source, workers: source.workers(), now: source.now() };
+}
+
+type Family = MetricFamily<ProcessReading>;
+
+/** Refusals that no codec makes, with the slots that they are counted in. */
+const OTHER_REJECTIONS = [
+  ['unmatched_host', WORKER_SLOT.unmatchedHost],
+  ['overloaded', WORKER_SLOT.overloaded],
+] as const;
+
+export const PROCESS_METRICS: readonly Family[] = [
+  {
+    name: 'serin_build_info',
+    help: 'Always 1; the labels say what runs.',
+    type: 'gauge',
+    labels: ['version', 'node'],
+    collect: ({ source }) => [{ labels: { version: source.version, node: process.versions.node }, value: 1 }],
+  },
+  plain('gauge', 'serin_ready', '1 when /readyz answers 200.', ({ source }) => Number(source.ready())),
+  total('serin_connections_accepted_total', 'Client connections accepted.', WORKER_SLOT.accepted),
+  sum(
+    'gauge',
+    'serin_connections_open',
+    'Client connections open, idle ones included.',
+    WORKER_SLOT.connections,
+  ),
+  total('serin_tunnels_total', 'Connections that became tunnels (Upgrade).', WORKER_SLOT.tunnels),
+  sum('gauge', 'serin_tunnels_open', 'Tunnels open.', WORKER_SLOT.tunnelsOpen),
+  total(
+    'serin_client_aborts_total',
+    'Clients that left before their answer was complete.',
+    WORKER_SLOT.clientAborted,
+  ),
+  {
+    name: 'serin_rejected_requests_total',
+    help: 'Requests answered by the proxy itself without looking for an endpoint, by reason.',
+    type: 'counter',
+    labels: ['reason'],
+    collect: rejections,
+  },
+  total('serin_access_log_records_total', 'Access-log records taken for writing.', WORKER_SLOT.logWritten),
+  total(
+    'serin_access_log_dropped_total',
+    'Access-log records dropped because their destination was slow or gone.',
+    WORKER_SLOT.logDropped,
+  ),
+  plain('gauge', 'serin_workers', 'Worker threads.', ({ workers }) => workers.length),
+  plain(
+    'counter',
+    'serin_worker_restarts_total',
+    'Workers replaced because they died or hung.',
+    ({ source }) => source.restarts(),
+  ),
+  perWorker(
+    'gauge',
+    'serin_worker_revision',
+    'The revision that a worker decides by; -1 while it starts.',
+    ({ revision }) => revision,
+  ),
+  {
+    name: 'serin_worker_heartbeat_age_seconds',
+    help: 'Time since a worker last showed that it is alive; absent before its first heartbeat.',
+    type: 'gauge',
+    labels: ['worker'],
+    collect: ({ workers, now }) =>
+      workers
+        .filter(({ counters }) => counters.lastHeartbeat > 0)
+        .map(({ index, counters }) => ({
+          labels: { worker: index },
+          value: Math.max(0, now - counters.lastHeartbeat) / 1000,
+        })),
+  },
+  perWorkerSlot(
+    'gauge',
+    'serin_worker_event_loop_delay_seconds',
+    "The longest time that a worker's event loop was held up, over its last 30 heartbeats.",
+    WORKER_SLOT.loopDelay,
+  ),
+  perWorkerSlot(
+    'counter',
+    'serin_worker_event_loop_active_seconds_total',
+    "Time that a worker's event loop was busy; its rate is the loop's utilisation.",
+    WORKER_SLOT.activeSeconds,
+  ),
+  perWorkerSlot(
+    'counter',
+    'serin_worker_cpu_seconds_total',
+    'CPU time of a worker thread.',
+    WORKER_SLOT.cpuSeconds,
+  ),
+  perWorkerSlot(
+    'gauge',
+    'serin_worker_heap_bytes',
+    'JavaScript heap that a worker uses; buffers are not in it.',
+    WORKER_SLOT.heapBytes,
+  ),
+  plain('gauge', 'serin_revision', 'The newest revision, which all workers are to decide by.', ({ source }) =>
+    source.revision(),
+  ),
+  {
+    name: 'serin_changes_total',
+    help: 'Changes that reached a status.',
+    type: 'counter',
+    labels: ['status'],
+    collect: ({ source }) =>
+      CHANGE_STATUSES.map((status, index) => ({ labels: { status }, value: source.control.changes[index]! })),
+  },
+  {
+    name: 'serin_change_apply_duration_seconds',
+    help: 'Time from the acceptance of a change to APPLIED.',
+    type: 'histogram',
+    labels: [],
+    collect: ({ source }) =>
+      histogramSamples('serin_change_apply_duration_seconds', {}, source.control.applied, 0),
+  },
+  {
+    name: 'serin_config_reloads_total',
+    help: 'Readings of the configuration, the first included, by result.',
+    type: 'counter',
+    labels: ['result'],
+    collect: ({ source }) => [
+      { labels: { result: 'success' }, value: source.control.reloads },
+      { labels: { result: 'failure' }, value: source.control.failedReloads },
+    ],
+  },
+  plain(
+    'gauge',
+    'serin_config_last_reload_successful',
+    '1 when the last reading of the configuration was taken, 0 when it was refused and the former one goes on.',
+    ({ source }) => Number(source.control.lastReloadSucceeded),
+  ),
+  timestamp(
+    'serin_config_last_reload_success_timestamp_seconds',
+    'When a configuration was last taken, in seconds since 1970; absent while none was.',
+    ({ source }) => source.control.lastReloadSuccess,
+  ),
+  timestamp(
+    'serin_config_last_reload_failure_timestamp_seconds',
+    'When a configuration was last refused, in seconds since 1970; absent while none was.',
+    ({ source }) => source.control.lastReloadFailure,
+  ),
+  plain(
+    'counter',
+    'serin_store_write_errors_total',
+    'Writes that the store did not take.',
+    ({ source }) => source.control.storeWriteErrors,
+  ),
+  plain('gauge', 'serin_store_available', '1 while the store takes writes.', ({ source }) =>
+    Number(source.storeAvailable()),
+  ),
+  {
+    name: 'serin_tcp_migrate_req',
+    help: 'The kernel setting net.ipv4.tcp_migrate_req: 1 is needed to replace a worker without resets; absent where unknown.',
+    type: 'gauge',
+    labels: [],
+    collect: ({ source }) => {
+      const value = source.tcpMigrateReq();
+      return value === null ? [] : [{ labels: {}, value: Number(value) }];
+    },
+  },
+];
+
+function rejections({ source, workers }: ProcessReading): Sample[] {
+  const samples: Sample[] = source.refusals
+    .slice(0, REFUSAL_SLOTS)
+    .map((reason, index) => ({ labels: { reason }, value: sumSlot(workers, WORKER_SLOT.refused + index) }));
+  for (const [reason, slot] of OTHER_REJECTIONS) {
+    samples.push({ labels: { reason }, value: sumSlot(workers, slot) });
+  }
+  return samples;
+}
+
+function plain(
+  type: 'counter' | 'gauge',
+  name: string,
+  help: string,
+  value: (reading: ProcessReading) => number,
+): Family {
+  return { name, help, type, labels: [], collect: (reading) => [{ labels: {}, value: value(reading) }] };
+}
+
+function timestamp(name: string, help: string, milliseconds: (reading: ProcessReading) => number): Family {
+  return {
+    name,
+    help,
+    type: 'gauge',
+    labels: [],
+    collect: (reading) => {
+      const value = milliseconds(reading);
+      return value === 0 ? [] : [{ labels: {}, value: value / 1000 }];
+    },
+  };
+}
+
+function sum(type: 'counter' | 'gauge', name: string, help: string, slot: number): Family {
+  return plain(type, name, help, ({ workers }) => sumSlot(workers, slot));
+}
+
+function total(name: string, help: string, slot: number): Family {
+  return sum('counter', name, help, slot);
+}
+
+function perWorker(
+  type: 'counter' | 'gauge',
+  name: string,
+  help: string,
+  value: (worker: WorkerSource) => number,
+): Family {
+  return {
+    name,
+    help,
+    type,
+    labels: ['worker'],
+    collect: ({ workers }) =>
+      workers.map((worker) => ({ labels: { worker: worker.index }, value: value(worker) })),
+  };
+}
+
+function perWorkerSlot(type: 'counter' | 'gauge', name: string, help: string, slot: number): Family {
+  return perWorker(type, name, help, ({ counters }) => counters.slots[slot]!);
+}
+
+function sumSlot(workers: readonly WorkerSource[], slot: number): number {
+  return workers.reduce((sum, { counters }) => sum + counters.slots[slot]!, 0);
+}

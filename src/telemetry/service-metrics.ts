@@ -1,0 +1,226 @@
+/**
+ * The metrics of services: requests, upstream attempts, decisions, and the rollout that they belong to.
+ *
+ * Bounded: labels take their values from fixed lists, service names, and at most RULES_SHOWN rule names. Series that an
+ * alert needs to see rise from zero are always there.
+ */
+import { REASONS, TIERS, type Phase, type RolloutState } from '../policy/rollout.ts';
+import { histogramSlot, OUTCOMES, SERVICE_SLOT, SERVICE_SLOTS, type ServiceCounters } from './counters.ts';
+import { histogramSamples, type Labels, type MetricFamily, type Sample } from './metric-family.ts';
+import type { ServiceSource } from './metrics-source.ts';
+import { STATUS_LABELS } from './status-codes.ts';
+
+/** One service, its counters summed over the workers. */
+export interface ServiceReading {
+  readonly name: string;
+  readonly slots: Float64Array;
+  readonly rollout: RolloutState | null;
+}
+
+export function readService({ name, blocks, rollout }: ServiceSource): ServiceReading {
+  return { name, slots: sumOf(blocks), rollout };
+}
+
+const VARIANTS = ['stable', 'canary'] as const;
+const PHASES: readonly Phase[] = ['idle', 'running', 'paused', 'promoted', 'rolledBack'];
+
+/** A rollout may have thousands of rules; the first so many have a series, and `everyone` always. */
+export const RULES_SHOWN = 100;
+
+/** Codes whose series exist from the start, so that `increase` sees the first of a kind. */
+const ALWAYS_SHOWN: ReadonlySet<string> = new Set(['200', '500', '502', '503', '504']);
+
+type Family = MetricFamily<readonly ServiceReading[]>;
+
+export const SERVICE_METRICS: readonly Family[] = [
+  family(
+    'counter',
+    'serin_requests_total',
+    'Requests answered, by the variant that answered and the status code sent to the client.',
+    ['service', 'variant', 'code'],
+    ({ name, slots }) =>
+      byVariant((variant, index) =>
+        STATUS_LABELS.flatMap((code, slot) => {
+          const value = slots[SERVICE_SLOT.codes + index * STATUS_LABELS.length + slot]!;
+          if (value === 0 && !ALWAYS_SHOWN.has(code)) return [];
+          return [{ labels: { service: name, variant, code }, value }];
+        }),
+      ),
+  ),
+  family(
+    'histogram',
+    'serin_request_duration_seconds',
+    'Time from the first byte of a request to the last byte of its answer.',
+    ['service', 'variant'],
+    ({ name, slots }) =>
+      byVariant((variant, index) =>
+        histogramSamples(
+          'serin_request_duration_seconds',
+          { service: name, variant },
+          slots,
+          histogramSlot(SERVICE_SLOT.duration, index),
+        ),
+      ),
+  ),
+  gaugePair('serin_requests_in_flight', 'Requests being served.', SERVICE_SLOT.inFlight),
+  family(
+    'counter',
+    'serin_upstream_results_total',
+    'Attempts to get an answer from an endpoint, by how they ended.',
+    ['service', 'variant', 'outcome'],
+    ({ name, slots }) =>
+      byVariant((variant, index) =>
+        OUTCOMES.map((outcome, slot) => ({
+          labels: { service: name, variant, outcome },
+          value: slots[SERVICE_SLOT.outcomes + index * OUTCOMES.length + slot]!,
+        })),
+      ),
+  ),
+  family(
+    'histogram',
+    'serin_upstream_duration_seconds',
+    'Time of one attempt at an endpoint, whatever its outcome.',
+    ['service', 'variant'],
+    ({ name, slots }) =>
+      byVariant((variant, index) =>
+        histogramSamples(
+          'serin_upstream_duration_seconds',
+          { service: name, variant },
+          slots,
+          histogramSlot(SERVICE_SLOT.upstreamDuration, index),
+        ),
+      ),
+  ),
+  gaugePair(
+    'serin_upstream_connections',
+    'Open connections to endpoints, idle ones included.',
+    SERVICE_SLOT.upstreamConnections,
+  ),
+  family(
+    'counter',
+    'serin_retries_total',
+    'Attempts after the first, at another endpoint of the same variant.',
+    ['service', 'variant'],
+    ({ name, slots }) => pair(name, slots, SERVICE_SLOT.retries),
+  ),
+  family(
+    'counter',
+    'serin_decisions_total',
+    'Decisions, by reason and by the tier of the identity chain that spoke.',
+    ['service', 'reason', 'tier'],
+    ({ name, slots }) =>
+      REASONS.flatMap((reason, row) =>
+        TIERS.flatMap((tier, column) => {
+          const value = slots[SERVICE_SLOT.decisions + row * TIERS.length + column]!;
+          return value === 0 ? [] : [{ labels: { service: name, reason, tier }, value }];
+        }),
+      ),
+  ),
+  family(
+    'counter',
+    'serin_fallbacks_total',
+    'Requests that left their assigned variant (label from) because it had no usable endpoint.',
+    ['service', 'from'],
+    ({ name, slots }) =>
+      VARIANTS.map((from, index) => ({
+        labels: { service: name, from },
+        value: slots[SERVICE_SLOT.fallbacks + index]!,
+      })),
+  ),
+  single(
+    'serin_flips_total',
+    'Users who got the canary and then stable in the same rollout with no write and no fallback between; must stay 0.',
+    SERVICE_SLOT.flips,
+  ),
+  single(
+    'serin_shared_cacheable_responses_total',
+    'Answers sent during a rollout that a shared cache may store, and so mix the variants.',
+    SERVICE_SLOT.sharedCacheable,
+  ),
+  family(
+    'gauge',
+    'serin_rollout_percentage',
+    `Percentage of the users a rule matches; the first ${RULES_SHOWN} rules of a rollout, and everyone.`,
+    ['service', 'rule'],
+    ({ name, rollout }) =>
+      (rollout?.document.rules ?? [])
+        .filter((rule, index) => index < RULES_SHOWN || rule.name === 'everyone')
+        .map((rule) => ({ labels: { service: name, rule: rule.name }, value: rule.percentage })),
+  ),
+  family(
+    'gauge',
+    'serin_rollout_phase',
+    '1 for the phase that the rollout is in, 0 for the others.',
+    ['service', 'phase'],
+    ({ name, rollout }) =>
+      PHASES.map((phase) => ({
+        labels: { service: name, phase },
+        value: phase === (rollout?.phase ?? 'idle') ? 1 : 0,
+      })),
+  ),
+  family(
+    'gauge',
+    'serin_rollout_epoch',
+    'Number of the latest rollout of the service; absent before the first.',
+    ['service'],
+    ({ name, rollout }) => ofRollout(name, rollout?.epoch),
+  ),
+  family(
+    'gauge',
+    'serin_rollout_step',
+    'Steps of the ramp taken so far; absent before the first rollout.',
+    ['service'],
+    ({ name, rollout }) => ofRollout(name, rollout === null ? undefined : rollout.step + 1),
+  ),
+  family(
+    'gauge',
+    'serin_rollout_start_timestamp_seconds',
+    'When the latest rollout started, in seconds since 1970; absent before the first.',
+    ['service'],
+    ({ name, rollout }) =>
+      ofRollout(name, rollout === null ? undefined : Date.parse(rollout.startedAt) / 1000),
+  ),
+];
+
+function family(
+  type: Family['type'],
+  name: string,
+  help: string,
+  labels: readonly string[],
+  samples: (service: ServiceReading) => Sample[],
+): Family {
+  return { name, help, type, labels, collect: (services) => services.flatMap(samples) };
+}
+
+function gaugePair(name: string, help: string, slot: number): Family {
+  return family('gauge', name, help, ['service', 'variant'], (service) =>
+    pair(service.name, service.slots, slot),
+  );
+}
+
+function single(name: string, help: string, slot: number): Family {
+  return family('counter', name, help, ['service'], (service) => [
+    { labels: { service: service.name }, value: service.slots[slot]! },
+  ]);
+}
+
+function pair(service: string, slots: Float64Array, slot: number): Sample[] {
+  return byVariant((variant, index) => [{ labels: { service, variant }, value: slots[slot + index]! }]);
+}
+
+function byVariant(samples: (variant: (typeof VARIANTS)[number], index: 0 | 1) => Sample[]): Sample[] {
+  return [...samples('stable', 0), ...samples('canary', 1)];
+}
+
+function ofRollout(service: string, value: number | undefined): Sample[] {
+  const labels: Labels = { service };
+  return value === undefined || Number.isNaN(value) ? [] : [{ labels, value }];
+}
+
+function sumOf(blocks: readonly ServiceCounters[]): Float64Array {
+  const sum = new Float64Array(SERVICE_SLOTS);
+  for (const { slots } of blocks) {
+    for (let slot = 0; slot < SERVICE_SLOTS; slot++) sum[slot]! += slots[slot]!;
+  }
+  return sum;
+}
