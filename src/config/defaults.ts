@@ -32,7 +32,8 @@ export const DEFAULT_SERVICE: ServiceSettings = {
   responseIdleTimeout: 30_000,
   upstreamKeepAlive: 60_000,
   tunnelIdleTimeout: 600_000,
-  maxRetries: 1,
+  streamGrace: 30_000,
+  maxRetries: 2,
   fallbackToStable: true,
   fallbackToCanary: false,
 };
@@ -52,7 +53,6 @@ export const DEFAULT_IDENTITY: readonly IdentityTier[] = [
 
 export const DEFAULT_CACHE = 'preserve';
 export const DEFAULT_PATH_PREFIX = '/';
-export const DEFAULT_STREAM_GRACE = 30_000;
 
 /** How a stop goes: not ready for `delay`, then up to `grace` for running requests. */
 export interface DrainSettings {
@@ -103,6 +103,7 @@ export function serviceSettings(service: ServiceDefinition): ServiceSettings {
     responseIdleTimeout: milliseconds(timeouts.responseIdle, DEFAULT_SERVICE.responseIdleTimeout),
     upstreamKeepAlive: milliseconds(timeouts.upstreamKeepAlive, DEFAULT_SERVICE.upstreamKeepAlive),
     tunnelIdleTimeout: milliseconds(timeouts.tunnelIdle, DEFAULT_SERVICE.tunnelIdleTimeout),
+    streamGrace: milliseconds(service.rollback?.streamGrace, DEFAULT_SERVICE.streamGrace),
     maxRetries: service.retries ?? DEFAULT_SERVICE.maxRetries,
     fallbackToStable: fallback.toStable ?? DEFAULT_SERVICE.fallbackToStable,
     fallbackToCanary: fallback.toCanary ?? DEFAULT_SERVICE.fallbackToCanary,
@@ -113,11 +114,6 @@ export function serviceSettings(service: ServiceDefinition): ServiceSettings {
 export function pathPrefix(service: ServiceDefinition): string {
   const prefix = service.pathPrefix ?? DEFAULT_PATH_PREFIX;
   return prefix.length > 1 && prefix.endsWith('/') ? prefix.slice(0, -1) : prefix;
-}
-
-/** How long tunnels and streams on the canary may go on after a rollback, in milliseconds. */
-export function streamGrace(service: ServiceDefinition): number {
-  return milliseconds(service.rollback?.streamGrace, DEFAULT_STREAM_GRACE);
 }
 
 export function cookieSettings(service: ServiceDefinition): CookieSettings {

@@ -1,0 +1,304 @@
+/**
+ * One client connection: its bytes, cut into requests that are answered strictly one after another.
+ *
+ * Promise: a request is parsed only when the one before it is answered, so pipelined requests are answered in order;
+ * what waits is bounded, because reading stops; bytes after the last request of a connection are dropped; a refused
+ * head is answered once and nothing of it is forwarded. What happens to a request is in `exchange.ts`.
+ */
+import type { Socket } from 'node:net';
+import { parseRequestHead } from '../http1/request-head.ts';
+import { REFUSALS } from '../http1/refusal.ts';
+import { parseAddress, UNKNOWN_ADDRESS, type ClientAddress } from '../policy/address.ts';
+import { Exchange } from './exchange.ts';
+import { HeadAccumulator } from './head-accumulator.ts';
+import { problemAnswer, rescueAnswer, type RescueCode } from './rescue.ts';
+import type { Routing } from './routing.ts';
+import { unsentBytes } from './unsent-bytes.ts';
+import type { WorkerContext } from './worker-context.ts';
+
+/** Bytes that may wait for their turn before reading stops. */
+const WAITING_LIMIT = 64 * 1024;
+
+/** How long a connection that is being closed may go on sending before it is cut, in ms. */
+const LINGER_TIME = 2000;
+
+/** How long a client that is still to get the rest of its last answer may read nothing, in ms. */
+const UNREAD_TIME = 30_000;
+
+export const NO_DEADLINE = Number.POSITIVE_INFINITY;
+
+type Deadline = 'idle' | 'head' | 'exchange' | 'linger';
+
+export class ClientConnection {
+  readonly socket: Socket;
+  readonly context: WorkerContext;
+  readonly peer: ClientAddress;
+  readonly exchange: Exchange;
+  /** Clock value (ms) at which `onDeadline` is due. */
+  deadline: number;
+  #deadlineKind: Deadline = 'idle';
+  readonly #head = new HeadAccumulator();
+  /** Bytes of the current body or of later requests that can't be used yet. */
+  #waiting: Buffer | null = null;
+  #processing = false;
+  /** Paused because too much waits or because the endpoint reads slowly. */
+  #paused = false;
+  #closing = false;
+  /** What was unsent when a closing connection was last looked at. */
+  #unsent = 0;
+  #closed = false;
+  #trustedBy: Routing | null = null;
+  #trusted = false;
+  readonly #onClosed: (connection: ClientConnection) => void;
+
+  constructor(socket: Socket, context: WorkerContext, onClosed: (connection: ClientConnection) => void) {
+    this.socket = socket;
+    this.context = context;
+    this.#onClosed = onClosed;
+    this.peer = parseAddress(socket.remoteAddress ?? '') ?? UNKNOWN_ADDRESS;
+    this.deadline = context.now() + context.routing.proxy.keepAliveTimeout;
+    this.exchange = new Exchange(this, context);
+    socket.setNoDelay(true);
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('drain', () => {
+      this.exchange.clientDrained();
+      this.resume();
+    });
+    socket.on('end', () => this.#onEnd());
+    socket.on('error', () => {
+      // 'close' follows and does what is to be done; without a listener the error would end the worker.
+    });
+    socket.on('close', () => this.#onClose());
+  }
+
+  /** Whether the peer is a proxy whose forwarding fields are believed. */
+  get trusted(): boolean {
+    const { routing } = this.context;
+    if (this.#trustedBy !== routing) {
+      this.#trustedBy = routing;
+      this.#trusted = routing.trustedProxies.contains(this.peer);
+    }
+    return this.#trusted;
+  }
+
+  get idle(): boolean {
+    return !this.exchange.active && this.#head.empty && !this.#closing;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** An exchange sets its own deadline; it hears `onDeadline` of the exchange. */
+  setDeadline(at: number): void {
+    this.deadline = at;
+    this.#deadlineKind = 'exchange';
+  }
+
+  /** The next request may be read. Called by the exchange when its answer is complete. */
+  nextRequest(): void {
+    const now = this.context.now();
+    this.deadline = now + this.context.routing.proxy.keepAliveTimeout;
+    this.#deadlineKind = 'idle';
+    this.resume();
+  }
+
+  /** Goes on with what waits, and with reading. */
+  resume(): void {
+    if (this.#processing) return;
+    const waiting = this.#waiting;
+    if (waiting !== null) {
+      this.#waiting = null;
+      this.#process(waiting);
+    }
+    this.#readIfRoom();
+  }
+
+  pauseReading(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.socket.pause();
+  }
+
+  /** Sends what is written, then ends; what the client still sends is dropped, so that no reset overtakes the answer. */
+  closeGracefully(): void {
+    if (this.#closing) return;
+    this.#beginClosing();
+    this.socket.end();
+    if (this.#paused) {
+      this.#paused = false;
+      this.socket.resume();
+    }
+  }
+
+  /** Sends what is written, then cuts: the end comes before the answer is complete, and the client can tell. */
+  cutWhenSent(): void {
+    this.#beginClosing();
+    this.socket.destroySoon();
+  }
+
+  #beginClosing(): void {
+    this.#closing = true;
+    this.#waiting = null;
+    this.#head.clear();
+    this.#unsent = unsentBytes(this.socket);
+    this.deadline = this.context.now() + (this.#unsent > 0 ? UNREAD_TIME : LINGER_TIME);
+    this.#deadlineKind = 'linger';
+  }
+
+  /** Cuts the connection; with `reset` the client sees a reset, so that it can't take a part for the whole. */
+  abort(reset: boolean): void {
+    if (reset) this.socket.resetAndDestroy();
+    else this.socket.destroy();
+  }
+
+  onDeadline(now: number): void {
+    switch (this.#deadlineKind) {
+      case 'idle':
+        this.closeGracefully();
+        return;
+      case 'head':
+        this.answerAndClose('request_head_timeout');
+        return;
+      case 'exchange':
+        this.exchange.onDeadline(now);
+        return;
+      case 'linger': {
+        const unsent = unsentBytes(this.socket);
+        if (unsent > 0 && unsent !== this.#unsent) {
+          this.#unsent = unsent;
+          this.deadline = now + UNREAD_TIME;
+        } else {
+          this.socket.destroy();
+        }
+        return;
+      }
+    }
+  }
+
+  answerAndClose(code: RescueCode): void {
+    this.socket.write(rescueAnswer(code, true, false), 'latin1');
+    this.closeGracefully();
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#closing) return;
+    if (this.exchange.tunnelling) {
+      this.exchange.tunnelBytes(chunk);
+      return;
+    }
+    if (this.#waiting !== null) {
+      this.#waiting = Buffer.concat([this.#waiting, chunk]);
+      if (this.#waiting.length > WAITING_LIMIT) this.pauseReading();
+      return;
+    }
+    this.#process(chunk);
+  }
+
+  #process(bytes: Buffer): void {
+    this.#processing = true;
+    let at = 0;
+    const end = bytes.length;
+    while (at < end && !this.#closing && !this.#closed) {
+      if (this.exchange.active) {
+        const used = this.exchange.requestBytes(bytes, at, end);
+        if (used === 0) break;
+        at += used;
+      } else {
+        // A client that does not read its answers gets no further ones.
+        if (this.socket.writableNeedDrain) break;
+        const used = this.#readHead(bytes, at, end);
+        if (used < 0) break;
+        at += used;
+      }
+    }
+    this.exchange.flush();
+    this.#processing = false;
+    if (this.#closing || this.#closed) return;
+    if (at < end) {
+      this.#waiting = bytes.subarray(at);
+      // A body that can't be taken yet must not pile up; a pipelined request may wait with reading on, for the client's leaving to be seen.
+      if (end - at > WAITING_LIMIT || this.exchange.awaitsBody) this.pauseReading();
+    }
+  }
+
+  /** After an upgrade: what came early belongs to the tunnel. */
+  resumeTunnel(): void {
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    if (waiting !== null) this.exchange.tunnelBytes(waiting);
+    this.#readIfRoom();
+  }
+
+  /** Bytes used (all of them when the head is not complete yet), or -1 when the connection is done. */
+  #readHead(bytes: Buffer, start: number, end: number): number {
+    const { proxy, headLimits: limits } = this.context.routing;
+    const pieces = this.#head;
+    if (pieces.empty) {
+      const used = parseRequestHead(bytes, start, end, limits, this.exchange.head);
+      if (used > 0) {
+        this.exchange.begin();
+        return used;
+      }
+      if (used < 0) return this.#refuse(used);
+      this.deadline = this.context.now() + proxy.requestHeadTimeout;
+      this.#deadlineKind = 'head';
+      pieces.push(bytes, start, end);
+      return end - start;
+    }
+    const before = pieces.length;
+    pieces.push(bytes, start, end);
+    if (!pieces.ready(proxy.headLimit)) return end - start;
+    const used = parseRequestHead(pieces.bytes, 0, pieces.length, limits, this.exchange.head);
+    if (used === 0) return end - start;
+    if (used < 0) return this.#refuse(used);
+    pieces.clear();
+    this.exchange.begin();
+    return used - before;
+  }
+
+  #refuse(refused: number): -1 {
+    const index = -refused - 1;
+    const refusal = REFUSALS[index];
+    this.context.counters.refused(index);
+    if (refusal !== undefined) {
+      const { status, title, code, detail } = refusal;
+      this.context.log.debug(
+        { 'error.type': code, 'http.response.status_code': status, 'client.address': this.peer.text },
+        'request refused',
+      );
+      this.socket.write(problemAnswer(status, title, code, detail, true, false), 'latin1');
+    }
+    this.closeGracefully();
+    return -1;
+  }
+
+  #readIfRoom(): void {
+    if (!this.#paused || this.#closed) return;
+    if (this.#waiting !== null && (this.#waiting.length > WAITING_LIMIT || this.exchange.awaitsBody)) return;
+    if (this.exchange.readingBlocked) return;
+    this.#paused = false;
+    this.socket.resume();
+  }
+
+  #onEnd(): void {
+    if (this.exchange.tunnelling) {
+      this.exchange.tunnelClientEnded();
+      return;
+    }
+    if (this.exchange.active) {
+      // As other proxies do: a client that finished sending while it waits is taken to have left.
+      this.exchange.clientLeft();
+      this.socket.destroy();
+      return;
+    }
+    this.closeGracefully();
+  }
+
+  #onClose(): void {
+    this.#closed = true;
+    this.#waiting = null;
+    this.exchange.clientLeft();
+    this.#onClosed(this);
+  }
+}

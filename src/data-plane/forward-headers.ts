@@ -1,0 +1,236 @@
+/**
+ * What of a head is forwarded: the original bytes of every field line that may pass, then the proxy's own fields.
+ *
+ * Promise: hop-by-hop fields and those that Connection nominates go first, and only then ours are added, so that a client
+ * cannot nominate ours away; what is forwarded is exactly what the codec validated. Lines that pass are taken as
+ * slices of the head's text, runs of neighbours in one slice.
+ */
+import { F } from '../http1/fields.ts';
+import type { RequestHead } from '../http1/request-head.ts';
+import type { ResponseHead } from '../http1/response-head.ts';
+import type { Variant } from '../policy/rollout.ts';
+
+/** 1 where the field with this id is not forwarded in a request, whoever sent it. */
+const REQUEST_DROPS = dropTable([
+  F.CONNECTION,
+  F.KEEP_ALIVE,
+  F.PROXY_CONNECTION,
+  F.PROXY_AUTHORIZATION,
+  F.PROXY_AUTHENTICATE,
+  F.TE,
+  F.TRANSFER_ENCODING,
+  F.UPGRADE,
+  F.HTTP2_SETTINGS,
+  F.FORWARDED,
+  F.X_FORWARDED_FOR,
+  F.X_FORWARDED_PROTO,
+  F.X_FORWARDED_HOST,
+  F.X_FORWARDED_PORT,
+  F.X_REAL_IP,
+  F.X_CANARY,
+  F.X_SERIN_OVERRIDE,
+]);
+
+/** 1 where the field with this id is not forwarded in a response. */
+const RESPONSE_DROPS = dropTable([
+  F.CONNECTION,
+  F.KEEP_ALIVE,
+  F.PROXY_CONNECTION,
+  F.PROXY_AUTHENTICATE,
+  F.TE,
+  F.TRANSFER_ENCODING,
+  F.UPGRADE,
+  F.HTTP2_SETTINGS,
+]);
+
+/** Names that only the proxy may set; their look-alikes with underscores become the same variable in CGI-like servers. */
+const OWNED_NAMES = new Set([
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-proto',
+  'x-forwarded-host',
+  'x-forwarded-port',
+  'x-real-ip',
+  'x-canary',
+  'x-serin-override',
+  'x-request-id',
+  'host',
+  'connection',
+  'content-length',
+  'transfer-encoding',
+  'content-type',
+  'cookie',
+  'authorization',
+]);
+
+/** What the proxy knows of a request beyond its head. */
+export interface ForwardFacts {
+  /** The peer's address as text, as it belongs in X-Forwarded-For. */
+  readonly peerText: string;
+  readonly peerTrusted: boolean;
+  readonly listenPort: number;
+  readonly variant: Variant;
+  /** Used where the request brings no usable x-request-id. */
+  readonly requestId: string;
+  readonly upgrade: boolean;
+  /** Cookies to leave out, by name; '' for none. */
+  readonly stripCookie: string;
+}
+
+/** The head to send to an endpoint, complete with its empty line, as latin1 text. */
+export function upstreamRequestHead(head: RequestHead, facts: ForwardFacts): string {
+  const text = head.text;
+  let out = head.absoluteForm || head.versionMinor === 0 ? requestLine(head) : text.slice(0, head.fieldsStart);
+  out += keptLines(head, REQUEST_DROPS, facts.stripCookie);
+  if (facts.stripCookie !== '') {
+    const cookies = withoutCookie(head, facts.stripCookie);
+    if (cookies !== '') out += `Cookie: ${cookies}\r\n`;
+  }
+  if (head.chunked) out += 'Transfer-Encoding: chunked\r\n';
+  if (facts.upgrade) out += `Connection: Upgrade\r\nUpgrade: ${head.header('upgrade') ?? ''}\r\n`;
+  else if (head.seen(F.TE) && acceptsTrailers(head)) out += 'Connection: TE\r\nTE: trailers\r\n';
+  out += facts.peerTrusted ? trustedForwarding(head, facts) : ownForwarding(head, facts);
+  if (!head.seen(F.X_REQUEST_ID)) out += `X-Request-Id: ${facts.requestId}\r\n`;
+  return out + (facts.variant === 'canary' ? 'Via: 1.1 serin\r\nX-Canary: canary\r\n\r\n' : 'Via: 1.1 serin\r\nX-Canary: stable\r\n\r\n');
+}
+
+function requestLine(head: RequestHead): string {
+  const target = head.absoluteForm ? (head.query === '' ? head.path : `${head.path}?${head.query}`) : head.target;
+  return `${head.method} ${target} HTTP/1.1\r\n`;
+}
+
+function ownForwarding(head: RequestHead, facts: ForwardFacts): string {
+  return (
+    `X-Forwarded-For: ${facts.peerText}\r\nX-Forwarded-Proto: http\r\n` +
+    `X-Forwarded-Host: ${head.host}\r\nX-Forwarded-Port: ${facts.listenPort}\r\n`
+  );
+}
+
+/** A trusted peer's fields are kept; our own view fills what it left out, and its address joins the chain. */
+function trustedForwarding(head: RequestHead, facts: ForwardFacts): string {
+  const chain = head.header('x-forwarded-for');
+  let out = `X-Forwarded-For: ${chain === undefined || chain === '' ? '' : `${chain}, `}${facts.peerText}\r\n`;
+  out += `X-Forwarded-Proto: ${head.header('x-forwarded-proto') ?? 'http'}\r\n`;
+  out += `X-Forwarded-Host: ${head.header('x-forwarded-host') ?? head.host}\r\n`;
+  out += `X-Forwarded-Port: ${head.header('x-forwarded-port') ?? facts.listenPort}\r\n`;
+  const realAddress = head.header('x-real-ip');
+  if (realAddress !== undefined) out += `X-Real-IP: ${realAddress}\r\n`;
+  const forwarded = head.header('forwarded');
+  if (forwarded !== undefined) {
+    const node = facts.peerText.includes(':') ? `"[${facts.peerText}]"` : facts.peerText;
+    out += `Forwarded: ${forwarded}, for=${node}\r\n`;
+  }
+  return out;
+}
+
+function acceptsTrailers(head: RequestHead): boolean {
+  const value = head.header('te');
+  return value !== undefined && value.split(',').some((coding) => coding.trim().toLowerCase() === 'trailers');
+}
+
+/** The cookie field's value without the cookie called `name`. */
+function withoutCookie(head: RequestHead, name: string): string {
+  const kept: string[] = [];
+  for (let index = 0; index < head.count; index += 1) {
+    if (head.fieldId[index] !== F.COOKIE) continue;
+    for (const pair of head.text.slice(head.valueStart[index], head.valueEnd[index]).split(';')) {
+      const cookie = pair.trim();
+      if (cookie !== '' && !cookie.startsWith(`${name}=`)) kept.push(cookie);
+    }
+  }
+  return kept.join('; ');
+}
+
+/** What a response's head becomes on its way to the client. */
+export interface ResponseFacts {
+  /** Complete `Set-Cookie` lines, or ''. */
+  readonly setCookies: string;
+  readonly cache: 'preserve' | 'private' | 'vary';
+  /** The connection to the client ends after this response. */
+  readonly close: boolean;
+  /** The body goes out in chunks as it came in. */
+  readonly chunked: boolean;
+  /** This is the answer to an upgrade that the endpoint accepted. */
+  readonly upgraded: boolean;
+}
+
+/** The head to send to the client, complete with its empty line, as latin1 text. */
+export function clientResponseHead(head: ResponseHead, facts: ResponseFacts): string {
+  let out = head.versionMinor === 1 ? head.text.slice(0, head.fieldsStart) : statusLine(head);
+  if (facts.cache === 'private') {
+    out += keptLines(head, PRIVATE_RESPONSE_DROPS, '');
+    out += `Cache-Control: ${privateCaching(head.header('cache-control'))}\r\n`;
+  } else {
+    out += keptLines(head, RESPONSE_DROPS, '');
+    if (facts.cache === 'vary') out += 'Vary: Cookie\r\n';
+  }
+  if (facts.chunked) out += 'Transfer-Encoding: chunked\r\n';
+  if (facts.setCookies !== '') out += facts.setCookies;
+  if (facts.upgraded) out += `Connection: Upgrade\r\nUpgrade: ${head.header('upgrade') ?? ''}\r\n`;
+  else if (facts.close) out += 'Connection: close\r\n';
+  return `${out}\r\n`;
+}
+
+const PRIVATE_RESPONSE_DROPS = RESPONSE_DROPS.slice();
+PRIVATE_RESPONSE_DROPS[F.CACHE_CONTROL] = 1;
+PRIVATE_RESPONSE_DROPS[F.EXPIRES] = 1;
+
+function statusLine(head: ResponseHead): string {
+  const line = head.text.slice(0, head.fieldsStart);
+  return `HTTP/1.1${line.slice('HTTP/1.1'.length)}`;
+}
+
+/** `value` with what lets shared caches store it taken out and `private` put in. */
+function privateCaching(value: string | undefined): string {
+  const kept = (value ?? '')
+    .split(',')
+    .map((directive) => directive.trim())
+    .filter((directive) => directive !== '' && !/^(public|private|s-maxage|proxy-revalidate)\b/i.test(directive));
+  return ['private', ...kept].join(', ');
+}
+
+/**
+ * Whether a response says that a shared cache may store and reuse it: explicit freshness, and neither `private` nor `no-store`.
+ * Heuristic freshness (no caching fields at all) is left out: caches that use it leave answers with Set-Cookie alone.
+ */
+export function sharedCacheable(head: ResponseHead): boolean {
+  const control = head.header('cache-control');
+  if (control === undefined) return head.seen(F.EXPIRES) && head.header('expires') !== '0' && head.header('expires') !== '-1';
+  const value = control.toLowerCase();
+  if (value.includes('no-store') || value.includes('private') || value.includes('no-cache')) return false;
+  return /(?:^|[\s,])(?:public|immutable|s-maxage\s*=\s*"?0*[1-9]|max-age\s*=\s*"?0*[1-9])/.test(value);
+}
+
+type AnyHead = RequestHead | ResponseHead;
+
+/** The lines that pass, as runs of the original text. */
+function keptLines(head: AnyHead, drops: Uint8Array, stripCookie: string): string {
+  const { text, count, fieldId, lineStart, connectionNominates } = head;
+  const lookAlikes = head.hasUnderscores && drops === REQUEST_DROPS;
+  let out = '';
+  let from = head.fieldsStart;
+  for (let index = 0; index < count; index += 1) {
+    const id = fieldId[index]!;
+    if (drops[id] === 0 && !(id === F.COOKIE && stripCookie !== '')) {
+      if (connectionNominates === null && !lookAlikes) continue;
+      if (!isUnwanted(head, index, lookAlikes)) continue;
+    }
+    const start = lineStart[index]!;
+    if (start > from) out += text.slice(from, start);
+    from = index + 1 < count ? lineStart[index + 1]! : text.length - 2;
+  }
+  return out + text.slice(from, text.length - 2);
+}
+
+/** Nominated by Connection, or a look-alike of a field that only the proxy may set. */
+function isUnwanted(head: AnyHead, index: number, lookAlikes: boolean): boolean {
+  const name = head.text.slice(head.nameStart[index], head.nameEnd[index]).toLowerCase();
+  if (head.connectionNominates?.includes(name) === true) return true;
+  return lookAlikes && name.includes('_') && OWNED_NAMES.has(name.replaceAll('_', '-'));
+}
+
+function dropTable(ids: readonly number[]): Uint8Array {
+  const table = new Uint8Array(256);
+  for (const id of ids) table[id] = 1;
+  return table;
+}

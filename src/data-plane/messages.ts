@@ -1,0 +1,38 @@
+/**
+ * What the main thread and a worker say to each other. Plain data; a worker never asks for anything.
+ */
+import type { LogOptions } from '../telemetry/log.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** Given to a worker when it starts. */
+export interface WorkerStart {
+  readonly index: number;
+  readonly host: string;
+  readonly port: number;
+  readonly snapshot: Snapshot;
+  readonly sequence: number;
+  readonly workerCounters: SharedArrayBuffer;
+  /** This worker's block for each service, by name. */
+  readonly serviceCounters: ServiceBlocks;
+  readonly logLevel: LogOptions['level'];
+  readonly accessLog: { readonly mode: 'off' | 'sampled' | 'on'; readonly share: number };
+}
+
+export type ServiceBlocks = Readonly<Record<string, SharedArrayBuffer>>;
+
+export type ToWorker =
+  | {
+      readonly type: 'snapshot';
+      readonly sequence: number;
+      readonly snapshot: Snapshot;
+      readonly serviceCounters: ServiceBlocks;
+    }
+  /** Answers say `Connection: close` from now on, idle connections close; running requests finish. */
+  | { readonly type: 'drain' };
+
+export type FromWorker =
+  | { readonly type: 'listening'; readonly port: number }
+  | { readonly type: 'applied'; readonly sequence: number; readonly revision: number }
+  | { readonly type: 'refused'; readonly sequence: number; readonly message: string }
+  /** After `drain`: no connection is left. */
+  | { readonly type: 'drained' };

@@ -1,0 +1,92 @@
+/**
+ * The rescue table: every way in which a request can fail here, and the one answer that the client gets for it.
+ *
+ * Nothing else in the data plane makes up an error answer. Each failure has a stable code that logs, metrics and the
+ * answer's body share. An answer never tells an endpoint's address or an internal message.
+ */
+
+export const RESCUES = {
+  no_service: { status: 404, title: 'Not Found', detail: 'No service is configured for this host and path.' },
+  ambiguous_path: {
+    status: 400,
+    title: 'Bad Request',
+    detail: 'The path means another service when it is normalised; send it without dot segments and needless escapes.',
+  },
+  request_head_timeout: {
+    status: 408,
+    title: 'Request Timeout',
+    detail: 'The request head did not arrive in time.',
+  },
+  request_body_timeout: {
+    status: 408,
+    title: 'Request Timeout',
+    detail: 'The request body stopped arriving.',
+  },
+  internal_error: { status: 500, title: 'Internal Server Error', detail: 'The proxy failed.' },
+  upstream_reset: {
+    status: 502,
+    title: 'Bad Gateway',
+    detail: 'The endpoint closed the connection before it answered.',
+  },
+  bad_response: {
+    status: 502,
+    title: 'Bad Gateway',
+    detail: 'The endpoint sent something that is not a valid HTTP/1.1 response.',
+  },
+  no_endpoint: {
+    status: 503,
+    title: 'Service Unavailable',
+    detail: 'No endpoint can take this request now.',
+  },
+  override_unavailable: {
+    status: 503,
+    title: 'Service Unavailable',
+    detail: 'An override asks for the canary, and the canary has no endpoint that can take this request.',
+  },
+  connect_failed: {
+    status: 503,
+    title: 'Service Unavailable',
+    detail: 'No endpoint accepted a connection.',
+  },
+  overloaded: {
+    status: 503,
+    title: 'Service Unavailable',
+    detail: 'The proxy has as many connections as it may have.',
+  },
+  connect_timeout: {
+    status: 504,
+    title: 'Gateway Timeout',
+    detail: 'No endpoint accepted a connection in time.',
+  },
+  response_timeout: {
+    status: 504,
+    title: 'Gateway Timeout',
+    detail: 'The endpoint did not answer in time.',
+  },
+} as const satisfies Record<string, { status: number; title: string; detail: string }>;
+
+export type RescueCode = keyof typeof RESCUES;
+
+/** The complete answer as latin1 text. `close` says that the connection ends with it; a HEAD request gets no body. */
+export function rescueAnswer(code: RescueCode, close: boolean, headOnly: boolean): string {
+  const { status, title, detail } = RESCUES[code];
+  return problemAnswer(status, title, code, detail, close, headOnly);
+}
+
+/** An answer in problem+json (RFC 9457) as latin1 text. All arguments are ASCII. */
+export function problemAnswer(
+  status: number,
+  title: string,
+  code: string,
+  detail: string,
+  close: boolean,
+  headOnly: boolean,
+): string {
+  const body = `${JSON.stringify({ type: 'about:blank', title, status, code, detail })}\n`;
+  const retry = status === 503 ? 'Retry-After: 1\r\n' : '';
+  const connection = close ? 'Connection: close\r\n' : '';
+  return (
+    `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\n` +
+    `Cache-Control: no-store\r\n${retry}${connection}\r\n${headOnly ? '' : body}`
+  );
+}

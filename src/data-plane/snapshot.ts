@@ -1,0 +1,97 @@
+/**
+ * The snapshot: everything a worker needs to serve requests, as immutable plain data.
+ *
+ * The control plane builds one per revision and posts it to every worker; a worker compiles it and swaps it whole
+ * between two requests, so one request sees one revision from beginning to end. Everything here is
+ * structured-cloneable; large parts (networks, the region database) travel as SharedArrayBuffers.
+ */
+import type { NetworkSetData } from '../policy/network.ts';
+import type { IdentityTier, RolloutState } from '../policy/rollout.ts';
+
+/** One network address of a variant. Weights and health come with upstream resilience. */
+export interface EndpointAddress {
+  /** An IP address without brackets, or a host name. */
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface VariantSnapshot {
+  readonly endpoints: readonly EndpointAddress[];
+}
+
+/** Times in milliseconds, sizes in bytes. All settable per service; the defaults are in `config/defaults.ts`. */
+export interface ServiceSettings {
+  readonly connectTimeout: number;
+  readonly responseHeadTimeout: number;
+  readonly requestBodyIdleTimeout: number;
+  readonly responseIdleTimeout: number;
+  readonly upstreamKeepAlive: number;
+  readonly tunnelIdleTimeout: number;
+  /** How long tunnels and streams go on after a rollback (canary) or a finish (old stable). */
+  readonly streamGrace: number;
+  /** Attempts after the first, for requests that are safe to send again. */
+  readonly maxRetries: number;
+  /** stable → canary fallback is only taken where the operator allows it; canary → stable unless forbidden. */
+  readonly fallbackToStable: boolean;
+  readonly fallbackToCanary: boolean;
+}
+
+export interface CookieSettings {
+  readonly sameSite: 'Lax' | 'Strict' | 'None';
+  /** auto: `Secure` where the client came over TLS (as the trusted proxy tells it). */
+  readonly secure: 'auto' | 'always';
+  readonly partitioned: boolean;
+  /** Lifetime of the identity cookie in seconds. */
+  readonly maxAge: number;
+}
+
+export interface ServiceSnapshot {
+  readonly name: string;
+  /** Lower-case exact names, `*.` wildcards, or `*`. */
+  readonly hosts: readonly string[];
+  /** Starts with `/`; no trailing slash unless it is `/`. */
+  readonly pathPrefix: string;
+  readonly identity: readonly IdentityTier[];
+  readonly cookies: CookieSettings;
+  readonly cache: 'preserve' | 'private' | 'vary';
+  /** Services whose variant (`x-canary` from a follow peer) this one follows. */
+  readonly follow: readonly string[];
+  readonly settings: ServiceSettings;
+  readonly stable: VariantSnapshot;
+  readonly canary: VariantSnapshot;
+  readonly rollout: RolloutState | null;
+  /** The revision of the last write that touched this service. */
+  readonly revision: number;
+  /** Networks of `cidr` conditions compiled ahead, by canonical key (see `policy/compile.ts`); absent ones are compiled on the spot. */
+  readonly networks: { readonly [key: string]: NetworkSetData };
+}
+
+/** Limits and timeouts of the listener. Times in milliseconds, sizes in bytes. */
+export interface ProxySettings {
+  readonly requestLineLimit: number;
+  readonly headLimit: number;
+  readonly fieldLimit: number;
+  readonly pipelineLimit: number;
+  readonly requestHeadTimeout: number;
+  readonly keepAliveTimeout: number;
+  readonly maxConnections: number;
+}
+
+export interface KeyData {
+  readonly id: string;
+  /** 32 bytes or more. */
+  readonly secret: Uint8Array;
+}
+
+export interface Snapshot {
+  readonly revision: number;
+  readonly proxy: ProxySettings;
+  readonly services: readonly ServiceSnapshot[];
+  readonly trustedProxies: NetworkSetData;
+  readonly followPeers: NetworkSetData;
+  readonly segments: { readonly [name: string]: NetworkSetData };
+  /** The bytes of a MaxMind-format database, or null where none is configured. */
+  readonly regionDatabase: SharedArrayBuffer | null;
+  /** The first key signs, all verify. */
+  readonly keys: readonly KeyData[];
+}

@@ -1,0 +1,31 @@
+/**
+ * What all connections of one worker share. Time and chance come through here, so that tests can hold them.
+ */
+import type { Logger } from '../telemetry/log.ts';
+import type { AccessLog } from '../telemetry/access-log.ts';
+import type { WorkerCounters } from '../telemetry/counters.ts';
+import type { AddressCache } from '../policy/address.ts';
+import type { Routing } from './routing.ts';
+
+export interface WorkerContext {
+  /** Swapped whole; a request reads it once, when it begins. */
+  routing: Routing;
+  /** Set when the worker drains: answers say `Connection: close`. */
+  draining: boolean;
+  readonly counters: WorkerCounters;
+  readonly accessLog: AccessLog | null;
+  readonly log: Logger;
+  readonly addresses: AddressCache;
+  /** Monotonic, in ms with fractions. */
+  readonly now: () => number;
+  /** Wall clock in whole seconds since 1970. */
+  readonly wallSeconds: () => number;
+  readonly wallMilliseconds: () => number;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** A new random identity, unguessable. */
+  readonly mintIdentity: () => string;
+  /** A new request id, unique over replicas for practical purposes. */
+  readonly mintRequestId: () => string;
+  readonly listenPort: number;
+}

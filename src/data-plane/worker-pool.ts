@@ -1,0 +1,285 @@
+/**
+ * The worker pool: the main thread's side of the data plane.
+ *
+ * Promise: each worker gets every snapshot in order; one that dies or hangs is ended and replaced while its siblings
+ * go on; its counters live on in its replacement. It never lets a worker share a port with a stranger: the port is
+ * probed without SO_REUSEPORT before the first worker listens on it.
+ */
+import { createServer } from 'node:net';
+import { Worker } from 'node:worker_threads';
+import type { WorkerFleet } from '../control/worker-fleet.ts';
+import {
+  SERVICE_COUNTER_BYTES,
+  ServiceCounters,
+  WORKER_COUNTER_BYTES,
+  WorkerCounters,
+} from '../telemetry/counters.ts';
+import type { FromWorker, ServiceBlocks, ToWorker, WorkerStart } from './messages.ts';
+import type { Snapshot } from './snapshot.ts';
+
+export interface WorkerPoolOptions {
+  readonly size: number;
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly logLevel: WorkerStart['logLevel'];
+  readonly accessLog: WorkerStart['accessLog'];
+  readonly log: PoolLog;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+  /** A worker that has not given its heartbeat for this long is replaced, in ms. */
+  readonly hangTime: number;
+}
+
+interface PoolLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface WorkerPool extends WorkerFleet {
+  readonly port: number;
+  /** Starts the workers with `snapshot`; rejects when one can't listen. Call once. */
+  start(snapshot: Snapshot): Promise<void>;
+  /** Replaces workers that hang. Call it every second or so. */
+  checkHeartbeats(): void;
+  readonly restarts: number;
+  counters(): readonly { readonly index: number; readonly counters: WorkerCounters }[];
+  /** The blocks of a service, one a worker, or none when it is unknown. */
+  serviceCounters(service: string): readonly ServiceCounters[];
+  /** Stops accepting and waits until running requests are done, at most `grace` ms. */
+  drain(grace: number): Promise<void>;
+  /** Ends all workers at once. */
+  close(): Promise<void>;
+}
+
+interface Slot {
+  readonly index: number;
+  readonly counters: WorkerCounters;
+  readonly buffer: SharedArrayBuffer;
+  worker: Worker | null;
+  appliedSequence: number;
+  appliedRevision: number;
+  startedAt: number;
+  drained: boolean;
+  failures: number;
+}
+
+/** After a worker died so often without having listened, its replacement waits; in ms, by failures. */
+const RESTART_DELAYS = [0, 100, 1000, 5000] as const;
+
+export async function createWorkerPool(options: WorkerPoolOptions): Promise<WorkerPool> {
+  const { size, host, log, clock } = options;
+  const port = await probePort(host, options.port);
+  const blocks = new Map<string, SharedArrayBuffer[]>();
+  const listeners: ((index: number, revision: number) => void)[] = [];
+  let snapshot: Snapshot | null = null;
+  let sequence = 0;
+  let restarts = 0;
+  let stopping = false;
+  let onDrained: (() => void) | null = null;
+  const slots: Slot[] = Array.from({ length: size }, (_, index) => {
+    const buffer = new SharedArrayBuffer(WORKER_COUNTER_BYTES);
+    return {
+      index,
+      counters: new WorkerCounters(buffer),
+      buffer,
+      worker: null,
+      appliedSequence: -1,
+      appliedRevision: -1,
+      startedAt: 0,
+      drained: false,
+      failures: 0,
+    };
+  });
+
+  const allocate = (services: Snapshot['services']): void => {
+    for (const { name } of services) {
+      if (blocks.has(name)) continue;
+      blocks.set(
+        name,
+        slots.map(() => new SharedArrayBuffer(SERVICE_COUNTER_BYTES)),
+      );
+    }
+  };
+
+  const blocksOf = (index: number): ServiceBlocks => {
+    const own: Record<string, SharedArrayBuffer> = {};
+    for (const [name, buffers] of blocks) own[name] = buffers[index]!;
+    return own;
+  };
+
+  const begin = (slot: Slot, listening: (error: Error | null) => void): void => {
+    const start: WorkerStart = {
+      index: slot.index,
+      host,
+      port,
+      snapshot: snapshot!,
+      sequence,
+      workerCounters: slot.buffer,
+      serviceCounters: blocksOf(slot.index),
+      logLevel: options.logLevel,
+      accessLog: options.accessLog,
+    };
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+      name: `serin-worker-${slot.index}`,
+      workerData: start,
+    });
+    slot.worker = worker;
+    slot.startedAt = clock();
+    slot.appliedSequence = -1;
+    slot.appliedRevision = -1;
+    worker.on('message', (message: FromWorker) => hear(slot, message, listening));
+    worker.on('error', (error) => {
+      log.error({ err: error, 'serin.worker': slot.index }, 'a worker failed');
+      listening(error);
+    });
+    worker.on('exit', () => {
+      if (slot.worker !== worker) return;
+      slot.worker = null;
+      slot.appliedRevision = -1;
+      if (stopping) {
+        slot.drained = true;
+        onDrained?.();
+        return;
+      }
+      listening(new Error(`worker ${slot.index} ended before it listened`));
+      replace(slot);
+    });
+  };
+
+  const hear = (slot: Slot, message: FromWorker, listening: (error: Error | null) => void): void => {
+    switch (message.type) {
+      case 'listening':
+        slot.failures = 0;
+        listening(null);
+        return;
+      case 'applied':
+        if (message.sequence < slot.appliedSequence) return;
+        slot.appliedSequence = message.sequence;
+        slot.appliedRevision = message.revision;
+        for (const listener of listeners) listener(slot.index, message.revision);
+        return;
+      case 'refused':
+        log.error(
+          { 'serin.worker': slot.index, 'error.message': message.message },
+          'a worker refused a snapshot and serves by the former one',
+        );
+        return;
+      case 'drained':
+        slot.drained = true;
+        onDrained?.();
+        return;
+    }
+  };
+
+  const replace = (slot: Slot): void => {
+    restarts += 1;
+    const delay = RESTART_DELAYS[Math.min(slot.failures, RESTART_DELAYS.length - 1)]!;
+    slot.failures += 1;
+    log.warn({ 'serin.worker': slot.index, 'serin.delay_ms': delay }, 'replacing a worker');
+    const again = (): void => {
+      if (stopping || slot.worker !== null) return;
+      begin(slot, () => {
+        // A failure ends the worker, which brings it here again.
+      });
+    };
+    if (delay === 0) again();
+    else setTimeout(again, delay);
+  };
+
+  return {
+    size,
+    port,
+    get restarts() {
+      return restarts;
+    },
+
+    async start(first) {
+      snapshot = first;
+      allocate(first.services);
+      await Promise.all(
+        slots.map(
+          (slot) =>
+            new Promise<void>((resolve, reject) => {
+              begin(slot, (error) => (error === null ? resolve() : reject(error)));
+            }),
+        ),
+      );
+    },
+
+    apply(next) {
+      snapshot = next;
+      sequence += 1;
+      allocate(next.services);
+      for (const slot of slots) {
+        const message: ToWorker = {
+          type: 'snapshot',
+          sequence,
+          snapshot: next,
+          serviceCounters: blocksOf(slot.index),
+        };
+        slot.worker?.postMessage(message);
+      }
+    },
+
+    appliedRevision: () => slots.map(({ index, appliedRevision: revision }) => ({ index, revision })),
+
+    onApplied(listener) {
+      listeners.push(listener);
+    },
+
+    checkHeartbeats() {
+      const now = clock();
+      for (const slot of slots) {
+        if (slot.worker === null) continue;
+        const last = Math.max(slot.counters.lastHeartbeat, slot.startedAt);
+        if (now - last <= options.hangTime) continue;
+        log.error({ 'serin.worker': slot.index, 'serin.silent_ms': now - last }, 'a worker hangs; it is ended');
+        slot.startedAt = now;
+        void slot.worker.terminate();
+      }
+    },
+
+    counters: () => slots.map(({ index, counters }) => ({ index, counters })),
+
+    serviceCounters: (service) => (blocks.get(service) ?? []).map((buffer) => new ServiceCounters(buffer)),
+
+    async drain(grace) {
+      stopping = true;
+      const message: ToWorker = { type: 'drain' };
+      for (const slot of slots) {
+        if (slot.worker === null) slot.drained = true;
+        else slot.worker.postMessage(message);
+      }
+      let timer: NodeJS.Timeout | undefined;
+      await new Promise<void>((resolve) => {
+        onDrained = () => {
+          if (slots.every((slot) => slot.drained)) resolve();
+        };
+        timer = setTimeout(resolve, grace);
+        onDrained();
+      });
+      clearTimeout(timer);
+    },
+
+    async close() {
+      stopping = true;
+      await Promise.all(slots.map(async (slot) => slot.worker?.terminate()));
+    },
+  };
+}
+
+/** Finds out that `port` is free (or which one is) by listening on it alone for a moment. */
+async function probePort(host: string, port: number): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port, exclusive: true }, resolve);
+  });
+  const address = server.address();
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  return typeof address === 'object' && address !== null ? address.port : port;
+}

@@ -1,0 +1,160 @@
+/**
+ * A worker thread: serves requests by the newest snapshot it was given, and does nothing else.
+ *
+ * Promise: a snapshot is compiled first and swapped in whole; one that can't be compiled is refused and the former
+ * one goes on. It says that it is alive four times a second through shared memory.
+ */
+import { randomBytes } from 'node:crypto';
+import { parentPort, threadId, workerData } from 'node:worker_threads';
+import { AddressCache } from '../policy/address.ts';
+import { createAccessLog, type AccessLog } from '../telemetry/access-log.ts';
+import { LineWriter, openOutput } from '../telemetry/line-writer.ts';
+import { createUsageSampler } from '../telemetry/worker-usage.ts';
+import { ServiceCounters, WorkerCounters } from '../telemetry/counters.ts';
+import { createLog } from '../telemetry/log.ts';
+import { cutExchanges } from './cut-exchanges.ts';
+import { listen } from './listener.ts';
+import type { FromWorker, ServiceBlocks, ToWorker, WorkerStart } from './messages.ts';
+import { compileRouting, type Routing, type ServiceRoute } from './routing.ts';
+import type { Endpoint } from '../upstream/endpoint.ts';
+import type { WorkerContext } from './worker-context.ts';
+
+/** How often deadlines are looked at and the heartbeat is given, in ms. */
+const TICK = 250;
+
+/** Bytes of access log that may wait for a slow destination. */
+const ACCESS_LOG_LIMIT = 1024 * 1024;
+
+const start = workerData as WorkerStart;
+const port = parentPort!;
+const tell = (message: FromWorker): void => port.postMessage(message);
+
+const counters = new WorkerCounters(start.workerCounters);
+counters.adopt();
+const blocks = new Map<string, ServiceCounters>();
+addBlocks(start.serviceCounters);
+
+const log = createLog({ level: start.logLevel, fields: { 'serin.worker': start.index } });
+
+const now = (): number => performance.now();
+let wallSeconds = Math.floor(Date.now() / 1000);
+const requestIdPrefix = randomBytes(8).toString('hex');
+let requestIds = 0;
+
+const context: WorkerContext = {
+  routing: compileRouting(start.snapshot, null, countersOf),
+  draining: false,
+  counters,
+  accessLog: makeAccessLog(),
+  log,
+  addresses: new AddressCache(),
+  now,
+  wallSeconds: () => wallSeconds,
+  wallMilliseconds: Date.now,
+  random: Math.random,
+  mintIdentity: () => randomBytes(16).toString('base64url'),
+  mintRequestId: () => {
+    requestIds += 1;
+    return `${requestIdPrefix}-${requestIds.toString(36)}`;
+  },
+  listenPort: start.port,
+};
+
+const listener = await listen(start, context);
+applied(start.sequence, context.routing);
+tell({ type: 'listening', port: start.port });
+counters.heartbeat(Date.now());
+
+const usage = createUsageSampler(counters);
+const ticker = setInterval(() => {
+  const wall = Date.now();
+  wallSeconds = Math.floor(wall / 1000);
+  counters.heartbeat(wall);
+  listener.sweep(now());
+  tidyEndpoints(context.routing, now());
+  usage.sample();
+}, TICK);
+
+port.on('message', (message: ToWorker) => {
+  switch (message.type) {
+    case 'snapshot':
+      apply(message.sequence, message.snapshot, message.serviceCounters);
+      return;
+    case 'drain':
+      context.draining = true;
+      listener.drain(() => {
+        clearInterval(ticker);
+        tell({ type: 'drained' });
+      });
+      return;
+  }
+});
+
+function apply(sequence: number, snapshot: WorkerStart['snapshot'], serviceBlocks: ServiceBlocks): void {
+  addBlocks(serviceBlocks);
+  const before = context.routing;
+  let routing: Routing;
+  try {
+    routing = compileRouting(snapshot, before, countersOf);
+  } catch (error) {
+    log.error({ err: error, 'serin.revision': snapshot.revision }, 'snapshot refused; the former one goes on');
+    tell({ type: 'refused', sequence, message: error instanceof Error ? error.message : String(error) });
+    return;
+  }
+  context.routing = routing;
+  cutExchanges(listener.connections, before, routing, now(), Math.random);
+  applied(sequence, routing);
+}
+
+function applied(sequence: number, routing: Routing): void {
+  counters.revision = routing.revision;
+  tell({ type: 'applied', sequence, revision: routing.revision });
+}
+
+function addBlocks(serviceBlocks: ServiceBlocks): void {
+  for (const [name, buffer] of Object.entries(serviceBlocks)) {
+    if (blocks.has(name)) continue;
+    const block = new ServiceCounters(buffer);
+    block.adopt();
+    blocks.set(name, block);
+  }
+}
+
+function countersOf(service: string): ServiceCounters {
+  const block = blocks.get(service);
+  if (block === undefined) throw new Error(`worker ${threadId} has no counters for service ${service}`);
+  return block;
+}
+
+function tidyEndpoints(routing: Routing, at: number): void {
+  for (const route of routing.services) {
+    count(route, 0, route.stable, at);
+    count(route, 1, route.canary, at);
+  }
+}
+
+function count(route: ServiceRoute, variant: 0 | 1, endpoints: readonly Endpoint[], at: number): void {
+  let open = 0;
+  for (const endpoint of endpoints) {
+    endpoint.closeExpired(at);
+    open += endpoint.connections;
+  }
+  route.counters.upstreamConnections(variant, open - route.openConnections[variant]);
+  route.openConnections[variant] = open;
+}
+
+function makeAccessLog(): AccessLog | null {
+  const { mode, share } = start.accessLog;
+  if (mode === 'off') return null;
+  const writer = new LineWriter({
+    output: openOutput(1),
+    limit: ACCESS_LOG_LIMIT,
+    immediate: false,
+    onDropped: (lines) => counters.logDropped(lines),
+  });
+  return createAccessLog(
+    { mode, share, includeQuery: false, worker: start.index, random: Math.random },
+    writer,
+    counters,
+  );
+}
