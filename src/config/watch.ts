@@ -57,9 +57,8 @@ export interface ConfigurationWatch {
 export function watchConfiguration(options: WatchOptions): ConfigurationWatch {
   const { file, env, onChange, onFault, surroundings = SYSTEM } = options;
   let current = options.current;
-  /** How the files looked when they were last read; at first not known, so the first look reads them. */
-  let lastLook: string | null = null;
-  let regionLook: string | null = null;
+  /** How each file looked when it was last read; at first not known, so the first look reads them all. */
+  let seen: ReadonlyMap<string, string> = new Map();
   let running: Promise<void> | null = null;
   let again = false;
   const closing = new AbortController();
@@ -68,8 +67,14 @@ export function watchConfiguration(options: WatchOptions): ConfigurationWatch {
   let endPause: (() => void) | null = null;
   const watches = new Map<string, () => void>();
 
-  const lookAt = async (files: readonly string[]): Promise<string> =>
-    (await Promise.all(files.map((one) => surroundings.look(one)))).join('\n');
+  /** The files of what runs, and those that the last load asked for: it may have failed for want of one. */
+  const watched = (): Set<string> => new Set([...current.files, ...regionFiles(current), ...seen.keys()]);
+
+  const look = async (): Promise<Map<string, string>> => {
+    const files = [...watched()];
+    const looks = await Promise.all(files.map((one) => surroundings.look(one)));
+    return new Map(files.map((one, index) => [one, looks[index] ?? '']));
+  };
 
   const pause = (): Promise<void> =>
     new Promise((resolve) => {
@@ -80,34 +85,43 @@ export function watchConfiguration(options: WatchOptions): ConfigurationWatch {
       };
     });
 
-  /** How the files look once they have looked so twice; null when they look as at the last time. */
-  const settle = async (files: readonly string[]): Promise<string | null> => {
-    let before = await lookAt(files);
-    if (before === lastLook) return null;
+  /** How the files look once they have looked so twice; null when they look as they did when they were read. */
+  const settle = async (): Promise<Map<string, string> | null> => {
+    let before = await look();
+    if (alike(before, seen)) return null;
     for (let looks = 0; looks < MOST_LOOKS && !signal.aborted; looks++) {
       await pause();
-      const after = await lookAt(files);
-      if (after === before) break;
+      const after = await look();
+      if (alike(before, after)) break;
       before = after;
     }
     return before;
   };
 
   const lookOnce = async (): Promise<void> => {
-    const settled = await settle(watchedFiles(current));
+    const settled = await settle();
     if (settled === null || signal.aborted) return;
-    lastLook = settled;
+    const asked = new Map<string, string>();
+    const readFile = async (one: string): Promise<Uint8Array> => {
+      // Looked at before it is read, so that what changes from now on is a change.
+      asked.set(one, settled.get(one) ?? (await surroundings.look(one)));
+      return surroundings.readFile(one);
+    };
     try {
-      const loaded = await loadConfiguration({ file, env, readFile: surroundings.readFile });
-      const region = await lookAt(regionFiles(loaded));
-      const same = loaded.digest === current.digest && (regionLook === null || region === regionLook);
-      regionLook = region;
+      const loaded = await loadConfiguration({ file, env, readFile });
+      let same = loaded.digest === current.digest;
+      for (const one of regionFiles(loaded)) {
+        asked.set(one, settled.get(one) ?? (await surroundings.look(one)));
+        if (seen.has(one) && seen.get(one) !== asked.get(one)) same = false;
+      }
       if (signal.aborted || same) return;
       await onChange(loaded);
       current = loaded;
-      watchDirectories();
     } catch (error) {
       if (!signal.aborted) onFault(error);
+    } finally {
+      seen = new Map([...settled, ...asked]);
+      watchDirectories();
     }
   };
 
@@ -130,18 +144,16 @@ export function watchConfiguration(options: WatchOptions): ConfigurationWatch {
   };
 
   const watchDirectories = (): void => {
-    const wanted = new Set(watchedFiles(current).map((one) => path.dirname(one)));
+    const wanted = new Set(signal.aborted ? [] : [...watched()].map((one) => path.dirname(one)));
     for (const [directory, stop] of watches) {
       if (wanted.has(directory)) continue;
       stop();
       watches.delete(directory);
     }
     for (const directory of wanted) {
-      if (!watches.has(directory))
-        watches.set(
-          directory,
-          surroundings.watchDirectory(directory, () => void start()),
-        );
+      if (watches.has(directory)) continue;
+      const stop = surroundings.watchDirectory(directory, () => void start());
+      watches.set(directory, stop);
     }
   };
 
@@ -153,14 +165,14 @@ export function watchConfiguration(options: WatchOptions): ConfigurationWatch {
       closing.abort();
       callOff?.();
       endPause?.();
-      for (const stop of watches.values()) stop();
+      watchDirectories();
       await running;
     },
   };
 }
 
-function watchedFiles(loaded: LoadedConfiguration): string[] {
-  return [...loaded.files, ...regionFiles(loaded)];
+function alike(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
+  return a.size === b.size && [...a].every(([file, look]) => b.get(file) === look);
 }
 
 function regionFiles({ configuration }: LoadedConfiguration): string[] {

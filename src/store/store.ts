@@ -69,7 +69,14 @@ export interface Store {
   close(): Promise<void>;
 }
 
-export type StoreErrorCode = 'unavailable' | 'conflict' | 'corrupt' | 'foreign' | 'newer' | 'locked' | 'unreadable';
+export type StoreErrorCode =
+  | 'unavailable'
+  | 'conflict'
+  | 'corrupt'
+  | 'foreign'
+  | 'newer'
+  | 'locked'
+  | 'unreadable';
 
 export class StoreError extends Error {
   readonly code: StoreErrorCode;

@@ -1,0 +1,275 @@
+/**
+ * The embedded store: all commits of one proxy in a log in a directory.
+ *
+ * It promises that a commit is on the disk when `commit` resolves, that a start after any crash finds every commit that
+ * resolved, that damage is refused rather than guessed at, and that no second process writes. Commits that arrive
+ * while the disk is busy are written together.
+ *
+ * The log is compacted: it keeps the commits of the last 24 hours and at least the last 1000, and of older ones the
+ * documents that they led to.
+ */
+import { lockDirectory, type LockDirectory } from './directory-lock.ts';
+import { type LogFile, openLog } from './log-file.ts';
+import { decodeRecord, encodeCommits } from './log-records.ts';
+import type { FramePlace } from './log-replay.ts';
+import { type Commit, type Loaded, type Store, StoreError } from './store.ts';
+import { errorCode, NODE_FILES, type StoreFiles } from './store-files.ts';
+
+const KEPT_MS = 24 * 60 * 60 * 1000;
+const KEPT_COMMITS = 1000;
+
+/** A log smaller than this is not worth compacting. */
+const SMALLEST_TO_COMPACT = 4 * 1024 * 1024;
+
+/** Bytes of JSON that are written as one frame at most, unless a single commit is larger. */
+const LARGEST_BATCH = 8 * 1024 * 1024;
+
+export interface FileStoreOptions {
+  /** The store's directory; made where missing. */
+  readonly directory: string;
+  /** Milliseconds since 1970; decides what is older than 24 hours. */
+  readonly clock: () => number;
+  /** Told of what was repaired and of what failed without harm. */
+  readonly warn: (message: string) => void;
+  readonly files?: StoreFiles;
+  readonly lock?: LockDirectory;
+  /** Bytes of a log from which it is compacted; for tests. */
+  readonly compactFrom?: number;
+}
+
+interface Waiting {
+  readonly commit: Commit;
+  readonly json: string;
+  readonly resolve: () => void;
+  readonly reject: (error: StoreError) => void;
+}
+
+/** What is kept in memory of each commit in the log. */
+interface Entry {
+  readonly revision: number;
+  readonly at: number;
+}
+
+/** Makes the store; nothing is touched before `load`, which takes the directory and must come first. */
+export function createFileStore(options: FileStoreOptions): Store {
+  const { directory, clock, warn, files = NODE_FILES, lock = lockDirectory } = options;
+  const compactFrom = options.compactFrom ?? SMALLEST_TO_COMPACT;
+  let log: LogFile | null = null;
+  let unlock: (() => void) | null = null;
+  /** Every commit in the log, oldest first; by service, newest last. */
+  let entries: Entry[] = [];
+  const byService = new Map<string, number[]>();
+  /** The last revision on the disk, and the last one that is on its way there. */
+  let durable = 0;
+  let queued = 0;
+  let waiting: Waiting[] = [];
+  let writing: Promise<void> | null = null;
+  let compactAt = compactFrom;
+  /** Reads and writes of the log, one after another. */
+  let last: Promise<unknown> = Promise.resolve();
+
+  const exclusively = <T>(run: () => Promise<T>): Promise<T> => {
+    const result = last.then(run);
+    last = result.catch(() => {});
+    return result;
+  };
+
+  const remember = (commit: Commit): void => {
+    entries.push({ revision: commit.revision, at: Date.parse(commit.at) });
+    const revisions = byService.get(commit.service);
+    if (revisions === undefined) byService.set(commit.service, [commit.revision]);
+    else revisions.push(commit.revision);
+    durable = commit.revision;
+  };
+
+  const writeWaiting = async (): Promise<void> => {
+    while (waiting.length > 0) {
+      await exclusively(async () => {
+        const batch = takeBatch(waiting);
+        waiting = waiting.slice(batch.length);
+        try {
+          if (log === null) throw new StoreError('unavailable', `The store ${directory} is closed.`);
+          await log.append(
+            batch.map((one) => one.json),
+            durable + 1,
+          );
+        } catch (error) {
+          // Those behind it were numbered after it, so they fail with it.
+          const failed = [...batch, ...waiting];
+          waiting = [];
+          queued = durable;
+          for (const one of failed)
+            one.reject(
+              error instanceof StoreError
+                ? error
+                : new StoreError('unavailable', String(error), { cause: error }),
+            );
+          return;
+        }
+        for (const one of batch) {
+          remember(one.commit);
+          one.resolve();
+        }
+      });
+      await exclusively(compactIfDue);
+    }
+    writing = null;
+  };
+
+  /** The index of the first commit that must stay. */
+  const firstKept = (): number => {
+    const oldest = clock() - KEPT_MS;
+    // A commit without a readable time stays. Clocks move backwards, so the first young one counts, not the last old one.
+    const young = entries.findIndex((entry) => !(entry.at < oldest));
+    return Math.max(0, Math.min(young === -1 ? entries.length : young, entries.length - KEPT_COMMITS));
+  };
+
+  const compactIfDue = async (): Promise<void> => {
+    if (log === null || log.size() < compactAt) return;
+    const kept = entries[firstKept()];
+    const frames = log.frames();
+    // A frame is kept whole, so the cut is before the one that holds the first commit to be kept.
+    const index = kept === undefined ? 0 : frames.findLastIndex((frame) => frame.first <= kept.revision);
+    const cut = frames[index];
+    const start = frames[0]?.offset ?? 0;
+    if (cut === undefined || cut.offset - start < log.size() / 4) {
+      compactAt = log.size() * 1.25;
+      return;
+    }
+    try {
+      await log.compact(index);
+      entries = entries.filter((entry) => entry.revision >= cut.first);
+      for (const [service, revisions] of byService) {
+        const rest = revisions.filter((revision) => revision >= cut.first);
+        if (rest.length === 0) byService.delete(service);
+        else byService.set(service, rest);
+      }
+      compactAt = Math.max(compactFrom, log.size() * 2);
+    } catch (error) {
+      compactAt = log.size() * 1.25;
+      warn(
+        `The store ${directory} could not be compacted; it goes on as it is: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    }
+  };
+
+  return {
+    async load(): Promise<Loaded> {
+      if (unlock !== null) throw new Error('the store is loaded already');
+      try {
+        await files.makeDirectory(directory);
+      } catch (error) {
+        const why =
+          errorCode(error) === 'EEXIST'
+            ? 'there is a file of that name'
+            : error instanceof Error
+              ? error.message
+              : String(error);
+        throw new StoreError(
+          'unreadable',
+          `The store's directory ${directory} cannot be made: ${why}. Set store.file to a directory that the user that runs the proxy can write.`,
+          { cause: error },
+        );
+      }
+      const release = await lock(directory);
+      try {
+        const recent: Commit[] = [];
+        const oldest = clock() - KEPT_MS;
+        const opened = await openLog(
+          files,
+          directory,
+          (commit) => {
+            remember(commit);
+            if (recent.length > 0 || !(Date.parse(commit.at) < oldest)) recent.push(commit);
+          },
+          warn,
+        );
+        log = opened.log;
+        unlock = release;
+        durable = opened.revision;
+        queued = durable;
+        return { revision: opened.revision, documents: opened.documents, recent };
+      } catch (error) {
+        entries = [];
+        byService.clear();
+        durable = 0;
+        release();
+        throw error;
+      }
+    },
+
+    async commit(commit) {
+      if (log === null) throw new StoreError('unavailable', `The store ${directory} is not open.`);
+      if (commit.revision !== queued + 1) {
+        const message = `The store is at revision ${queued}, so the next is ${queued + 1}, not ${commit.revision}.`;
+        throw new StoreError('conflict', message);
+      }
+      const json = JSON.stringify(commit);
+      // What could not be read again must never be written.
+      if (decodeRecord(encodeCommits([json])) === null) throw new TypeError('not a commit of this version');
+      queued = commit.revision;
+      await new Promise<void>((resolve, reject) => {
+        waiting.push({ commit, json, resolve, reject });
+        writing ??= writeWaiting();
+      });
+    },
+
+    history(service, before, limit) {
+      return exclusively(async () => {
+        if (log === null) throw new StoreError('unavailable', `The store ${directory} is not open.`);
+        const older = (byService.get(service) ?? []).filter((revision) => revision < before);
+        return readNewestFirst(log, limit <= 0 ? [] : older.slice(-limit));
+      });
+    },
+
+    async close() {
+      await writing;
+      const closing = log;
+      log = null;
+      await exclusively(async () => closing?.close());
+      unlock?.();
+      unlock = null;
+    },
+  };
+}
+
+/** The first of those that wait, as many as make one frame. */
+function takeBatch(waiting: readonly Waiting[]): Waiting[] {
+  let bytes = 0;
+  let count = 0;
+  for (const one of waiting) {
+    bytes += one.json.length;
+    if (count > 0 && bytes > LARGEST_BATCH) break;
+    count += 1;
+  }
+  return waiting.slice(0, count);
+}
+
+/** Reads commits by their revisions, which rise; each frame is read once. */
+async function readNewestFirst(log: LogFile, revisions: readonly number[]): Promise<Commit[]> {
+  const frames = log.frames();
+  const commits: Commit[] = [];
+  let place: FramePlace | undefined;
+  let held: readonly Commit[] = [];
+  for (const revision of revisions.toReversed()) {
+    const holder = frames[frameIndex(frames, revision)];
+    if (holder === undefined) continue;
+    if (holder !== place) held = await log.read(holder);
+    place = holder;
+    const commit = held[revision - holder.first];
+    if (commit !== undefined) commits.push(commit);
+  }
+  return commits;
+}
+
+/** The index of the frame that holds a revision, by bisection; -1 where none does. */
+function frameIndex(frames: readonly FramePlace[], revision: number): number {
+  let low = 0;
+  let high = frames.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((frames[middle]?.first ?? Infinity) <= revision) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
