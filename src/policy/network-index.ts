@@ -15,6 +15,7 @@ const MOST_NAMES = 1_000_000;
 /** Indices into the list of sets, ascending. */
 type Names = readonly number[];
 const NONE: Names = [];
+const V6_END = 1n << 128n;
 
 /** The pieces of one address family: piece i begins at `starts[i]` and ends before the next. */
 interface Pieces {
@@ -30,11 +31,12 @@ export class NetworkIndex {
   readonly #v6Starts: Uint32Array;
   readonly #v6Names: readonly Names[];
 
-  constructor(sets: readonly NetworkSet[], large = LARGE) {
+  /** `large` and `mostNames` are for tests. */
+  constructor(sets: readonly NetworkSet[], large = LARGE, mostNames = MOST_NAMES) {
     const all = sets.map((_, index) => index);
     const small = all.filter((index) => intervals(sets[index]!) <= large);
-    let v4: Pieces | null = cut(small, (index) => v4Intervals(sets[index]!.v4));
-    let v6: Pieces | null = cut(small, (index) => v6Intervals(sets[index]!.v6));
+    let v4: Pieces | null = cut(small, mostNames, (index) => v4Intervals(sets[index]!.v4));
+    let v6: Pieces | null = cut(small, mostNames, (index) => v6Intervals(sets[index]!.v6));
     if (v4 === null || v6 === null) {
       this.apart = all;
       v4 = v6 = { starts: [], names: [] };
@@ -43,7 +45,8 @@ export class NetworkIndex {
     }
     this.#v4Starts = Float64Array.from(v4.starts, Number);
     this.#v4Names = v4.names;
-    this.#v6Starts = Uint32Array.from(v6.starts.flatMap(words));
+    // A piece after the last address of all would wrap to the first; nothing is there.
+    this.#v6Starts = Uint32Array.from(v6.starts.filter((start) => start < V6_END).flatMap(words));
     this.#v6Names = v6.names;
   }
 
@@ -90,6 +93,7 @@ function intervals(set: NetworkSet): number {
 /** Cuts the address space; null where the pieces would name too many sets. */
 function cut(
   sets: Names,
+  mostNames: number,
   intervalsOf: (index: number) => readonly (readonly [bigint, bigint])[],
 ): Pieces | null {
   const changes: { at: bigint; index: number; begins: boolean }[] = [];
@@ -112,7 +116,7 @@ function cut(
       else covering.delete(index);
     }
     named += covering.size;
-    if (named > MOST_NAMES) return null;
+    if (named > mostNames) return null;
     starts.push(at);
     names.push([...covering].sort((a, b) => a - b));
   }
@@ -137,7 +141,7 @@ function big(flat: Uint32Array, at: number): bigint {
   return value;
 }
 
-/** The four words of an address; the place after the last address of all is never reached and may wrap. */
+/** The four words of an address. */
 function words(value: bigint): number[] {
   return [96n, 64n, 32n, 0n].map((shift) => Number((value >> shift) & 0xffffffffn));
 }
