@@ -8,8 +8,8 @@ import { setImmediate } from 'node:timers/promises';
 import { collectDefaultMetrics, Registry, type Metric } from 'prom-client';
 import type { MetricFamily } from './metric-family.ts';
 import type { MetricsSource } from './metrics-source.ts';
-import { PROCESS_METRICS, readProcess } from './process-metrics.ts';
-import { readService, SERVICE_METRICS } from './service-metrics.ts';
+import { PROCESS_METRICS, readProcess, type ProcessReading } from './process-metrics.ts';
+import { readService, SERVICE_METRICS, type ServiceReading } from './service-metrics.ts';
 
 export interface Exposition {
   /** The metrics of this moment. Calls that overlap share one answer. */
@@ -36,11 +36,12 @@ export function createExposition(source: MetricsSource): Exposition {
   collectDefaultMetrics({ register: registry });
   for (const name of LEFT_OUT) registry.removeSingleMetric(name);
 
-  let processReading = readProcess(source);
-  let services = source.services().map(readService);
+  let processReading: ProcessReading | null = null;
+  let services: readonly ServiceReading[] = [];
   let turn = Promise.resolve();
   const nextTurn = (): Promise<void> => (turn = turn.then(() => setImmediate()));
-  for (const family of PROCESS_METRICS) register(registry, family, nextTurn, () => processReading);
+  for (const family of PROCESS_METRICS)
+    register(registry, family, nextTurn, () => processReading ?? readProcess(source));
   for (const family of SERVICE_METRICS) register(registry, family, nextTurn, () => services);
 
   let rendering: Promise<string> | null = null;

@@ -12,6 +12,8 @@ const ATOMIC_WRITE = 4096;
 /** The most bytes of one write to anything but a pipe. */
 const LARGE_WRITE = 65_536;
 
+const NEWLINE = 0x0a;
+
 /** How long, in ms, a full pipe is left alone, and an output that failed. */
 const FULL_DELAY = 20;
 const FAILURE_DELAY = 1000;
@@ -102,7 +104,7 @@ export class LineWriter {
   #bytes = 0;
   #chunk: Buffer | null = null;
   #chunkLines = 0;
-  /** A part of a line is out and the rest is lost: the next chunk starts on a new line. */
+  /** The last byte that is out ends no line; if the rest gets lost, the next chunk starts on a new line. */
   #torn = false;
   /** A write or a timer is under way and will go on with what waits. */
   #busy = false;
@@ -197,7 +199,6 @@ export class LineWriter {
     const text = this.#lines.splice(0, count).join('');
     this.#chunk = Buffer.from(this.#torn ? `\n${text}` : text);
     if (this.#torn) this.#bytes++;
-    this.#torn = false;
     this.#chunkLines = count;
     return true;
   }
@@ -205,14 +206,13 @@ export class LineWriter {
   #written(count: number): void {
     const chunk = this.#chunk!;
     this.#bytes -= count;
-    this.#torn = count < chunk.length;
-    this.#chunk = this.#torn ? chunk.subarray(count) : null;
+    if (count > 0) this.#torn = chunk[count - 1] !== NEWLINE;
+    this.#chunk = count < chunk.length ? chunk.subarray(count) : null;
   }
 
   #failed(error: NodeJS.ErrnoException): void {
     const full = error.code === 'EAGAIN';
     if (!full) {
-      // `#torn` tells whether a part of the chunk is out.
       this.#bytes -= this.#chunk!.length;
       this.#chunk = null;
       this.#onDropped(this.#chunkLines);

@@ -1,0 +1,86 @@
+/** A source of metrics for tests: real counter blocks, and settable answers for everything else. */
+import { ControlCounters } from '../../../src/telemetry/control-counters.ts';
+import {
+  SERVICE_COUNTER_BYTES,
+  ServiceCounters,
+  WORKER_COUNTER_BYTES,
+  WorkerCounters,
+} from '../../../src/telemetry/counters.ts';
+import type { MetricsSource, ServiceSource, WorkerSource } from '../../../src/telemetry/metrics-source.ts';
+import type { RolloutState } from '../../../src/policy/rollout.ts';
+
+export interface FakeSource extends MetricsSource {
+  workerList: WorkerSource[];
+  serviceList: ServiceSource[];
+  clock: number;
+  migrate: boolean | null;
+}
+
+export function fakeSource(workers = 2, services: readonly string[] = ['notes']): FakeSource {
+  return {
+    workerList: Array.from({ length: workers }, (_, index) => ({
+      index,
+      counters: newWorkerCounters(),
+      revision: 7,
+    })),
+    serviceList: services.map((name) => newService(name, workers)),
+    clock: 1_800_000_000_000,
+    migrate: true,
+    version: '1.2.3',
+    refusals: ['bad_method', 'bad_target'],
+    control: new ControlCounters(),
+    now() {
+      return this.clock;
+    },
+    workers() {
+      return this.workerList;
+    },
+    services() {
+      return this.serviceList;
+    },
+    restarts: () => 3,
+    revision: () => 7,
+    ready: () => true,
+    storeAvailable: () => true,
+    tcpMigrateReq() {
+      return this.migrate;
+    },
+  };
+}
+
+export function newService(
+  name: string,
+  workers: number,
+  rollout: RolloutState | null = null,
+): ServiceSource {
+  return { name, blocks: Array.from({ length: workers }, newServiceCounters), rollout };
+}
+
+export function newWorkerCounters(): WorkerCounters {
+  return new WorkerCounters(new SharedArrayBuffer(WORKER_COUNTER_BYTES));
+}
+
+export function newServiceCounters(): ServiceCounters {
+  return new ServiceCounters(new SharedArrayBuffer(SERVICE_COUNTER_BYTES));
+}
+
+/** A running rollout; `changes` replaces some of its fields. */
+export function rollout(changes: Partial<RolloutState> = {}): RolloutState {
+  return {
+    id: 'r1',
+    epoch: 4,
+    seed: '00'.repeat(16),
+    bucketAlgorithm: 'xxh64-1',
+    fingerprintKey: 'k1',
+    phase: 'running',
+    document: {
+      rules: [
+        { name: 'office', match: { segment: 'office' }, percentage: 100 },
+        { name: 'everyone', percentage: 1.5 },
+      ],
+    },
+    step: 0,
+    startedAt: '2026-01-02T03:04:05Z',
+    ...changes,
+  };
+}
