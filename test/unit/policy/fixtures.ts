@@ -2,6 +2,7 @@
  * Policies, requests and browsers for tests of the policy core. Nothing here knows how a decision is made.
  */
 import { createHash } from 'node:crypto';
+import * as fc from 'fast-check';
 import { parseAddress, UNKNOWN_ADDRESS, type ClientAddress } from '../../../src/policy/address.ts';
 import {
   compileContext,
@@ -183,3 +184,8 @@ export function userWithBucket(policy: CompiledPolicy, from: number, to: number)
 export function characters(text: string): string[] {
   return text.split('');
 }
+
+/** Any JavaScript string at all, lone surrogates and control characters included. */
+export const anyText = fc
+  .array(fc.oneof(fc.nat(0xff), fc.nat(0xffff)), { maxLength: 40 })
+  .map((codes) => String.fromCharCode(...codes));
