@@ -90,7 +90,7 @@ export const PROCESS_METRICS: readonly Family[] = [
   perWorkerSlot(
     'gauge',
     'serin_worker_event_loop_delay_seconds',
-    "The longest time that a worker's event loop was held up, over its last 30 heartbeats.",
+    "The longest time that a worker's event loop was held up within the last 30 s.",
     WORKER_SLOT.loopDelay,
   ),
   perWorkerSlot(

@@ -33,8 +33,9 @@ const DEEPEST = 6;
  * or a backslash, which would break the JSON around it.
  */
 const SECRET_TEXTS: readonly RegExp[] = [
-  /\b((?:bearer|basic)\s+)[\w.~+/=-]+/gi,
-  /\b((?:proxy-)?authorization\s*[:=]\s*)(?!(?:bearer|basic)\s)[^"\\\s][^"\\]*/gi,
+  // Not plain words: "basic facts" are no secret.
+  /\b((?:[Bb]earer|BEARER|[Bb]asic|BASIC)\s+)(?=[a-z]*[\dA-Z_.~+/=-]|[a-z]{16})[\w.~+/=-]+/g,
+  /\b((?:proxy-)?authorization\s*[:=]\s*(?:(?:bearer|basic)\s+)?)[^"\\\s][^"\\]*/gi,
   /\b((?:set-)?cookie\s*[:=]\s*)[^"\\\s][^"\\]*/gi,
   /\b(x-serin-override\s*[:=]\s*)[^"\\\s]+/gi,
   /\b(serin_(?:id|override|latch_[\w.-]+)\s*=\s*)[^"\\;,\s]+/gi,

@@ -1,7 +1,7 @@
 /**
  * What a worker thread costs: its CPU time, how busy its event loop is, how long the loop was held up, its heap.
  *
- * `sample` is called with every heartbeat, in the worker. It takes some microseconds and never throws.
+ * `sample` is called with every heartbeat (four times a second), in the worker. It takes some microseconds.
  */
 import { performance } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
@@ -18,8 +18,8 @@ export interface UsageSystem {
   readonly heapBytes: () => number;
 }
 
-/** How many samples the shown worst delay looks back on: at one a second it is seen by two scrapes 15 s apart. */
-const SAMPLES_BACK = 30;
+/** How many samples the shown worst delay looks back on: 30 s at four a second, so that every scrape sees it. */
+const SAMPLES_BACK = 120;
 
 /** How often the loop is checked, in ms; a shorter delay cannot be seen. */
 const CHECK_EVERY = 20;
