@@ -1,0 +1,291 @@
+/**
+ * Follows changes from their acceptance until every worker decides by them, and remembers them for a day.
+ *
+ * It promises that a status only moves forward, that a final one never moves again, and that the same request id finds
+ * the same change, also after a restart (from the store's commits). It never touches the policy itself.
+ */
+import type { RolloutState } from '../policy/rollout.ts';
+import type { Commit, CommitKind } from '../store/store.ts';
+import { type Change, type ChangeStatus, isFinal, type PercentageMove } from './change.ts';
+import { type Decrease, decreasesBetween } from './exposure.ts';
+
+/** How long a change can be read: a pipeline whose poll gets a 404 ends for good. */
+const KEPT = 24 * 3_600_000;
+
+/** More than anybody makes in a day; a bound for memory. */
+const MOST_CHANGES = 100_000;
+
+const MOST_DECREASES = 100;
+
+export interface NewChange {
+  readonly id: string;
+  readonly service: string;
+  readonly kind: CommitKind;
+  readonly actor: string;
+  readonly reason: string | null;
+  readonly requestId: string | null;
+}
+
+export interface ChangesOptions {
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+  /** The revisions that the workers decide by, -1 for one that decides by none. */
+  readonly applied: () => readonly number[];
+  /** Called after every move of a change. */
+  readonly onUpdate: (change: Change) => void;
+}
+
+export interface Changes {
+  find(id: string): Change | undefined;
+  byRequestId(service: string, requestId: string): Change | undefined;
+  /** The youngest change that made a revision of the service. */
+  latest(service: string): Change | undefined;
+  begin(change: NewChange): Change;
+  /** The write was refused: there never was a change. */
+  forget(id: string): void;
+  /** The change is in force from `revision` on. What the service had under way before is overtaken. */
+  applying(
+    id: string,
+    made: {
+      readonly revision: number;
+      readonly percentage: PercentageMove | null;
+      readonly decreases: readonly Decrease[];
+      readonly warnings: readonly string[];
+    },
+  ): Change;
+  setDegraded(id: string, degraded: boolean): Change;
+  fail(id: string, why: string): void;
+  /** CANCELED if it was pending, else as it is. */
+  cancel(id: string): Change | undefined;
+  /** Workers have applied something. */
+  refresh(): void;
+  /** Takes over what the store remembers, oldest first. */
+  rebuild(commits: readonly Commit[]): void;
+}
+
+export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Changes {
+  const byId = new Map<string, Change>();
+  const byRequest = new Map<string, string>();
+  const latestOf = new Map<string, string>();
+  /** Ids of the changes that wait for workers. */
+  const waiting = new Set<string>();
+
+  const requestKey = (service: string, requestId: string): string => `${service}\n${requestId}`;
+
+  function put(change: Change): Change {
+    byId.set(change.id, change);
+    if (change.requestId !== null) byRequest.set(requestKey(change.service, change.requestId), change.id);
+    return change;
+  }
+
+  function update(change: Change, fields: Partial<Change>): Change {
+    const next = put({ ...change, ...fields, updatedAt: new Date(clock()).toISOString() });
+    if (next.status === 'APPLYING') waiting.add(next.id);
+    else waiting.delete(next.id);
+    onUpdate(next);
+    return next;
+  }
+
+  function drop(change: Change): void {
+    byId.delete(change.id);
+    waiting.delete(change.id);
+    if (change.requestId !== null) {
+      const key = requestKey(change.service, change.requestId);
+      if (byRequest.get(key) === change.id) byRequest.delete(key);
+    }
+    if (latestOf.get(change.service) === change.id) latestOf.delete(change.service);
+  }
+
+  function expire(): void {
+    const oldest = clock() - KEPT;
+    // The map is in order of creation.
+    for (const change of byId.values()) {
+      const tooMany = byId.size > MOST_CHANGES;
+      if (!tooMany && Date.parse(change.createdAt ?? '') >= oldest) return;
+      if (isFinal(change.status)) drop(change);
+      else if (!tooMany) return;
+    }
+  }
+
+  function need(id: string): Change {
+    const change = byId.get(id);
+    if (change === undefined) throw new Error(`There is no change ${id}.`);
+    return change;
+  }
+
+  function overtake(service: string, by: CommitKind): void {
+    const status: ChangeStatus = by === 'rollout.rollback' ? 'ROLLED_BACK' : 'SUPERSEDED';
+    const progress = status === 'ROLLED_BACK' ? 'a rollback came first' : 'a later write came first';
+    for (const id of waiting) {
+      const change = byId.get(id);
+      if (change?.service === service) update(change, { status, progress });
+    }
+  }
+
+  function refresh(): void {
+    const revisions = applied();
+    for (const id of waiting) {
+      const change = byId.get(id);
+      if (change === undefined || change.revision === null) continue;
+      const status = statusAt(change.revision, revisions);
+      const progress = progressAt(change.revision, revisions);
+      if (status !== change.status || progress !== change.progress) update(change, { status, progress });
+    }
+  }
+
+  return {
+    find: (id) => byId.get(id),
+    byRequestId: (service, requestId) => byId.get(byRequest.get(requestKey(service, requestId)) ?? ''),
+    latest: (service) => byId.get(latestOf.get(service) ?? ''),
+    begin(change) {
+      expire();
+      const now = new Date(clock()).toISOString();
+      const begun: Change = { ...BLANK, ...change, createdAt: now, updatedAt: now };
+      put(begun);
+      onUpdate(begun);
+      return begun;
+    },
+    forget: (id) => drop(need(id)),
+    applying(id, { revision, percentage, decreases, warnings }) {
+      const change = need(id);
+      overtake(change.service, change.kind);
+      latestOf.set(change.service, id);
+      const revisions = applied();
+      return update(change, {
+        status: statusAt(revision, revisions),
+        progress: progressAt(revision, revisions),
+        revision,
+        percentage,
+        decreaseCount: decreases.length,
+        decreases: decreases.slice(0, MOST_DECREASES),
+        warnings,
+      });
+    },
+    setDegraded: (id, degraded) => update(need(id), { degraded }),
+    fail(id, why) {
+      const change = byId.get(id);
+      if (change !== undefined && !isFinal(change.status))
+        update(change, { status: 'FAILED', progress: why });
+    },
+    cancel(id) {
+      const change = byId.get(id);
+      if (change?.status !== 'PENDING') return change;
+      return update(change, { status: 'CANCELED', progress: 'canceled before it was written' });
+    },
+    refresh,
+    rebuild(commits) {
+      const last = new Map(commits.map((commit) => [commit.service, commit]));
+      const previous = new Map<string, Commit>();
+      for (const commit of commits) {
+        put(remembered(commit, previous.get(commit.service), last.get(commit.service) !== commit));
+        previous.set(commit.service, commit);
+      }
+      for (const { service, changeId } of last.values()) {
+        latestOf.set(service, changeId);
+        waiting.add(changeId);
+      }
+      expire();
+      refresh();
+    },
+  };
+}
+
+const BLANK = {
+  status: 'PENDING',
+  progress: 'waiting to be written',
+  revision: null,
+  degraded: false,
+  percentage: null,
+  decreaseCount: 0,
+  decreases: [],
+  warnings: [],
+} as const satisfies Partial<Change>;
+
+/** The status of a revision that is in force, by what the workers have applied. */
+function statusAt(revision: number, applied: readonly number[]): ChangeStatus {
+  return applied.length > 0 && applied.every((one) => one >= revision) ? 'APPLIED' : 'APPLYING';
+}
+
+function progressAt(revision: number, applied: readonly number[]): string {
+  const done = applied.filter((one) => one >= revision).length;
+  if (applied.length > 0 && done === applied.length) return '1 of 1 replicas';
+  return `0 of 1 replicas (${done} of ${applied.length} workers)`;
+}
+
+/** A commit's change after a restart. One that a later write followed was in force in its time. */
+function remembered(commit: Commit, previous: Commit | undefined, overtaken: boolean): Change {
+  const [before, after] = [previous?.document?.rollout, commit.document?.rollout];
+  const decreases =
+    before && after && before.id === after.id ? decreasesBetween(before.document, after.document) : [];
+  return {
+    ...BLANK,
+    id: commit.changeId,
+    service: commit.service,
+    kind: commit.kind,
+    status: overtaken ? 'APPLIED' : 'APPLYING',
+    progress: overtaken ? '1 of 1 replicas' : 'waiting for workers',
+    revision: commit.revision,
+    createdAt: commit.at,
+    updatedAt: commit.at,
+    actor: commit.actor,
+    reason: commit.reason,
+    requestId: commit.requestId,
+    percentage: percentageMove(commit.kind, before, after),
+    decreaseCount: decreases.length,
+    decreases: decreases.slice(0, MOST_DECREASES),
+  };
+}
+
+/** Which percentage a `percentage` or a `step` moved; null for other kinds and where it cannot be told. */
+export function percentageMove(
+  kind: CommitKind,
+  before: RolloutState | null | undefined,
+  after: RolloutState | null | undefined,
+): PercentageMove | null {
+  if (kind !== 'rollout.percentage' && kind !== 'rollout.step') return null;
+  const former = before?.document.rules ?? [];
+  for (const [index, { name, percentage }] of (after?.document.rules ?? []).entries()) {
+    const from = former[index]?.percentage;
+    if (from !== undefined && from !== percentage) return { rule: name, from, to: percentage };
+  }
+  return null;
+}
+
+const PRESENT = /^present\.([a-z0-9-]+)\.((?:rollout|service)\.[a-z]+)\.([0-9]+)$/;
+
+/**
+ * The change of a write that found its end reached already. Its id says all there is to know, so it can be read for as
+ * long as anybody likes, after a restart and from every replica, without being kept.
+ */
+export function presentChange(
+  {
+    service,
+    kind,
+    revision,
+  }: { readonly service: string; readonly kind: CommitKind; readonly revision: number },
+  applied: readonly number[],
+): Change {
+  return {
+    ...BLANK,
+    id: `present.${service}.${kind}.${revision}`,
+    service,
+    kind,
+    status: statusAt(revision, applied),
+    progress: progressAt(revision, applied),
+    revision,
+    createdAt: null,
+    updatedAt: null,
+    actor: null,
+    reason: null,
+    requestId: null,
+  };
+}
+
+/** Reads the id of a `presentChange` back; null for any other id. */
+export function parsePresentId(
+  id: string,
+): { readonly service: string; readonly kind: CommitKind; readonly revision: number } | null {
+  const [, service, kind, revision] = PRESENT.exec(id) ?? [];
+  if (service === undefined || kind === undefined || revision === undefined) return null;
+  return { service, kind: kind as CommitKind, revision: Number(revision) };
+}

@@ -1,0 +1,105 @@
+/**
+ * Says which parts of a changed policy can take the canary away from users who have it now.
+ *
+ * It errs on the side of asking: whatever is not surely harmless is listed. It never decides whether a decrease is
+ * allowed; `lifecycle.ts` does.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Match, RolloutDocument, Rule } from '../policy/schema.ts';
+
+/** One change of a policy that can move users from the canary back to stable. */
+export interface Decrease {
+  readonly kind:
+    | 'percentageLowered'
+    | 'ruleRemoved'
+    | 'conditionsChanged'
+    | 'excludeAdded'
+    | 'excludeChanged';
+  /** The name of the rule or of the exclude rule. */
+  readonly rule: string;
+  /** Percentages before and after; null for an exclude rule. */
+  readonly from: number | null;
+  readonly to: number | null;
+  /** The same as a sentence. */
+  readonly detail: string;
+}
+
+/** What `after` can take from users who have the canary by `before`; `[]` when nobody can lose it. */
+export function decreasesBetween(before: RolloutDocument, after: RolloutDocument): Decrease[] {
+  return [...ruleDecreases(before, after), ...excludeDecreases(before, after)];
+}
+
+function ruleDecreases(before: RolloutDocument, after: RolloutDocument): Decrease[] {
+  // A rule for everyone at 100 % admits every bucket, whatever became of the others. Nothing less will do: a latch
+  // may hold the bucket of an identity that its user no longer has, and is worth only as much as its own rule.
+  if (after.rules.some((rule) => rule.match === undefined && rule.percentage === 100)) return [];
+  const remaining = new Map(after.rules.map((rule) => [rule.name, rule]));
+  const found: Decrease[] = [];
+  for (const rule of before.rules) {
+    if (rule.percentage === 0) continue;
+    const decrease = ruleDecrease(rule, remaining.get(rule.name));
+    if (decrease !== null) found.push(decrease);
+  }
+  return found;
+}
+
+function ruleDecrease(rule: Rule, now: Rule | undefined): Decrease | null {
+  const { name, percentage: from } = rule;
+  if (now === undefined) {
+    const detail = `rule "${name}" (${from} %) is removed`;
+    return { kind: 'ruleRemoved', rule: name, from, to: 0, detail };
+  }
+  if (now.percentage < from) {
+    const detail = `rule "${name}" goes from ${from} % down to ${now.percentage} %`;
+    return { kind: 'percentageLowered', rule: name, from, to: now.percentage, detail };
+  }
+  if (widens(rule.match, now.match)) return null;
+  const detail = `rule "${name}" (${from} %) has other conditions, which fewer users may meet`;
+  return { kind: 'conditionsChanged', rule: name, from, to: now.percentage, detail };
+}
+
+function excludeDecreases(before: RolloutDocument, after: RolloutDocument): Decrease[] {
+  const former = before.exclude ?? [];
+  const found: Decrease[] = [];
+  for (const { name, match } of after.exclude ?? []) {
+    // An exclude is harmless when one as wide was there before, under whatever name.
+    if (former.some((one) => widens(match, one.match))) continue;
+    const kind = former.some((one) => one.name === name) ? 'excludeChanged' : 'excludeAdded';
+    const what = kind === 'excludeAdded' ? 'is added' : 'has other conditions, which more users may meet';
+    found.push({ kind, rule: name, from: null, to: null, detail: `exclude rule "${name}" ${what}` });
+  }
+  return found;
+}
+
+/**
+ * Whether everyone who meets `before` surely meets `after` too: each condition of `after` is one of `before`, or a
+ * list of alternatives that holds all of `before`'s. Undefined conditions are met by everyone.
+ */
+export function widens(before: Match | undefined, after: Match | undefined): boolean {
+  if (after === undefined || before === after) return true;
+  if (before === undefined) return false;
+  return (Object.keys(after) as (keyof Match)[]).every((condition) => {
+    const [old, wanted] = [before[condition], after[condition]];
+    if (old === undefined || wanted === undefined) return wanted === undefined;
+    switch (condition) {
+      case 'segment':
+      case 'cidr':
+      case 'method':
+        return holdsAll(wanted as string | string[], old as string | string[]);
+      case 'header':
+      case 'cookie':
+      case 'query':
+        // Each named field is a condition of its own.
+        return Object.entries(wanted).every(([name, test]) =>
+          isDeepStrictEqual(test, (old as Record<string, unknown>)[name]),
+        );
+      default:
+        return isDeepStrictEqual(old, wanted);
+    }
+  });
+}
+
+function holdsAll(list: string | string[], items: string | string[]): boolean {
+  const held = new Set(typeof list === 'string' ? [list] : list);
+  return (typeof items === 'string' ? [items] : items).every((item) => held.has(item));
+}
