@@ -388,7 +388,13 @@ export class Exchange implements RequestFacts, ForwardFacts, UpstreamHandler, Re
 
   interimHead(head: ResponseHead): string {
     if (this.plainClient) return '';
-    return clientResponseHead(head, { setCookies: '', cache: 'preserve', close: false, chunked: false, upgraded: false });
+    return clientResponseHead(head, {
+      setCookies: '',
+      cache: 'preserve',
+      close: false,
+      chunked: false,
+      upgraded: false,
+    });
   }
 
   finalHead(head: ResponseHead, framing: ResponseFraming): string {
@@ -464,7 +470,13 @@ export class Exchange implements RequestFacts, ForwardFacts, UpstreamHandler, Re
       return;
     }
     this.socket.write(
-      clientResponseHead(head, { setCookies: '', cache: 'preserve', close: false, chunked: false, upgraded: true }),
+      clientResponseHead(head, {
+        setCookies: '',
+        cache: 'preserve',
+        close: false,
+        chunked: false,
+        upgraded: true,
+      }),
       'latin1',
     );
     this.#status = 101;

@@ -80,7 +80,8 @@ export interface ForwardFacts {
 /** The head to send to an endpoint, complete with its empty line, as latin1 text. */
 export function upstreamRequestHead(head: RequestHead, facts: ForwardFacts): string {
   const text = head.text;
-  let out = head.absoluteForm || head.versionMinor === 0 ? requestLine(head) : text.slice(0, head.fieldsStart);
+  let out =
+    head.absoluteForm || head.versionMinor === 0 ? requestLine(head) : text.slice(0, head.fieldsStart);
   out += keptLines(head, REQUEST_DROPS, facts.stripCookie);
   if (facts.stripCookie !== '') {
     const cookies = withoutCookie(head, facts.stripCookie);
@@ -91,11 +92,20 @@ export function upstreamRequestHead(head: RequestHead, facts: ForwardFacts): str
   else if (head.seen(F.TE) && acceptsTrailers(head)) out += 'Connection: TE\r\nTE: trailers\r\n';
   out += facts.peerTrusted ? trustedForwarding(head, facts) : ownForwarding(head, facts);
   if (!head.seen(F.X_REQUEST_ID)) out += `X-Request-Id: ${facts.requestId}\r\n`;
-  return out + (facts.variant === 'canary' ? 'Via: 1.1 serin\r\nX-Canary: canary\r\n\r\n' : 'Via: 1.1 serin\r\nX-Canary: stable\r\n\r\n');
+  return (
+    out +
+    (facts.variant === 'canary'
+      ? 'Via: 1.1 serin\r\nX-Canary: canary\r\n\r\n'
+      : 'Via: 1.1 serin\r\nX-Canary: stable\r\n\r\n')
+  );
 }
 
 function requestLine(head: RequestHead): string {
-  const target = head.absoluteForm ? (head.query === '' ? head.path : `${head.path}?${head.query}`) : head.target;
+  const target = head.absoluteForm
+    ? head.query === ''
+      ? head.path
+      : `${head.path}?${head.query}`
+    : head.target;
   return `${head.method} ${target} HTTP/1.1\r\n`;
 }
 
@@ -185,7 +195,9 @@ function privateCaching(value: string | undefined): string {
   const kept = (value ?? '')
     .split(',')
     .map((directive) => directive.trim())
-    .filter((directive) => directive !== '' && !/^(public|private|s-maxage|proxy-revalidate)\b/i.test(directive));
+    .filter(
+      (directive) => directive !== '' && !/^(public|private|s-maxage|proxy-revalidate)\b/i.test(directive),
+    );
   return ['private', ...kept].join(', ');
 }
 
@@ -195,7 +207,8 @@ function privateCaching(value: string | undefined): string {
  */
 export function sharedCacheable(head: ResponseHead): boolean {
   const control = head.header('cache-control');
-  if (control === undefined) return head.seen(F.EXPIRES) && head.header('expires') !== '0' && head.header('expires') !== '-1';
+  if (control === undefined)
+    return head.seen(F.EXPIRES) && head.header('expires') !== '0' && head.header('expires') !== '-1';
   const value = control.toLowerCase();
   if (value.includes('no-store') || value.includes('private') || value.includes('no-cache')) return false;
   return /(?:^|[\s,])(?:public|immutable|s-maxage\s*=\s*"?0*[1-9]|max-age\s*=\s*"?0*[1-9])/.test(value);

@@ -41,8 +41,7 @@ export class HeadAccumulator {
   /** True once it is worth parsing: the head is complete or it can no longer become a good one. */
   ready(limit: number): boolean {
     const end = findHeadEnd(this.#bytes, this.#scanned, this.#length);
-    // The terminator may straddle two pieces: three bytes of it may have come already.
-    this.#scanned = Math.max(0, this.#length - 3);
+    this.#scanned = this.#length;
     return end !== -1 || this.#length > limit;
   }
 

@@ -10,7 +10,8 @@ export const RESCUES = {
   ambiguous_path: {
     status: 400,
     title: 'Bad Request',
-    detail: 'The path means another service when it is normalised; send it without dot segments and needless escapes.',
+    detail:
+      'The path means another service when it is normalised; send it without dot segments and needless escapes.',
   },
   request_head_timeout: {
     status: 408,

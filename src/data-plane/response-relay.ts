@@ -124,7 +124,8 @@ export class ResponseRelay {
 
   /** Keeps an incomplete head for the next bytes. */
   #keep(from: Buffer, at: number, until: number): void {
-    const rest = from === this.#pieces.bytes ? Buffer.from(from.subarray(at, until)) : from.subarray(at, until);
+    const rest =
+      from === this.#pieces.bytes ? Buffer.from(from.subarray(at, until)) : from.subarray(at, until);
     this.#pieces.clear();
     this.#pieces.push(rest, 0, rest.length);
   }

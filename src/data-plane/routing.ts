@@ -12,7 +12,13 @@ import { FlipTable } from '../policy/flip.ts';
 import { NetworkSet } from '../policy/network.ts';
 import { compileServiceMatcher, type ServiceMatcher } from '../policy/service-match.ts';
 import type { ServiceCounters } from '../telemetry/counters.ts';
-import type { EndpointAddress, ProxySettings, ServiceSettings, ServiceSnapshot, Snapshot } from './snapshot.ts';
+import type {
+  EndpointAddress,
+  ProxySettings,
+  ServiceSettings,
+  ServiceSnapshot,
+  Snapshot,
+} from './snapshot.ts';
 
 /** Bytes of chunk extensions in one message: nobody uses them but attackers. */
 const CHUNK_EXTENSION_LIMIT = 256;
@@ -96,7 +102,10 @@ function limitsOf(proxy: ProxySettings): Pick<Routing, 'headLimits' | 'bodyLimit
   return { headLimits, bodyLimits, responseLimits: { ...headLimits, ...bodyLimits } };
 }
 
-function takeOver(addresses: readonly EndpointAddress[], before: readonly Endpoint[] | undefined): Endpoint[] {
+function takeOver(
+  addresses: readonly EndpointAddress[],
+  before: readonly Endpoint[] | undefined,
+): Endpoint[] {
   return addresses.map(({ host, port }) => {
     const name = endpointName(host, port);
     return before?.find((endpoint) => endpoint.name === name) ?? new Endpoint(host, port);

@@ -39,8 +39,10 @@ interface PoolLog {
 
 export interface WorkerPool extends WorkerFleet {
   readonly port: number;
-  /** Starts the workers with `snapshot`; rejects when one can't listen. Call once. */
-  start(snapshot: Snapshot): Promise<void>;
+  /** Starts the workers with the snapshot that was last applied; rejects when one can't listen. Call once, after `apply`. */
+  start(): Promise<void>;
+  /** The snapshot that was last applied, or null before the first. */
+  readonly snapshot: Snapshot | null;
   /** Replaces workers that hang. Call it every second or so. */
   checkHeartbeats(): void;
   readonly restarts: number;
@@ -195,9 +197,12 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
       return restarts;
     },
 
-    async start(first) {
-      snapshot = first;
-      allocate(first.services);
+    get snapshot() {
+      return snapshot;
+    },
+
+    async start() {
+      if (snapshot === null) throw new Error('a worker pool starts after its first snapshot');
       await Promise.all(
         slots.map(
           (slot) =>
@@ -235,7 +240,10 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
         if (slot.worker === null) continue;
         const last = Math.max(slot.counters.lastHeartbeat, slot.startedAt);
         if (now - last <= options.hangTime) continue;
-        log.error({ 'serin.worker': slot.index, 'serin.silent_ms': now - last }, 'a worker hangs; it is ended');
+        log.error(
+          { 'serin.worker': slot.index, 'serin.silent_ms': now - last },
+          'a worker hangs; it is ended',
+        );
         slot.startedAt = now;
         void slot.worker.terminate();
       }

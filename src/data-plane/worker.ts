@@ -97,7 +97,10 @@ function apply(sequence: number, snapshot: WorkerStart['snapshot'], serviceBlock
   try {
     routing = compileRouting(snapshot, before, countersOf);
   } catch (error) {
-    log.error({ err: error, 'serin.revision': snapshot.revision }, 'snapshot refused; the former one goes on');
+    log.error(
+      { err: error, 'serin.revision': snapshot.revision },
+      'snapshot refused; the former one goes on',
+    );
     tell({ type: 'refused', sequence, message: error instanceof Error ? error.message : String(error) });
     return;
   }

@@ -1,0 +1,71 @@
+/**
+ * The grammar of an authority as a Host field or an absolute target may have it: a registered name, an IPv4 address or a
+ * bracketed IPv6 address, and an optional port of 1 to 5 digits up to 65535. No user information, no zone, no future IP versions.
+ *
+ * Source: RFC 3986 sections 3.2.2 and 3.2.3, made stricter: a name has at least one character and a colon is followed by a port.
+ */
+import { HEX, HOST } from './grammar.ts';
+
+const PERCENT = 0x25;
+const COLON = 0x3a;
+
+/** Whether `text[start..end)` is a host with an optional port. */
+export function isAuthority(text: string, start: number, end: number): boolean {
+  if (start === end) return false;
+  let at = start;
+  if (text.charCodeAt(start) === 0x5b) {
+    const close = text.indexOf(']', start);
+    if (close === -1 || close >= end || !isIpv6(text.slice(start + 1, close))) return false;
+    at = close + 1;
+  } else {
+    let code = 0;
+    while (at < end && HOST[(code = text.charCodeAt(at))] === 1) {
+      if (code === PERCENT) {
+        if (at + 2 >= end || HEX[text.charCodeAt(at + 1)] === 255 || HEX[text.charCodeAt(at + 2)] === 255)
+          return false;
+        at += 2;
+      }
+      at += 1;
+    }
+    if (at === start) return false;
+  }
+  return at === end || (text.charCodeAt(at) === COLON && isPort(text, at + 1, end));
+}
+
+function isPort(text: string, start: number, end: number): boolean {
+  if (start === end || end - start > 5) return false;
+  let port = 0;
+  for (let at = start; at < end; at += 1) {
+    const digit = text.charCodeAt(at) - 0x30;
+    if (digit < 0 || digit > 9) return false;
+    port = port * 10 + digit;
+  }
+  return port <= 65535;
+}
+
+const GROUP = /^[0-9a-f]{1,4}$/i;
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
+
+/** RFC 4291 section 2.2: eight groups, "::" once for one or more of zeros, the last two groups may be an IPv4 address. */
+function isIpv6(text: string): boolean {
+  const gap = text.indexOf('::');
+  if (gap !== -1 && text.includes('::', gap + 1)) return false;
+  const left = gap === -1 ? text : text.slice(0, gap);
+  const right = gap === -1 ? '' : text.slice(gap + 2);
+  const before = left === '' ? 0 : groupCount(left, gap === -1);
+  const after = right === '' ? 0 : groupCount(right, true);
+  if (before < 0 || after < 0) return false;
+  return gap === -1 ? before === 8 : before + after <= 7;
+}
+
+/** The number of 16-bit groups of colon-separated parts, or -1. */
+function groupCount(text: string, mayEndInIpv4: boolean): number {
+  const parts = text.split(':');
+  let groups = 0;
+  for (const [index, part] of parts.entries()) {
+    if (GROUP.test(part)) groups += 1;
+    else if (mayEndInIpv4 && index === parts.length - 1 && IPV4.test(part)) groups += 2;
+    else return -1;
+  }
+  return groups;
+}

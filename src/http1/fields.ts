@@ -1,0 +1,110 @@
+/**
+ * Well-known field names as small numbers, found by length and first letter and then confirmed, so that nobody compares strings
+ * per header line. A name that is not listed has the number 0, and nothing may be concluded from that.
+ */
+import { LOWER } from './grammar.ts';
+
+/** Ids of fields. Those that the codec itself interprets come first and are below `FIRST_PLAIN_ID`. */
+export const F = {
+  OTHER: 0,
+  HOST: 1,
+  CONNECTION: 2,
+  CONTENT_LENGTH: 3,
+  TRANSFER_ENCODING: 4,
+  UPGRADE: 5,
+  EXPECT: 6,
+  TE: 7,
+  TRAILER: 8,
+  KEEP_ALIVE: 9,
+  PROXY_CONNECTION: 10,
+  PROXY_AUTHORIZATION: 11,
+  PROXY_AUTHENTICATE: 12,
+  PROXY_AUTHENTICATION_INFO: 13,
+  HTTP2_SETTINGS: 14,
+  FORWARDED: 15,
+  X_FORWARDED_FOR: 16,
+  X_FORWARDED_PROTO: 17,
+  X_FORWARDED_HOST: 18,
+  X_FORWARDED_PORT: 19,
+  X_REAL_IP: 20,
+  VIA: 21,
+  X_REQUEST_ID: 22,
+  X_CANARY: 23,
+  X_SERIN_OVERRIDE: 24,
+  COOKIE: 25,
+  SET_COOKIE: 26,
+  AUTHORIZATION: 27,
+  WWW_AUTHENTICATE: 28,
+  CACHE_CONTROL: 29,
+  VARY: 30,
+  EXPIRES: 31,
+  DATE: 32,
+  SERVER: 33,
+  USER_AGENT: 34,
+  ACCEPT: 35,
+  ACCEPT_LANGUAGE: 36,
+  ACCEPT_ENCODING: 37,
+  TRACEPARENT: 38,
+  TRACESTATE: 39,
+  CONTENT_TYPE: 40,
+  CONTENT_ENCODING: 41,
+  CONTENT_RANGE: 42,
+  ORIGIN: 43,
+  LOCATION: 44,
+  ETAG: 45,
+  RETRY_AFTER: 46,
+  MAX_FORWARDS: 47,
+} as const;
+
+/** Fields from here on mean nothing to the codec. */
+export const FIRST_PLAIN_ID = F.TE;
+
+/** The lower-case name of each id; '' for `F.OTHER`. */
+export const FIELD_NAMES: readonly string[] = Object.keys(F).map((key) =>
+  key === 'OTHER' ? '' : key.toLowerCase().replaceAll('_', '-'),
+);
+
+/** The lower-case bytes of each name, one after the other; a name starts at `STARTS[id]`. */
+const NAME_BYTES = Uint8Array.from(FIELD_NAMES.join(''), (character) => character.charCodeAt(0));
+const STARTS = Uint16Array.from(FIELD_NAMES, (_, id) => FIELD_NAMES.slice(0, id).join('').length);
+
+/** First candidate by `length * 32 + first letter's low five bits`, and the next candidate of the same place. */
+const LENGTHS = 64;
+const BUCKETS = new Uint8Array(LENGTHS * 32);
+const NEXT = new Uint8Array(FIELD_NAMES.length);
+for (const [id, name] of FIELD_NAMES.entries()) {
+  if (id === F.OTHER) continue;
+  const bucket = name.length * 32 + (name.charCodeAt(0) & 31);
+  NEXT[id] = BUCKETS[bucket] as number;
+  BUCKETS[bucket] = id;
+}
+
+/** The id of the name in `bytes[start..end)`, any case. The name has been validated as a token. */
+export function fieldIdAt(bytes: Uint8Array, start: number, end: number): number {
+  const length = end - start;
+  if (length >= LENGTHS) return F.OTHER;
+  let id = BUCKETS[length * 32 + ((bytes[start] as number) & 31)] as number;
+  while (id !== F.OTHER) {
+    const from = STARTS[id] as number;
+    let at = 0;
+    while (at < length && LOWER[bytes[start + at] as number] === NAME_BYTES[from + at]) at += 1;
+    if (at === length) return id;
+    id = NEXT[id] as number;
+  }
+  return F.OTHER;
+}
+
+/** The id of the name in `text[start..end)`, a latin1 string, any case; `F.OTHER` for names that are not well known. */
+export function fieldIdOf(text: string, start: number, end: number): number {
+  const length = end - start;
+  if (length >= LENGTHS || length === 0) return F.OTHER;
+  let id = BUCKETS[length * 32 + (text.charCodeAt(start) & 31)] as number;
+  while (id !== F.OTHER) {
+    const from = STARTS[id] as number;
+    let at = 0;
+    while (at < length && LOWER[text.charCodeAt(start + at)] === NAME_BYTES[from + at]) at += 1;
+    if (at === length) return id;
+    id = NEXT[id] as number;
+  }
+  return F.OTHER;
+}

@@ -1,0 +1,318 @@
+/**
+ * Wires everything together and follows the signals; what the parts do is in their files.
+ *
+ *   node src/main.ts --config FILE    serves by that configuration
+ *   node src/main.ts --demo           serves the demonstration
+ *
+ * Promise: it serves only when every part is up, says in one line why it can't, and ends with 0 only after a drain. A
+ * control plane that dies takes the process with it: traffic must not go on uncontrolled in silence.
+ */
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import packageJson from '../package.json' with { type: 'json' };
+import { startAdmin } from './admin/server.ts';
+import {
+  accessLogSettings,
+  DEFAULT_ADMIN_LISTEN,
+  DEFAULT_OPS_LISTEN,
+  DEFAULT_PROXY_LISTEN,
+  drainSettings,
+  logSettings,
+} from './config/defaults.ts';
+import { formatHostPort, parseListen } from './config/host-port.ts';
+import { loadConfiguration } from './config/load.ts';
+import { openKeyRing } from './config/secret.ts';
+import { watchConfiguration } from './config/watch.ts';
+import { startControlPlane } from './control/control-plane.ts';
+import { createWorkerPool } from './data-plane/worker-pool.ts';
+import type { EndpointAddress } from './data-plane/snapshot.ts';
+import { startDemo } from './demo/demo.ts';
+import { REFUSALS } from './http1/refusal.ts';
+import { DocumentError } from './policy/faults.ts';
+import { createFileStore } from './store/file-store.ts';
+import { StoreError } from './store/store.ts';
+import { ControlCounters } from './telemetry/control-counters.ts';
+import { createExposition } from './telemetry/exposition.ts';
+import { readTcpMigrateReq } from './telemetry/kernel.ts';
+import { createLog, type Logger } from './telemetry/log.ts';
+import { startOps } from './telemetry/ops-server.ts';
+
+/** A worker that was silent for this long hangs, in ms. */
+const HANG_TIME = 5000;
+const HEARTBEAT_CHECK = 1000;
+
+/** Exit codes, as sysexits.h has them: 78 for a configuration that can't be used. */
+const EXIT_FAILURE = 1;
+const EXIT_USAGE = 64;
+const EXIT_CONFIGURATION = 78;
+
+const USAGE = `usage: node src/main.ts --config FILE | --demo
+
+  --config FILE   serve by this configuration (docs/configuration.md)
+  --demo          serve the demonstration: small applications, a fresh store
+  --help          this text`;
+
+try {
+  await main();
+} catch (error) {
+  fail(error);
+}
+
+async function main(): Promise<void> {
+  const values = readArguments();
+  if (values.help === true) {
+    process.stdout.write(`${USAGE}\n`);
+    return;
+  }
+  if ((values.config === undefined) === (values.demo !== true)) usage('give either --config FILE or --demo');
+  const progress = (line: string): void => void process.stderr.write(`serin: ${line}\n`);
+  const demo = values.demo === true ? await startDemo({ log: progress }) : null;
+  try {
+    await serve(
+      demo?.configFile ?? values.config!,
+      (urls) => demo?.banner(urls),
+      async () => demo?.close(),
+    );
+  } catch (error) {
+    await demo?.close();
+    throw error;
+  }
+}
+
+interface Urls {
+  readonly proxy: string;
+  readonly admin: string;
+  readonly ops: string;
+}
+
+async function serve(
+  file: string,
+  banner: (urls: Urls) => string | undefined,
+  afterwards: () => Promise<void>,
+): Promise<void> {
+  const loaded = await loadConfiguration({ file, env: process.env, readFile });
+  let { configuration } = loaded;
+  const log = createLog(logSettings(configuration));
+  for (const { pointer, line, detail } of loaded.warnings)
+    log.warn({ 'serin.pointer': pointer, 'serin.line': line }, detail);
+
+  const listens = {
+    proxy: listenAddress(configuration.proxy?.listen ?? DEFAULT_PROXY_LISTEN),
+    admin: listenAddress(configuration.admin?.listen ?? DEFAULT_ADMIN_LISTEN),
+    ops: listenAddress(configuration.ops?.listen ?? DEFAULT_OPS_LISTEN),
+  };
+  const keys = await openKeyRing({ file: configuration.secretFile, create: true });
+  const store = createFileStore({
+    directory: configuration.store.file,
+    clock: Date.now,
+    warn: (message) => log.warn({}, message),
+  });
+  const { workers = 'auto' } = configuration.proxy ?? {};
+  const counters = new ControlCounters();
+  const pool = await listening('proxy.listen', listens.proxy, () =>
+    createWorkerPool({
+      size: workers === 'auto' ? availableParallelism() : workers,
+      ...listens.proxy,
+      logLevel: logSettings(configuration).level,
+      accessLog: accessLogSettings(configuration),
+      log,
+      clock: Date.now,
+      hangTime: HANG_TIME,
+    }),
+  );
+  const controlPlane = await startControlPlane({
+    configuration,
+    keys,
+    store,
+    fleet: pool,
+    counters,
+    clock: Date.now,
+    random: randomBytes,
+    log,
+  });
+  await pool.start();
+
+  let draining = false;
+  const readiness = (): { ready: boolean; reasons: readonly string[] } =>
+    draining ? { ready: false, reasons: ['draining'] } : controlPlane.readiness();
+  const ops = await listening('ops.listen', listens.ops, () =>
+    startOps({
+      ...listens.ops,
+      ready: readiness,
+      onError: (error) => log.error({ err: error }, 'the ops server failed'),
+      metrics: createExposition({
+        version: packageJson.version,
+        refusals: REFUSALS.map(({ code }) => code),
+        control: counters,
+        now: Date.now,
+        workers: () =>
+          pool.counters().map((worker) => ({
+            ...worker,
+            revision: pool.appliedRevision()[worker.index]?.revision ?? -1,
+          })),
+        services: () =>
+          (pool.snapshot?.services ?? []).map(({ name, rollout }) => ({
+            name,
+            rollout,
+            blocks: pool.serviceCounters(name),
+          })),
+        restarts: () => pool.restarts,
+        revision: () => pool.snapshot?.revision ?? 0,
+        ready: () => readiness().ready,
+        storeAvailable: () => controlPlane.storeAvailable(),
+        tcpMigrateReq: () => readTcpMigrateReq(),
+      }),
+    }),
+  );
+  const admin = await listening('admin.listen', listens.admin, () =>
+    startAdmin({
+      controlPlane,
+      listen: listens.admin,
+      settings: () => configuration.admin,
+      clock: Date.now,
+      log,
+    }),
+  );
+  const watch = watchConfiguration({
+    file,
+    env: process.env,
+    current: loaded,
+    onChange: async (next) => {
+      await controlPlane.reload(next.configuration);
+      ({ configuration } = next);
+      counters.configurationTaken(Date.now());
+      log.info({ 'serin.file': file }, 'configuration reloaded');
+    },
+    onFault: (error) => {
+      counters.configurationRefused(Date.now());
+      log.error({ err: error }, 'the changed configuration is refused; the former one goes on');
+    },
+  });
+  const heartbeats = setInterval(() => pool.checkHeartbeats(), HEARTBEAT_CHECK);
+
+  const urls = {
+    proxy: url({ ...listens.proxy, port: pool.port }),
+    admin: url(admin),
+    ops: url({ ...listens.ops, port: ops.port }),
+  };
+  log.info(
+    {
+      'serin.proxy': urls.proxy,
+      'serin.admin': urls.admin,
+      'serin.ops': urls.ops,
+      'serin.workers': pool.size,
+    },
+    'serving',
+  );
+  const text = banner(urls);
+  if (text !== undefined) process.stdout.write(`${text}\n`);
+
+  const stop = async (): Promise<void> => {
+    draining = true;
+    const { delay, grace } = drainSettings(configuration.proxy);
+    log.info({ 'serin.delay_ms': delay, 'serin.grace_ms': grace }, 'draining');
+    await watch.close();
+    await sleep(delay);
+    await pool.drain(grace);
+    await admin.close();
+    await controlPlane.close();
+    clearInterval(heartbeats);
+    await pool.close();
+    await store.close();
+    await ops.close();
+    await afterwards();
+    log.info({}, 'stopped');
+    await new Promise<void>((resolve) => {
+      log.flush(() => resolve());
+    });
+    process.exit(0);
+  };
+  onStopSignal(stop, log);
+  process.on('SIGHUP', () => void watch.check());
+}
+
+/** The first signal drains, a second one ends at once. An interrupt at a terminal need not wait for load balancers. */
+function onStopSignal(stop: () => Promise<void>, log: Logger): void {
+  let stopping = false;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (stopping) process.exit(EXIT_FAILURE);
+      stopping = true;
+      stop().catch((error: unknown) => {
+        log.fatal({ err: error }, 'the stop failed');
+        process.exit(EXIT_FAILURE);
+      });
+    });
+  }
+}
+
+/** Runs `start`; an address that is taken or forbidden becomes an error that names the setting and the remedy. */
+async function listening<T>(setting: string, address: EndpointAddress, start: () => Promise<T>): Promise<T> {
+  try {
+    return await start();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const variable = `SERIN_${setting.toUpperCase().replace('.', '_')}`;
+    const remedy: Record<string, string> = {
+      EADDRINUSE: 'another process listens there: stop it, or choose another port',
+      EACCES: 'this user may not listen there: choose a port above 1023',
+      EADDRNOTAVAIL: 'this machine does not have that address: choose one that it has',
+    };
+    const what = code === undefined ? undefined : remedy[code];
+    if (what === undefined) throw error;
+    throw new DocumentError('address_unavailable', `Cannot listen on ${formatHostPort(address)} (${code}).`, [
+      { pointer: `/${setting.replace('.', '/')}`, detail: `${what} with ${setting} or ${variable}` },
+    ]);
+  }
+}
+
+function listenAddress(text: string): EndpointAddress {
+  const address = parseListen(text);
+  // The configuration's checks have been through it.
+  if (typeof address === 'string') throw new Error(address);
+  return address;
+}
+
+/** A URL that works from this machine. */
+function url({ host, port }: EndpointAddress): string {
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return `http://${formatHostPort({ host: reachable, port })}`;
+}
+
+interface Arguments {
+  readonly config?: string;
+  readonly demo?: boolean;
+  readonly help?: boolean;
+}
+
+function readArguments(): Arguments {
+  try {
+    const options = {
+      config: { type: 'string' },
+      demo: { type: 'boolean' },
+      help: { type: 'boolean' },
+    } as const;
+    return parseArgs({ options }).values;
+  } catch (error) {
+    return usage(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function usage(message: string): never {
+  process.stderr.write(`serin: ${message}\n\n${USAGE}\n`);
+  process.exit(EXIT_USAGE);
+}
+
+function fail(error: unknown): never {
+  const known = error instanceof DocumentError || error instanceof StoreError;
+  const text = known
+    ? error.message
+    : error instanceof Error
+      ? (error.stack ?? error.message)
+      : String(error);
+  process.stderr.write(`serin: ${text}\n`);
+  process.exit(error instanceof DocumentError ? EXIT_CONFIGURATION : EXIT_FAILURE);
+}
