@@ -100,6 +100,7 @@ const AT_DURATION = SERVICE_SLOT.duration;
 const AT_UPSTREAM_DURATION = SERVICE_SLOT.upstreamDuration;
 const AT_OUTCOMES = SERVICE_SLOT.outcomes;
 const AT_DECISIONS = SERVICE_SLOT.decisions;
+const SWITCHING_PROTOCOLS = 101;
 const OUTCOME_COUNT = OUTCOMES.length;
 const TIER_COUNT = TIERS.length;
 
@@ -212,10 +213,11 @@ export class ServiceCounters {
     this.slots.fill(0, SERVICE_SLOT.gauges);
   }
 
-  /** A request was answered by `variant` with `status`, `seconds` after its first byte. */
+  /** A request was answered by `variant` with `status`; its answer ended `seconds` after its head was complete. */
   request(variant: VariantIndex, status: number, seconds: number): void {
     this.slots[variant * CODES + statusSlot(status)]!++;
-    observe(this.slots, AT_DURATION + variant * HISTOGRAM_SLOTS, seconds);
+    // A tunnel's life is no latency.
+    if (status !== SWITCHING_PROTOCOLS) observe(this.slots, AT_DURATION + variant * HISTOGRAM_SLOTS, seconds);
   }
 
   /** A decision was made; indices in REASONS and TIERS. */
@@ -223,7 +225,7 @@ export class ServiceCounters {
     this.slots[AT_DECISIONS + reasonIndex * TIER_COUNT + tierIndex]!++;
   }
 
-  /** An attempt at an endpoint ended; `outcomeIndex` in OUTCOMES. */
+  /** An attempt at an endpoint ended; `outcomeIndex` in OUTCOMES. Negative `seconds` (a tunnel's) are no duration. */
   upstreamResult(variant: VariantIndex, outcomeIndex: number, seconds: number): void {
     this.slots[AT_OUTCOMES + variant * OUTCOME_COUNT + outcomeIndex]!++;
     observe(this.slots, AT_UPSTREAM_DURATION + variant * HISTOGRAM_SLOTS, seconds);

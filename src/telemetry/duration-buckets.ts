@@ -80,8 +80,10 @@ export function durationBucket(seconds: number): number {
   return seconds > BOUNDS[bucket]! ? bucket + 1 : bucket;
 }
 
-/** Counts `seconds` in the histogram that starts at slot `at`. What is no duration (NaN, infinite) leaves the sum alone. */
+/** Counts `seconds` in the histogram that starts at slot `at`. What is no duration (negative, NaN, infinite) is left out. */
 export function observe(slots: Float64Array, at: number, seconds: number): void {
+  // A NaN in the sum would stay for ever.
+  if (!(seconds >= 0 && seconds < Infinity)) return;
   slots[at + durationBucket(seconds)]!++;
-  if (seconds > 0 && seconds < Infinity) slots[at + DURATION_BUCKETS]! += seconds;
+  slots[at + DURATION_BUCKETS]! += seconds;
 }

@@ -50,7 +50,7 @@ export const SERVICE_METRICS: readonly Family[] = [
   family(
     'histogram',
     'serin_request_duration_seconds',
-    'Time from the first byte of a request to the last byte of its answer.',
+    'Time from a complete request head to the end of the answer; tunnels are left out.',
     ['service', 'variant'],
     ({ name, slots }) =>
       byVariant((variant, index) =>
@@ -79,7 +79,7 @@ export const SERVICE_METRICS: readonly Family[] = [
   family(
     'histogram',
     'serin_upstream_duration_seconds',
-    'Time of one attempt at an endpoint, whatever its outcome.',
+    'Time of one attempt at an endpoint, connecting included, whatever its outcome.',
     ['service', 'variant'],
     ({ name, slots }) =>
       byVariant((variant, index) =>

@@ -44,15 +44,17 @@ interface Call {
 }
 
 const call: fc.Arbitrary<Call> = fc.oneof(
-  fc.tuple(variant, fc.integer({ min: 0, max: 700 }), seconds).map(([which, status, took]) => ({
-    run: (counters: ServiceCounters) => {
-      counters.request(which, status, took);
-    },
-    adds: [
-      [SERVICE_SLOT.codes + which * STATUS_LABELS.length + statusSlot(status), 1] as const,
-      ...observed(SERVICE_SLOT.duration, which, took),
-    ],
-  })),
+  fc
+    .tuple(variant, fc.oneof(fc.constant(101), fc.integer({ min: 0, max: 700 })), seconds)
+    .map(([which, status, took]) => ({
+      run: (counters: ServiceCounters) => {
+        counters.request(which, status, took);
+      },
+      adds: [
+        [SERVICE_SLOT.codes + which * STATUS_LABELS.length + statusSlot(status), 1] as const,
+        ...(status === 101 ? [] : observed(SERVICE_SLOT.duration, which, took)),
+      ],
+    })),
   fc.tuple(variant, fc.nat(OUTCOMES.length - 1), seconds).map(([which, outcome, took]) => ({
     run: (counters: ServiceCounters) => {
       counters.upstreamResult(which, outcome, took);
