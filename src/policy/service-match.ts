@@ -80,12 +80,12 @@ export function compileServiceMatcher(services: readonly MatchableService[]): Se
       const chosen = select(candidates, path);
       if (candidates.length === 0 || isUnambiguous(path)) return chosen;
       if (candidates.length === 1 && candidates[0]!.prefix === '/') return chosen;
+      const normal = normalisePath(path);
       const merged = mergeSlashes(path);
-      const agreed =
-        select(candidates, normalisePath(path)) === chosen &&
-        select(candidates, merged) === chosen &&
-        select(candidates, normalisePath(merged)) === chosen;
-      return agreed ? chosen : AMBIGUOUS_PATH;
+      for (const reading of [normal, mergeSlashes(normal), merged, normalisePath(merged)]) {
+        if (select(candidates, reading) !== chosen) return AMBIGUOUS_PATH;
+      }
+      return chosen;
     },
   };
 }
