@@ -8,8 +8,9 @@
  * control plane that dies takes the process with it: traffic must not go on uncontrolled in silence.
  */
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import packageJson from '../package.json' with { type: 'json' };
@@ -104,6 +105,8 @@ async function serve(
     admin: listenAddress(configuration.admin?.listen ?? DEFAULT_ADMIN_LISTEN),
     ops: listenAddress(configuration.ops?.listen ?? DEFAULT_OPS_LISTEN),
   };
+  // On a first start neither the store nor its directory is there, and the key ring lives in it by default.
+  await mkdir(path.dirname(configuration.secretFile), { recursive: true, mode: 0o700 });
   const keys = await openKeyRing({ file: configuration.secretFile, create: true });
   const store = createFileStore({
     directory: configuration.store.file,

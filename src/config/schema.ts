@@ -113,7 +113,7 @@ export const ServiceTimeouts = Type.Object(
     connect: duration('to open a connection to an endpoint'),
     responseHead: duration('from the end of the request to the head of the response'),
     requestBodyIdle: duration('between two pieces of a request body'),
-    responseIdle: duration('between two pieces of a response body, and for a client that does not read it'),
+    responseIdle: duration('how long a client may read nothing of a response that waits for it'),
     upstreamKeepAlive: duration('how long an idle connection to an endpoint is kept'),
     tunnelIdle: duration('how long an upgraded connection may be silent in both directions'),
   },

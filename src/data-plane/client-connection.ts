@@ -114,6 +114,13 @@ export class ClientConnection {
     this.#readIfRoom();
   }
 
+  /** The endpoint can take the body: what is here goes out together with the head. Nothing to do while bytes are being handled. */
+  continueBody(): void {
+    if (this.#processing) return;
+    this.resume();
+    this.exchange.flush();
+  }
+
   pauseReading(): void {
     if (this.#paused) return;
     this.#paused = true;

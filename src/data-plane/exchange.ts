@@ -72,6 +72,8 @@ export class Exchange implements RequestFacts, ForwardFacts, UpstreamHandler, Re
   #tunnel: Tunnel | null = null;
   readonly #tried: Endpoint[] = [];
   #attempts = 0;
+  /** How the last attempt failed: the answer when no other attempt is left. */
+  #failure: RescueCode = 'no_endpoint';
   /** The next attempt opens a connection: the idle ones may all be stale. */
   #fresh = false;
   #corked = false;
@@ -109,6 +111,7 @@ export class Exchange implements RequestFacts, ForwardFacts, UpstreamHandler, Re
     this.#closeAfter = !head.keepAlive || head.versionMinor === 0 || this.#context.draining;
     this.#requestId = '';
     this.#attempts = 0;
+    this.#failure = 'no_endpoint';
     this.#fresh = false;
     this.#clientBlocked = false;
     this.#logged = this.#context.accessLog?.wanted() === true;
@@ -233,6 +236,7 @@ export class Exchange implements RequestFacts, ForwardFacts, UpstreamHandler, Re
     if (idle !== null) {
       this.#up = idle;
       this.#send(idle, now);
+      this.#connection.continueBody();
       return;
     }
     this.#phase = 'connecting';
@@ -247,7 +251,7 @@ export class Exchange implements RequestFacts, ForwardFacts, UpstreamHandler, Re
     const allowed = from === 'canary' ? route.settings.fallbackToStable : route.settings.fallbackToCanary;
     const others = from === 'canary' ? route.stable : route.canary;
     if (!allowed || decision.fallback || decision.reason === 'override' || others.length === 0) {
-      this.#rescue(this.#attempts === 0 ? 'no_endpoint' : 'connect_failed');
+      this.#rescue(this.#failure);
       return;
     }
     decision.variant = from === 'canary' ? 'stable' : 'canary';
@@ -262,8 +266,7 @@ export class Exchange implements RequestFacts, ForwardFacts, UpstreamHandler, Re
     if (up === null) return;
     this.#endpoint?.markUp();
     this.#send(up, this.#context.now());
-    this.#connection.resume();
-    this.flush();
+    this.#connection.continueBody();
   }
 
   // ── 6. forward ─────────────────────────────────────────────────────────────────────────────────────────
@@ -498,13 +501,20 @@ export class Exchange implements RequestFacts, ForwardFacts, UpstreamHandler, Re
   }
 
   tunnelClientEnded(): void {
-    if (this.#tunnel?.clientEnded() === true) this.#endTunnel();
+    if (this.#tunnel?.clientEnded() === true) this.#endTunnel(true);
   }
 
-  #endTunnel(): void {
+  /** `inOrder`: both sides said that they were done, so what is still on its way arrives. */
+  #endTunnel(inOrder = false): void {
     this.#tunnel = null;
     this.#context.counters.tunnelClosed();
-    this.#dropUpstream('ok');
+    if (inOrder) {
+      this.#endAttempt('ok');
+      this.#up?.destroyWhenSent();
+      this.#up = null;
+    } else {
+      this.#dropUpstream('ok');
+    }
     this.#observe(101);
     this.#phase = 'none';
     this.#connection.cutWhenSent();
@@ -552,7 +562,7 @@ export class Exchange implements RequestFacts, ForwardFacts, UpstreamHandler, Re
 
   upstreamEnded(): void {
     if (this.#tunnel !== null) {
-      if (this.#tunnel.upstreamEnded()) this.#endTunnel();
+      if (this.#tunnel.upstreamEnded()) this.#endTunnel(true);
       return;
     }
     if (this.#relay.endsByClose()) this.responseComplete(false);
@@ -574,6 +584,7 @@ export class Exchange implements RequestFacts, ForwardFacts, UpstreamHandler, Re
     const route = this.#route!;
     const stale = up?.reused === true;
     const endpoint = this.#endpoint;
+    this.#failure = code;
     this.#dropUpstream('reset');
     if (this.#phase === 'answering') {
       this.#truncate();
@@ -605,6 +616,7 @@ export class Exchange implements RequestFacts, ForwardFacts, UpstreamHandler, Re
       { 'error.type': reason, 'server.address': endpoint.name, 'serin.service': route.name },
       'an endpoint did not accept a connection',
     );
+    this.#failure = code;
     this.#dropUpstream(code);
     this.#tried.push(endpoint);
     if (this.#attempts > route.settings.maxRetries) {

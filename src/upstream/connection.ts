@@ -24,6 +24,9 @@ export interface UpstreamHandler {
 /** 64 KiB: as much as one read of a large body brings at a time. */
 const READ_BUFFER_SIZE = 64 * 1024;
 
+/** How long an endpoint may read nothing of the last bytes that it is sent, in ms. */
+const UNREAD_TIME = 30_000;
+
 /** All connections of this thread read into this one buffer; reads are handled before the next one starts. */
 const sharedReadBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_SIZE);
 
@@ -79,6 +82,16 @@ export class UpstreamConnection {
     const holder = this.handler;
     this.handler = null;
     holder?.upstreamClosed(this.#error);
+  }
+
+  /** Closes when all that was written is sent, or at the latest after a while; tells nobody, like `destroy`. */
+  destroyWhenSent(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.handler = null;
+    this.endpoint.forget(this);
+    this.socket.setTimeout(UNREAD_TIME, () => this.socket.destroy());
+    this.socket.destroySoon();
   }
 
   /** Closes at once and tells nobody: the caller is the one who holds it, or nobody does. */

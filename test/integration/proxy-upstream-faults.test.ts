@@ -143,7 +143,7 @@ const TRUNCATED: Record<string, string> = {
 };
 
 for (const [name, bytes] of Object.entries(TRUNCATED)) {
-  for (const ending of ['close', 'reset', 'silence'] as const) {
+  for (const ending of ['close', 'reset'] as const) {
     test(`${name}, then ${ending}: the client sees that the answer is cut`, async () => {
       const path = `/${name}/${ending}`;
       origin.route(path, (received) => {
@@ -222,7 +222,7 @@ test('a GET on a connection that the origin has just reset is sent again', async
     await ask(serin.proxyPort, request('/warm'));
     const { connection } = origin.at('/warm').at(-1) as Received;
     // Closed as soon as the next request is there: the proxy has sent it and hears nothing.
-    connection.socket.once('data', () => connection.socket.resetAndDestroy());
+    connection.socket.prependOnceListener('data', () => connection.socket.resetAndDestroy());
     const message = await ask(serin.proxyPort, request(`/again/${round}`));
     assert.equal(message.status, 200);
     assert.match(message.body.toString(), new RegExp(`^stable GET /again/${round} `));
@@ -233,7 +233,7 @@ test('a POST on a connection that the origin resets is not sent again', async ()
   for (let round = 0; round < 20; round++) {
     await ask(serin.proxyPort, request('/warm'));
     const { connection } = origin.at('/warm').at(-1) as Received;
-    connection.socket.once('data', () => connection.socket.resetAndDestroy());
+    connection.socket.prependOnceListener('data', () => connection.socket.resetAndDestroy());
     const id = `/once/${round}`;
     const message = await ask(serin.proxyPort, request(id, { method: 'POST', body: 'x' }));
     assert.equal(message.status, 502);
