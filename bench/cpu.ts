@@ -43,3 +43,18 @@ export function childrenOf(pid: number): number[] {
       .map(Number),
   );
 }
+
+/** Busy time of one core so far, whoever used it, in microseconds. */
+export function coreTime(core: number): number {
+  const line = readFileSync('/proc/stat', 'utf8')
+    .split('\n')
+    .find((text) => text.startsWith(`cpu${core} `));
+  if (line === undefined) throw new Error(`there is no core ${core}`);
+  // proc(5): user nice system idle iowait irq softirq steal; guest times are part of user.
+  const [user, nice, system, , , irq, softirq, steal] = line.split(/\s+/).slice(1).map(Number) as number[];
+  const ticks = [user, nice, system, irq, softirq, steal].reduce(
+    (sum: number, count) => sum + (count ?? 0),
+    0,
+  );
+  return ticks * TICK;
+}

@@ -13,14 +13,14 @@ import { parseArgs } from 'node:util';
 import { connect } from '../test/support/raw-client.ts';
 import { freePort } from '../test/support/ports.ts';
 import { value, values } from '../test/support/strict-head.ts';
-import { cpuSince, cpuTime } from './cpu.ts';
+import { coreTime, cpuSince, cpuTime } from './cpu.ts';
 import { startHaproxyHttp, startHaproxyTcp } from './peers/haproxy.ts';
 import { startHttpProxy3 } from './peers/http-proxy-3.ts';
 import { startNginx } from './peers/nginx.ts';
 import { startOrigins } from './peers/origin.ts';
 import type { Peer } from './peers/peer.ts';
 import { startSerinPeer } from './peers/serin.ts';
-import { PINNED } from './process.ts';
+import { PINNED, PROXY_CORE } from './process.ts';
 import { machine, median, table, writeSection } from './results.ts';
 import { requireTools } from './tools.ts';
 import { load, requestOf, USERS, writeScript } from './traffic.ts';
@@ -45,6 +45,8 @@ interface Sample {
   readonly kernel: number;
   readonly perSecond: number;
   readonly failed: number;
+  /** Share of the proxy's core that something else used meanwhile. */
+  readonly disturbed: number;
 }
 
 interface Latency {
@@ -98,13 +100,16 @@ async function checkPolicy(peer: Peer): Promise<number> {
 async function sample(peer: Peer, script: string, time: number): Promise<Sample> {
   const pids = peer.pids();
   const before = cpuTime(pids);
+  const coreBefore = PINNED ? coreTime(PROXY_CORE) : 0;
   const result = await load(peer.port, script, time);
   const used = cpuSince(before, pids);
+  const others = PINNED ? coreTime(PROXY_CORE) - coreBefore - used.user - used.kernel : 0;
   return {
     user: used.user / result.requests,
     kernel: used.kernel / result.requests,
     perSecond: result.perSecond,
     failed: result.failed,
+    disturbed: Math.max(0, others / (result.seconds * 1e6)),
   };
 }
 
@@ -123,6 +128,7 @@ function summarise(samples: readonly Sample[], reference: readonly Sample[]) {
     ratio: median(ratios),
     ratioMin: Math.min(...ratios),
     ratioMax: Math.max(...ratios),
+    disturbed: median(samples.map(({ disturbed }) => disturbed)),
     rounds: totals,
   };
 }
@@ -239,6 +245,7 @@ try {
     };
   }
   const here = machine();
+  const disturbed = Math.max(...[...figures.values()].map((figure) => figure.disturbed));
   const floor = (figures.get('serin')?.cpu ?? NaN) / (figures.get('haproxy-tcp')?.cpu ?? NaN);
   const notes = [
     `${here.cpu}, ${here.cores} cores, Linux ${here.kernel}, Node.js ${here.node}. ${rounds} rounds of ${seconds} s each, interleaved; medians.`,
@@ -248,6 +255,10 @@ try {
       : 'One core only: nothing could be pinned, the figures are not comparable with others.',
     `The ratio is taken round by round; its spread is from the lowest to the highest. Serin against the TCP mode: ${floor.toFixed(2)}.`,
   ];
+  if (disturbed > 0.05) {
+    const share = (disturbed * 100).toFixed(0);
+    notes.push(`Something else used up to ${share} % of the proxy's core: measure again on a quiet machine.`);
+  }
   if (latencyRounds > 0)
     notes.push(
       `p50 and p99 at about ${rate} requests/s, half of what the slowest of them carries, median of ${latencyRounds} rounds.`,

@@ -1,5 +1,6 @@
 /** Requests, good and bad, sent to a real proxy with a strict recording origin behind it. */
 import assert from 'node:assert/strict';
+import { METHODS } from 'node:http';
 import { after, before, test, type TestContext } from 'node:test';
 import { startOrigin, type Origin } from '../support/origin.ts';
 import { startSerin, type Serin } from '../support/serin.ts';
@@ -22,7 +23,7 @@ before(async () => {
       },
     },
     configuration: {
-      proxy: { timeouts: { requestHead: '500ms', keepAlive: '500ms' } },
+      proxy: { timeouts: { requestHead: '500ms', keepAlive: '5s' } },
       log: { level: 'error' },
     },
     workers: 2,
@@ -57,6 +58,8 @@ test('every exception names a case and gives its reason', { skip: sharedCorpusFi
   }
 });
 
+const UNKNOWN_METHOD = 'an unknown method';
+
 test('a second parser reads the forwarded bytes alike', async () => {
   assert.deepEqual(origin.faults, []);
   for (const connection of origin.connections) {
@@ -64,9 +67,15 @@ test('a second parser reads the forwarded bytes alike', async () => {
     const expected = complete.map(
       ({ message }) => `${message.method} ${message.target} ${message.bodyLength}`,
     );
+    // llhttp knows a list of methods and stops at others, which are no fault of the framing.
+    const unknown = complete.findIndex(({ message }) => !METHODS.includes(message.method));
+    if (unknown >= 0) expected.splice(unknown, Infinity, UNKNOWN_METHOD);
     const seen = await readByLlhttp(connection.raw());
+    const lines = seen.map((line) =>
+      /^error HPE_INVALID_(METHOD|CONSTANT)$/.test(line) ? UNKNOWN_METHOD : line,
+    );
     assert.deepEqual(
-      seen.filter((line) => !line.startsWith('error HPE_INVALID_EOF')),
+      lines.filter((line) => line !== 'error HPE_INVALID_EOF_STATE'),
       expected,
     );
   }

@@ -8,8 +8,9 @@ import { Duplex } from 'node:stream';
 /** What llhttp sees in a stream of requests: `METHOD target body-length`, one a request, then `error CODE` if any. */
 export async function readByLlhttp(bytes: Buffer): Promise<string[]> {
   const seen: string[] = [];
+  let following = Buffer.alloc(0);
   const server = createServer(
-    { requireHostHeader: false, insecureHTTPParser: false },
+    { requireHostHeader: false, insecureHTTPParser: false, maxHeaderSize: 65_536 },
     (request, response) => {
       let length = 0;
       const index = seen.push('') - 1;
@@ -21,9 +22,14 @@ export async function readByLlhttp(bytes: Buffer): Promise<string[]> {
       request.on('error', () => {});
     },
   );
-  // An upgrade request is an ordinary one here; a tunnel is the origin's choice.
   server.on('checkContinue', (request, response) => server.emit('request', request, response));
   const finished = Promise.withResolvers<void>();
+  // Whether an upgrade happens is the origin's choice; ours makes none, so what follows is a request again.
+  server.on('upgrade', (request, _socket, rest) => {
+    seen.push(`${request.method} ${request.url} 0`);
+    following = rest;
+    finished.resolve();
+  });
   server.on('clientError', (error: NodeJS.ErrnoException) => {
     seen.push(`error ${error.code}`);
     finished.resolve();
@@ -45,5 +51,6 @@ export async function readByLlhttp(bytes: Buffer): Promise<string[]> {
   stream.push(null);
   await finished.promise;
   stream.destroy();
-  return seen.filter((line) => line !== '');
+  const rest = following.length > 0 ? await readByLlhttp(following) : [];
+  return [...seen.filter((line) => line !== ''), ...rest];
 }

@@ -207,7 +207,7 @@ test('an early answer while the body is still coming: the client gets it, and th
   client.destroy();
   await ask(pair.port, request('/after-early'));
   const [early] = pair.origin.at('/early') as [Received];
-  assert.equal(early.connection.requests.length, 1);
+  assert.equal(early.connection.requests.at(-1), early);
 });
 
 test('a path outside of every service gets 404, and the connection stays good', async () => {

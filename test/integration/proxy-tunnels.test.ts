@@ -99,10 +99,26 @@ test("the origin's end reaches the client, which may still speak", async () => {
   await eventually(() => received.connection.closed, 'the end of the tunnel');
 });
 
+test('the last words of the client arrive whole, however many', async () => {
+  const bytes = randomBytes(8_000_000);
+  const seen: Buffer[] = [];
+  const [client, received] = await open('/last-words', (piece) => seen.push(piece));
+  const { socket } = received.connection;
+  socket.pause();
+  socket.end();
+  assert.equal(await within(client.finished, 'the end at the client'), 'end');
+  client.write(bytes);
+  client.end();
+  await pair.serin.metrics();
+  socket.resume();
+  await eventually(() => received.connection.closed, 'the end of the tunnel');
+  assert.equal(hash(Buffer.concat(seen)), hash(bytes));
+});
+
 test('a reset on one side ends the other', async () => {
   const [client, received] = await open('/reset', () => {});
   received.connection.socket.resetAndDestroy();
-  await within(client.over, 'the end at the client');
+  await within(client.finished, 'the end at the client');
   const [other, there] = await open('/reset-client', () => {});
   other.reset();
   await eventually(() => there.connection.closed || there.connection.ended, 'the end at the origin');
@@ -138,7 +154,7 @@ test('a client that reads nothing holds up the origin, not the memory', async ()
 
 test('a silent tunnel ends after its idle time', async () => {
   const [client, received] = await open('/silent', () => {});
-  await within(client.over, 'the end at the client', 5_000);
+  await within(client.finished, 'the end at the client', 5_000);
   await eventually(() => received.connection.closed || received.connection.ended, 'the end at the origin');
 });
 

@@ -28,18 +28,23 @@ after(async () => {
   await origin?.close();
 });
 
-/** The inspector and the threads that serve requests: those with listeners of their own. */
+/** The inspector and the threads that serve requests: those that listen. Waits until there are two of them. */
 async function findServers(): Promise<{ inspector: Inspector; servers: Inspector['workers'] }> {
-  const inspector = await inspect(inspectorPort);
-  const servers: Inspector['workers'] = [];
-  for (const worker of inspector.workers) {
-    const handles = await inspector.ask(
-      worker,
-      `process.getActiveResourcesInfo().filter((kind) => kind === 'TCPServerWrap').length`,
-    );
-    if (handles === 1) servers.push(worker);
-  }
-  return { inspector, servers };
+  const listeners = `process.getActiveResourcesInfo().filter((kind) => kind === 'TCPServerWrap').length`;
+  return eventually(
+    async () => {
+      const inspector = await inspect(inspectorPort);
+      const servers: Inspector['workers'] = [];
+      for (const worker of inspector.workers) {
+        if ((await inspector.ask(worker, listeners)) === 1) servers.push(worker);
+      }
+      if (servers.length === 2) return { inspector, servers };
+      inspector.close();
+      return null;
+    },
+    'two worker threads that serve',
+    30_000,
+  );
 }
 
 /** Asks until both workers have had the chance to answer; a request to a dead or hung one may fail in between. */
@@ -81,6 +86,9 @@ for (const [how, expression] of [
     );
     inspector.close();
     await servesAgain();
-    assert.equal((await fetch(`http://127.0.0.1:${serin.opsPort}/readyz`)).status, 200);
+    await eventually(
+      async () => (await fetch(`http://127.0.0.1:${serin.opsPort}/readyz`)).status === 200,
+      'readiness',
+    );
   });
 }

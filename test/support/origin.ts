@@ -64,6 +64,8 @@ export interface Origin {
   otherwise(route: Route): void;
   /** The requests received for a path. */
   at(path: string): Received[];
+  /** Forgets the requests so far, so that a long run does not keep them all. Serial numbers go on. */
+  forget(): void;
   close(): Promise<void>;
 }
 
@@ -129,6 +131,7 @@ export async function startOrigin(name: string, options: OriginOptions = {}): Pr
   const connections: OriginConnection[] = [];
   const faults: OriginFault[] = [];
   const open = new Set<Socket>();
+  let serial = 0;
 
   function plain(request: Received): void {
     answer(request, { headers: [['X-Origin', name]], body: describe(name, request) });
@@ -143,7 +146,7 @@ export async function startOrigin(name: string, options: OriginOptions = {}): Pr
     const reader = createReader('request', {
       head(message) {
         const path = message.target.replace(/^[a-z]+:\/\/[^/?]*/i, '').replace(/\?.*/s, '');
-        request = { message, connection, serial: requests.length, path };
+        request = { message, connection, serial: serial++, path };
         requests.push(request);
         connection.requests.push(request);
         (routes.get(path) ?? fallback).head?.(request);
@@ -210,6 +213,10 @@ export async function startOrigin(name: string, options: OriginOptions = {}): Pr
     },
     otherwise(route) {
       fallback = route;
+    },
+    forget() {
+      requests.length = 0;
+      for (const connection of connections) connection.requests.length = 0;
     },
     at: (path) => requests.filter((request) => request.path === path),
     async close() {

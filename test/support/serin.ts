@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -87,6 +87,7 @@ export async function startSerin(options: SerinOptions): Promise<Serin> {
     ...rest,
     services: options.services,
   };
+  await mkdir(join(directory, 'data')); // TEMPORARY
   const file = join(directory, 'serin.yaml');
   await writeFile(file, stringify(configuration));
 
@@ -94,7 +95,7 @@ export async function startSerin(options: SerinOptions): Promise<Serin> {
   const command = [...(options.prefix ?? []), ...program];
   const child = spawn(command[0] as string, command.slice(1), {
     cwd: ROOT,
-    env: { PATH: process.env['PATH'], ...options.env },
+    env: { PATH: process.env['PATH'], NODE_OPTIONS: process.env['NODE_OPTIONS'], ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const chunks: string[] = [];

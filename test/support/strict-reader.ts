@@ -25,6 +25,8 @@ export interface Message extends Head {
 export interface ReaderEvents {
   /** For responses: the method of the request that the next final response answers. */
   requestMethod?: () => string;
+  /** Ignore empty lines before a message, as RFC 9112 2.2 lets a server do. */
+  emptyLines?: boolean;
   head?: (message: Message) => void;
   data?: (message: Message, bytes: Buffer) => void;
   end?: (message: Message) => void;
@@ -85,6 +87,8 @@ export function createReader(kind: MessageKind, events: ReaderEvents): StrictRea
   }
 
   function takeHead(): boolean {
+    while (events.emptyLines === true && pending[0] === 13 && pending[1] === 10)
+      pending = pending.subarray(2);
     const end = pending.indexOf('\r\n\r\n');
     if (end < 0) {
       if (pending.length > HEAD_LIMIT) fail('head without an end');
