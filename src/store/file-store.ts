@@ -33,8 +33,8 @@ export interface FileStoreOptions {
   readonly warn: (message: string) => void;
   readonly files?: StoreFiles;
   readonly lock?: LockDirectory;
-  /** Bytes of a log from which it is compacted; for tests. */
-  readonly compactFrom?: number;
+  /** From how many bytes the log is compacted, and how many commits it keeps at least; for tests. */
+  readonly compaction?: { readonly from: number; readonly keep: number };
 }
 
 interface Waiting {
@@ -53,7 +53,7 @@ interface Entry {
 /** Makes the store; nothing is touched before `load`, which takes the directory and must come first. */
 export function createFileStore(options: FileStoreOptions): Store {
   const { directory, clock, warn, files = NODE_FILES, lock = lockDirectory } = options;
-  const compactFrom = options.compactFrom ?? SMALLEST_TO_COMPACT;
+  const { from: compactFrom, keep } = options.compaction ?? { from: SMALLEST_TO_COMPACT, keep: KEPT_COMMITS };
   let log: LogFile | null = null;
   let unlock: (() => void) | null = null;
   /** Every commit in the log, oldest first; by service, newest last. */
@@ -121,7 +121,7 @@ export function createFileStore(options: FileStoreOptions): Store {
     const oldest = clock() - KEPT_MS;
     // A commit without a readable time stays. Clocks move backwards, so the first young one counts, not the last old one.
     const young = entries.findIndex((entry) => !(entry.at < oldest));
-    return Math.max(0, Math.min(young === -1 ? entries.length : young, entries.length - KEPT_COMMITS));
+    return Math.max(0, Math.min(young === -1 ? entries.length : young, entries.length - keep));
   };
 
   const compactIfDue = async (): Promise<void> => {

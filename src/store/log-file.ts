@@ -57,8 +57,10 @@ export async function openLog(
         `The store ${name} ends in ${found.tornBytes} bytes of a commit that a crash cut off before it was accepted; they are removed.`,
       );
       await file.truncate(found.end);
-      await file.sync();
     }
+    // The process before may have ended between a write and its sync, or between a rename and its own.
+    await file.sync();
+    await files.syncDirectory(directory);
     const log = logFile({ files, directory, name }, file, found.end, found.frames);
     return { log, revision: found.revision, documents: found.documents };
   } catch (error) {

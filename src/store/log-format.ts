@@ -2,8 +2,9 @@
  * The bytes of the store's log: a header line, then one frame after another.
  *
  * Everything is text, so that a person can read it: `serin-store 1 BASE CRC`, then frames of a fixed-size head (length
- * of the body, CRC-32 of the head, SHA-256 of the body) and a JSON body of one line. The head vouches for the length,
- * so a frame that is shorter than it says was torn off by a crash, and one that is complete but wrong was damaged.
+ * of the body, CRC-32 of the head, SHA-256 of the body) and a JSON body of one line. Header and frames are padded with
+ * spaces to whole disk sectors: so a crash either leaves a frame short or leaves whole sectors of it unwritten, and no
+ * sector of a frame that was accepted is ever written again. A frame that is complete but wrong was damaged.
  */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
@@ -12,22 +13,19 @@ import { crc32 } from 'node:zlib';
 export const FORMAT_VERSION = 1;
 
 const MAGIC = 'serin-store';
-const HEADER = /^serin-store ([0-9]+) ([0-9]{16}) ([0-9a-f]{8})\n$/;
-export const HEADER_SIZE = headerText(0).length;
+/** Disks write whole sectors; one that a crash kept from being written reads as zeros. */
+const SECTOR = 512;
+const HEADER = /^serin-store ([0-9]+) ([0-9]{16}) ([0-9a-f]{8}) +\n$/;
+export const HEADER_SIZE = SECTOR;
 
 /** `LLLLLLLL CCCCCCCC SSSSSSSSSSSSSSSSSSSSSS ` in front of the body; one newline after it. */
 export const FRAME_HEAD_SIZE = 8 + 1 + 8 + 1 + 22 + 1;
 const FRAME_END_SIZE = 1;
 const FRAME_HEAD = /^([0-9a-f]{8}) ([0-9a-f]{8}) ([A-Za-z0-9_-]{22}) $/;
 
-/** Disks write whole sectors; what was not written before a crash reads as zeros. */
-const SECTOR = 512;
-/** Fewer zeros than this could be damage. */
-const FEWEST_ZEROS = 8;
-
 function headerText(base: number): string {
   const text = `${MAGIC} ${FORMAT_VERSION} ${String(base).padStart(16, '0')}`;
-  return `${text} ${hex(crc32(text))}\n`;
+  return `${`${text} ${hex(crc32(text))}`.padEnd(HEADER_SIZE - 1)}\n`;
 }
 
 function hex(value: number): string {
@@ -66,9 +64,10 @@ function isHeaderStart(text: string): boolean {
   return start.startsWith(text.slice(0, start.length)) && /^[0-9a-f ]*$/.test(text.slice(start.length));
 }
 
-/** A frame around one line of JSON. */
+/** A frame around one line of JSON; spaces after it fill the last sector. */
 export function encodeFrame(json: string): Buffer {
-  const body = Buffer.from(json, 'utf8');
+  const rest = (FRAME_HEAD_SIZE + Buffer.byteLength(json) + FRAME_END_SIZE) % SECTOR;
+  const body = Buffer.from(json + ' '.repeat(rest === 0 ? 0 : SECTOR - rest), 'utf8');
   return Buffer.concat([Buffer.from(frameHead(body), 'latin1'), body, Buffer.from('\n')]);
 }
 
@@ -93,29 +92,24 @@ export function decodeFrame(frame: Buffer): string | null {
 }
 
 /**
- * Whether a part of a file has a whole sector (or the part of one that belongs to it) of zeros: so looks what a crash
- * kept from being written. `offset` is where the bytes stand in the file. After etcd's write-ahead log (`isTornEntry`).
+ * Whether a part of a log that begins at a sector has a whole sector of zeros: so looks what a crash kept from being
+ * written. No frame has one. After etcd's write-ahead log (`isTornEntry`).
  */
-export function hasUnwrittenSector(bytes: Buffer, offset: number): boolean {
-  for (let start = 0; start < bytes.length;) {
-    const end = Math.min(bytes.length, start + SECTOR - ((offset + start) % SECTOR));
-    if (end - start >= FEWEST_ZEROS && bytes.subarray(start, end).every((byte) => byte === 0)) return true;
-    start = end;
+export function hasUnwrittenSector(bytes: Buffer): boolean {
+  for (let start = 0; start + SECTOR <= bytes.length; start += SECTOR) {
+    if (bytes.subarray(start, start + SECTOR).equals(UNWRITTEN)) return true;
   }
   return false;
 }
 
-/** Whether a whole frame begins somewhere in these bytes, at a line's start other than the first. */
+const UNWRITTEN = Buffer.alloc(SECTOR);
+
+/** Whether a whole frame begins in these bytes, at a sector other than the first. They begin at a sector themselves. */
 export function hasFrameInside(bytes: Buffer): boolean {
-  for (let newline = bytes.indexOf(10); newline >= 0; newline = bytes.indexOf(10, newline + 1)) {
-    const start = newline + 1;
+  for (let start = SECTOR; start < bytes.length; start += SECTOR) {
     const size = frameSize(bytes.subarray(start, start + FRAME_HEAD_SIZE));
-    if (
-      size !== null &&
-      start + size <= bytes.length &&
-      decodeFrame(bytes.subarray(start, start + size)) !== null
-    )
-      return true;
+    const frame = size === null ? null : bytes.subarray(start, start + size);
+    if (frame?.length === size && frame !== null && decodeFrame(frame) !== null) return true;
   }
   return false;
 }

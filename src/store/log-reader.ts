@@ -39,7 +39,7 @@ export async function readFrames(
     const frame = await bytesAt(offset, size);
     const json = frame.length === size ? decodeFrame(frame) : null;
     if (json === null) {
-      const torn = offset + size === end && hasUnwrittenSector(frame, offset);
+      const torn = offset + size === end && hasUnwrittenSector(frame);
       return { end: offset, tail: torn ? 'torn' : 'damaged' };
     }
     visit(json, offset, size);
@@ -60,7 +60,7 @@ async function judgeTail(file: StoreFile, offset: number, end: number): Promise<
   const tail = Buffer.alloc(end - offset);
   const read = await file.read(tail, offset);
   const bytes = tail.subarray(0, read);
-  return hasUnwrittenSector(bytes, offset) && !hasFrameInside(bytes) ? 'torn' : 'damaged';
+  return hasUnwrittenSector(bytes) && !hasFrameInside(bytes) ? 'torn' : 'damaged';
 }
 
 /** Reads forward through a file in large pieces. A result is good until the next call; it is short only at `end`. */
