@@ -121,7 +121,7 @@ export class Exchange implements RequestFacts, ForwardFacts, UpstreamHandler, Re
     if (this.#tried.length > 0) this.#tried.length = 0;
     this.#body.begin(head, routing.bodyLimits);
     this.#relay.reset();
-    this.upgrade = head.upgrade && this.#body.done && head.versionMinor === 1;
+    this.upgrade = head.upgrade && this.#body.done && isTunnelled(head.header('upgrade') ?? '');
     // From here on the exchange is active, so that a failure below is answered like any other.
     this.#phase = 'connecting';
     this.#findService(routing);
@@ -789,6 +789,11 @@ export class Exchange implements RequestFacts, ForwardFacts, UpstreamHandler, Re
       errorType: this.#errorType,
     });
   }
+}
+
+/** Whether an upgrade leads to a protocol that is passed on unread: not to HTTP/2 or TLS, which the proxy would have to speak. */
+function isTunnelled(protocols: string): boolean {
+  return !/(?:^|,)\s*(?:h2c?|tls|http)(?:\/[^,]*)?\s*(?:,|$)/i.test(protocols);
 }
 
 function variantIndex(variant: Variant): VariantIndex {

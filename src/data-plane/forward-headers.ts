@@ -166,7 +166,7 @@ export interface ResponseFacts {
 
 /** The head to send to the client, complete with its empty line, as latin1 text. */
 export function clientResponseHead(head: ResponseHead, facts: ResponseFacts): string {
-  let out = head.versionMinor === 1 ? head.text.slice(0, head.fieldsStart) : statusLine(head);
+  let out = isForwardable(head) ? head.text.slice(0, head.fieldsStart) : statusLine(head);
   if (facts.cache === 'private') {
     out += keptLines(head, PRIVATE_RESPONSE_DROPS, '');
     out += `Cache-Control: ${privateCaching(head.header('cache-control'))}\r\n`;
@@ -185,9 +185,15 @@ const PRIVATE_RESPONSE_DROPS = RESPONSE_DROPS.slice();
 PRIVATE_RESPONSE_DROPS[F.CACHE_CONTROL] = 1;
 PRIVATE_RESPONSE_DROPS[F.EXPIRES] = 1;
 
+/** `HTTP/1.1 200 …`: version and space as RFC 9112 wants them. Some servers leave out the space before an empty reason. */
+function isForwardable(head: ResponseHead): boolean {
+  return head.versionMinor === 1 && head.text.charCodeAt(AFTER_STATUS) === 0x20;
+}
+
+const AFTER_STATUS = 'HTTP/1.1 200'.length;
+
 function statusLine(head: ResponseHead): string {
-  const line = head.text.slice(0, head.fieldsStart);
-  return `HTTP/1.1${line.slice('HTTP/1.1'.length)}`;
+  return `HTTP/1.1 ${head.status} ${head.text.slice(head.reasonStart, head.reasonEnd)}\r\n`;
 }
 
 /** `value` with what lets shared caches store it taken out and `private` put in. */

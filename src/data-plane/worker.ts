@@ -70,8 +70,11 @@ const ticker = setInterval(() => {
   const wall = Date.now();
   wallSeconds = Math.floor(wall / 1000);
   counters.heartbeat(wall);
-  listener.sweep(now());
-  tidyEndpoints(context.routing, now());
+  // After the next poll for I/O: what has arrived while this thread was held up is handled before anybody is called late.
+  setImmediate(() => {
+    listener.sweep(now());
+    tidyEndpoints(context.routing, now());
+  });
   usage.sample();
 }, TICK);
 
