@@ -18,6 +18,8 @@ export interface Fault {
 /** A document was refused. `code` is stable and listed in docs/errors.md; `faults` has at least one entry. */
 export class DocumentError extends Error {
   readonly code: string;
+  /** The message without the faults. */
+  readonly summary: string;
   readonly faults: readonly Fault[];
 
   constructor(code: string, summary: string, faults: readonly Fault[]) {
@@ -29,6 +31,7 @@ export class DocumentError extends Error {
     super(summary + lines.join(''));
     this.name = 'DocumentError';
     this.code = code;
+    this.summary = summary;
     this.faults = faults;
   }
 }

@@ -65,10 +65,15 @@ function findFaults(document: RolloutDocument, context: ValidationContext): Faul
 type Add = (pointer: string, detail: string) => void;
 type Known = { readonly segments: ReadonlySet<string>; readonly hasRegionDatabase: boolean };
 
+/** What is wrong with a percentage from 0 to 100, as a sentence, or null: a bucket is 0.0001 %. */
+export function percentageFault(percentage: number): string | null {
+  if (Math.abs(percentage * 10_000 - Math.round(percentage * 10_000)) <= 1e-6) return null;
+  return `${percentage} is finer than a bucket; percentages have at most four decimals`;
+}
+
 function checkPercentage(percentage: number, at: string, add: Add): void {
-  if (Math.abs(percentage * 10_000 - Math.round(percentage * 10_000)) > 1e-6) {
-    add(`${at}/percentage`, `${percentage} is finer than a bucket; percentages have at most four decimals`);
-  }
+  const fault = percentageFault(percentage);
+  if (fault !== null) add(`${at}/percentage`, fault);
 }
 
 function checkSteps(document: RolloutDocument, add: Add): void {

@@ -4,13 +4,14 @@
  * Ranges are those of npm's `semver`, prereleases included: 8.3.0-beta.1 is newer than 8.2.0 and so meets `>=8.2.0`.
  * Versions are read generously (`v8.2`, `8.2.0.1234`), within a bounded length; what is none meets no range.
  */
-import { LRUCache } from 'lru-cache';
 import { Range, SemVer } from 'semver';
 import { standaloneText } from './wire.ts';
 
 /** Longer ranges are nobody's, and cost more than they should to read. */
 export const LONGEST_RANGE = 256;
 const LONGEST_VERSION = 128;
+/** Answers kept by one test. */
+const MOST_KNOWN = 256;
 
 const OPTIONS = { includePrerelease: true } as const;
 
@@ -49,13 +50,15 @@ export function parseVersion(text: string): SemVer | null {
 
 /** A test of texts against a range, with a bounded memory of the answers. */
 export function versionTest(range: Range): (text: string) => boolean {
-  const known = new LRUCache<string, boolean>({ max: 1024 });
+  // Versions in use are few. A map that starts anew when it is full costs nothing while it is empty, as most are.
+  const known = new Map<string, boolean>();
   return (text) => {
     const before = known.get(text);
     if (before !== undefined) return before;
     if (text.length > LONGEST_VERSION) return false;
     const version = parseVersion(text);
     const answer = version !== null && range.test(version);
+    if (known.size >= MOST_KNOWN) known.clear();
     known.set(standaloneText(text), answer);
     return answer;
   };
