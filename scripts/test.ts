@@ -44,6 +44,7 @@ const CHECKS: readonly Check[] = [
 
 const SUITES: readonly Suite[] = [
   { name: 'unit', parallel: CORES, limit: 120 },
+  { name: 'property', parallel: CORES, limit: 180 },
   { name: 'integration', parallel: CORES, limit: 180 },
   { name: 'conformance', parallel: CORES, limit: 240 },
   { name: 'e2e', parallel: 1, limit: 240 },
