@@ -112,6 +112,50 @@ test('answers of a length arrive whole', async () => {
   }
 });
 
+test('an answer is read the same in whatever pieces it comes', async () => {
+  const answers = [
+    'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world',
+    'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6;x=y\r\nhello \r\n5\r\nworld\r\n0\r\nX-Sum: 1\r\n\r\n',
+  ];
+  for (const [index, text] of answers.entries()) {
+    for (const size of [1, 2, 3, 7, 50]) {
+      const path = `/down/pieces/${index}/${size}`;
+      pair.origin.route(path, (received) => {
+        void (async () => {
+          for (let from = 0; from < text.length; from += size) {
+            reply(received, text.slice(from, from + size));
+            await nextTurn();
+          }
+        })();
+      });
+      for (const version of ['1.1', '1.0']) {
+        const message = await ask(pair.port, `GET ${path} HTTP/${version}\r\nHost: a\r\n\r\n`);
+        assert.equal(message.body.toString(), 'hello world', `${path} for HTTP/${version}`);
+      }
+    }
+  }
+});
+
+test('a client that asks for much and reads nothing is held up', async () => {
+  const body = randomBytes(1_000_000);
+  pair.origin.route('/greedy', (received) => answer(received, { body }));
+  const client = await connect(pair.port);
+  client.socket.pause();
+  const before = residentBytes(pair.serin.pid);
+  client.write(request('/greedy').repeat(200));
+  await settled(() => pair.origin.at('/greedy').length, 'the origin to be asked no more');
+  assert.ok(
+    pair.origin.at('/greedy').length < 100,
+    `${pair.origin.at('/greedy').length} of 200 requests went on`,
+  );
+  assert.ok(residentBytes(pair.serin.pid) - before < 24 * 1024 * 1024);
+  client.socket.resume();
+  for (let count = 0; count < 200; count++)
+    assert.equal((await client.answer(30_000)).bodyLength, body.length);
+  client.destroy();
+});
+
 test('chunked answers arrive whole', async () => {
   for (const [size, chunk] of [
     [0, 1],

@@ -149,7 +149,8 @@ export async function connect(port: number, options: ClientOptions = {}): Promis
     async writeSplit(bytes, size) {
       const all = latin1(bytes);
       for (let from = 0; from < all.length && !socket.destroyed; from += size) {
-        if (!socket.write(all.subarray(from, from + size))) await once(socket, 'drain');
+        // The callback comes also when the connection breaks; that is for `answer` to tell.
+        await new Promise((resolve) => socket.write(all.subarray(from, from + size), resolve));
         await nextTurn();
       }
     },
