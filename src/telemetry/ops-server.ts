@@ -108,7 +108,8 @@ function send(request: IncomingMessage, response: ServerResponse, { status, type
     // A body is never read; what follows it on this connection is not either.
     ...(hasBody(request) ? { connection: 'close' } : {}),
   });
-  response.end(request.method === 'HEAD' ? undefined : body);
+  // For HEAD, node:http leaves the body out itself.
+  response.end(body);
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {
