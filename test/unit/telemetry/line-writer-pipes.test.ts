@@ -1,30 +1,12 @@
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
-import {
-  closeSync,
-  constants,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  readSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { closeOutput, LineWriter, openOutput } from '../../../src/telemetry/line-writer.ts';
-import { within } from '../../support/bounded.ts';
-
-function scratch(context: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'serin-log-'));
-  context.after(() => {
-    rmSync(folder, { recursive: true });
-  });
-  return folder;
-}
+import { eventually } from '../../support/bounded.ts';
+import { makePipe, openPipe, scratch } from './pipe.ts';
 
 test('a file is appended to', (context) => {
   const path = join(scratch(context), 'log');
@@ -41,15 +23,10 @@ test('a destination that cannot be opened says so', (context) => {
 });
 
 test('a real pipe that nobody reads is filled, then lines are dropped; once read, all is in order', async (context) => {
-  const path = join(scratch(context), 'pipe');
-  execFileSync('mkfifo', [path]);
-  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  const fd = openSync(path, constants.O_WRONLY);
+  const { fd, taken: takenFromPipe } = openPipe(context);
   const output = openOutput(fd);
   context.after(() => {
     closeOutput(output, fd);
-    closeSync(fd);
-    closeSync(reader);
   });
   assert.equal(output.kind, 'nonBlocking');
   assert.notEqual(output.fd, fd);
@@ -70,28 +47,10 @@ test('a real pipe that nobody reads is filled, then lines are dropped; once read
   assert.ok(dropped > 0);
   assert.equal(taken + dropped, total);
 
-  const flushed = new Promise<void>((resolve) => lines.flush(resolve));
-  let text = '';
-  const buffer = Buffer.alloc(65_536);
-  const drain = (): void => {
-    for (;;) {
-      try {
-        const size = readSync(reader, buffer);
-        if (size === 0) return;
-        text += buffer.toString('latin1', 0, size);
-      } catch {
-        return;
-      }
-    }
-  };
-  const pump = setInterval(drain, 1);
-  try {
-    await within(flushed, 'the lines that waited are written');
-  } finally {
-    clearInterval(pump);
-  }
-  drain();
-  const numbers = text
+  let flushed = false;
+  lines.flush(() => (flushed = true));
+  await eventually(() => (takenFromPipe(), flushed), 'the lines that waited are written');
+  const numbers = takenFromPipe()
     .trimEnd()
     .split('\n')
     .map((line) => Number(line.split(' ')[0]));
@@ -102,42 +61,21 @@ test('a real pipe that nobody reads is filled, then lines are dropped; once read
 });
 
 test('lines of two threads to one pipe do not mix', async (context) => {
-  const path = join(scratch(context), 'pipe');
-  execFileSync('mkfifo', [path]);
-  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  const fd = openSync(path, constants.O_WRONLY);
-  context.after(() => {
-    closeSync(fd);
-    closeSync(reader);
-  });
+  const { fd, taken } = openPipe(context);
   const per = 400;
-  const workers = ['a', 'b'].map(
-    (letter) =>
-      new Worker(new URL('./line-flood.ts', import.meta.url), { workerData: { fd, letter, lines: per } }),
-  );
-  let text = '';
-  const buffer = Buffer.alloc(65_536);
-  const pump = setInterval(() => {
-    try {
-      for (let size; (size = readSync(reader, buffer)) > 0;) text += buffer.toString('latin1', 0, size);
-    } catch {
-      // Nothing there just now.
-    }
-    if (text.split('\n').length > 2 * per) clearInterval(pump);
-  }, 1);
-  await within(Promise.all(workers.map((worker) => once(worker, 'exit'))), 'both threads have written');
-  clearInterval(pump);
-  try {
-    for (let size; (size = readSync(reader, buffer)) > 0;) text += buffer.toString('latin1', 0, size);
-  } catch {
-    // Read to the end.
+  let running = 2;
+  for (const letter of ['a', 'b']) {
+    const workerData = { fd, letter, lines: per };
+    const worker = new Worker(new URL('./line-flood.ts', import.meta.url), { workerData });
+    worker.once('exit', () => running--);
   }
-  const lines = text.trimEnd().split('\n');
+  await eventually(() => (taken(), running === 0), 'both threads have written');
+  const lines = taken().trimEnd().split('\n');
   assert.equal(lines.length, 2 * per);
   for (const line of lines) assert.match(line, /^(a{900,1400}|b{900,1400})$/);
 });
 
-test('a process that only waits to log again may end', () => {
+test('a process that only waits to log again may end', (context) => {
   // The pipe is full and nobody reads: the retry must not hold the process.
   const script = `
     import { openOutput, LineWriter } from ${JSON.stringify(new URL('../../../src/telemetry/line-writer.ts', import.meta.url).href)};
@@ -147,14 +85,8 @@ test('a process that only waits to log again may end', () => {
     const lines = new LineWriter({ output: openOutput(openSync(path, constants.O_WRONLY)), limit: 1e6, immediate: true });
     for (let n = 0; n < 5000; n++) lines.write('x'.repeat(100) + '\\n');
   `;
-  const folder = mkdtempSync(join(tmpdir(), 'serin-log-'));
-  try {
-    const path = join(folder, 'pipe');
-    execFileSync('mkfifo', [path]);
-    execFileSync(process.execPath, ['--input-type=module', '-e', script, path], { timeout: 20_000 });
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  const parameters = ['--input-type=module', '-e', script, makePipe(context)];
+  execFileSync(process.execPath, parameters, { timeout: 20_000 });
 });
 
 test('a file opened by somebody else is written in turn with them, each line at once', (context) => {

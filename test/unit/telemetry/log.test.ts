@@ -1,12 +1,12 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { createLog, type Logger, type LogOptions } from '../../../src/telemetry/log.ts';
 import { within } from '../../support/bounded.ts';
+import { scratch } from './pipe.ts';
 
 function listening(options: Partial<LogOptions> = {}): { log: Logger; lines: string[] } {
   const lines: string[] = [];
@@ -104,11 +104,7 @@ test('pretty lines are for people, and as safe', () => {
 });
 
 test('a worker thread logs to a file on its own, without the help of the main thread', async (context) => {
-  const folder = mkdtempSync(join(tmpdir(), 'serin-log-'));
-  context.after(() => {
-    rmSync(folder, { recursive: true });
-  });
-  const path = join(folder, 'log');
+  const path = join(scratch(context), 'log');
   const logModule = new URL('../../../src/telemetry/log.ts', import.meta.url).href;
   // It says when it has logged and then hangs: nothing of it ever reaches the main thread's loop but that message.
   const code = `
