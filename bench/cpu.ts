@@ -51,7 +51,7 @@ export function coreTime(core: number): number {
     .find((text) => text.startsWith(`cpu${core} `));
   if (line === undefined) throw new Error(`there is no core ${core}`);
   // proc(5): user nice system idle iowait irq softirq steal; guest times are part of user.
-  const [user, nice, system, , , irq, softirq, steal] = line.split(/\s+/).slice(1).map(Number) as number[];
+  const [user, nice, system, , , irq, softirq, steal] = line.split(/\s+/).slice(1).map(Number);
   const ticks = [user, nice, system, irq, softirq, steal].reduce(
     (sum: number, count) => sum + (count ?? 0),
     0,

@@ -59,13 +59,11 @@ export function startLoad(options: LoadOptions): Load {
   let reconnects = 0;
   let serial = 0;
   let stopping = false;
-  let underWay = 0;
 
   function finish(lane: Lane, failure: string, message: Message | null): void {
     const { current } = lane;
     if (current === null) return;
     lane.current = null;
-    underWay -= 1;
     const { sent, target } = current;
     sent.doneAt = performance.now();
     sent.user.busy = false;
@@ -134,7 +132,6 @@ export function startLoad(options: LoadOptions): Load {
       failure: '',
     };
     user.busy = true;
-    underWay += 1;
     lane.current = { sent, target };
     records.push(sent);
     lane.socket.write(`GET ${target} HTTP/1.1\r\nHost: ${options.host}\r\n${lines}\r\n`, 'latin1');
@@ -168,7 +165,9 @@ export function startLoad(options: LoadOptions): Load {
       stopping = true;
       clearInterval(timer);
       const end = performance.now() + GIVE_UP;
-      while (underWay > 0 && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 10));
+      while (lanes.some(({ current }) => current !== null) && performance.now() < end) {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
       for (const lane of lanes) {
         finish(lane, 'no answer', null);
         lane.socket.destroy();

@@ -82,9 +82,9 @@ test('requests on kept connections during the drain: each is answered, or its co
   const serin = await start({ delay: '300ms', grace: '5s' });
   let resets = 0;
   let served = 0;
-  let stopped = false;
+  const state = { stopped: false };
   async function work(): Promise<void> {
-    while (!stopped) {
+    while (!state.stopped) {
       const client = await connect(serin.proxyPort).catch(() => null);
       if (client === null) return;
       for (;;) {
@@ -105,7 +105,7 @@ test('requests on kept connections during the drain: each is answered, or its co
   await eventually(() => served > 100, 'some traffic');
   process.kill(serin.pid, 'SIGTERM');
   assert.equal(await within(serin.exit, 'the end of the process'), 0, serin.output());
-  stopped = true;
+  state.stopped = true;
   await Promise.all(workers);
   assert.equal(resets, 0);
 });

@@ -23,6 +23,8 @@ export interface SerinOptions {
   /** Command that is put before `node`, such as `taskset -c 0`. */
   prefix?: readonly string[];
   readyWithin?: number;
+  /** Where the configuration and the data live; a temporary directory that goes with the process if unsaid. */
+  directory?: string;
 }
 
 export interface Serin {
@@ -41,7 +43,7 @@ export interface Serin {
   admin(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<AdminAnswer>;
   /** Waits for the process's end by itself; gives its exit code or the signal's name. */
   readonly exit: Promise<number | string>;
-  /** Ends the process with a signal (SIGKILL if unsaid), waits for its end and removes its directory. */
+  /** Ends the process with a signal (SIGKILL if unsaid), waits for its end and removes its temporary directory. */
   stop(signal?: 'SIGKILL' | 'SIGTERM'): Promise<void>;
 }
 
@@ -70,7 +72,7 @@ export function readMetric(text: string, name: string, labels: Record<string, st
 
 /** Starts a Serin process and waits until it is ready. */
 export async function startSerin(options: SerinOptions): Promise<Serin> {
-  const directory = await mkdtemp(join(tmpdir(), 'serin-test-'));
+  const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'serin-test-')));
   const [proxyPort, adminPort, opsPort] = [await freePort(), await freePort(), await freePort()];
   const {
     proxy = {},
@@ -122,7 +124,7 @@ export async function startSerin(options: SerinOptions): Promise<Serin> {
       await within(exit, `the end of Serin after ${signal}`, 60_000);
     }
     process.off('exit', killNow);
-    await rm(directory, { recursive: true, force: true });
+    if (options.directory === undefined) await rm(directory, { recursive: true, force: true });
   }
 
   const opsUrl = `http://127.0.0.1:${opsPort}`;
