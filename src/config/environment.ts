@@ -13,6 +13,9 @@ export type Environment = { readonly [name: string]: string | undefined };
 
 const PREFIX = 'SERIN_';
 
+/** Variables for tokens begin so; one whose token was just removed from the file must not keep it from loading. */
+const TOKEN_PREFIX = 'SERIN_TOKEN_';
+
 /** Variables that are read elsewhere: by the command line, and by the tests. */
 const OTHERS = ['SERIN_CONFIG', 'SERIN_URL', 'SERIN_TOKEN', 'SERIN_CONFORMANCE'];
 
@@ -59,15 +62,15 @@ export function applyEnvironment(
     if (setting !== undefined) {
       result = withValue(result, setting.path, readText(text, setting.kind));
       sources.set(`/${setting.path.join('/')}`, variable);
-    } else if (
-      !OTHERS.includes(variable) &&
-      !tokenVariables.includes(variable) &&
-      !KUBERNETES.test(variable)
-    ) {
+    } else if (!isReadElsewhere(variable) && !tokenVariables.includes(variable)) {
       faults.push({ pointer: '', detail: unknownVariable(variable) });
     }
   }
   return { value: result, faults, sources };
+}
+
+function isReadElsewhere(variable: string): boolean {
+  return OTHERS.includes(variable) || variable.startsWith(TOKEN_PREFIX) || KUBERNETES.test(variable);
 }
 
 function unknownVariable(variable: string): string {

@@ -18,7 +18,7 @@ import { withoutUnavailable } from './unavailable.ts';
 import { readYaml, type YamlDocument } from './yaml-document.ts';
 
 export interface LoadOptions {
-  /** The configuration file. Relative paths inside it start at its directory. */
+  /** The configuration file. Relative paths, also those inside it, start at the working directory. */
   readonly file: string;
   readonly env: Environment;
   /** Rejects like `readFile` of node:fs/promises. */
@@ -45,7 +45,6 @@ const check = checkSchema(Configuration);
 /** Rejects with DocumentError `configuration_unreadable` or `configuration_invalid`. */
 export async function loadConfiguration({ file, env, readFile }: LoadOptions): Promise<LoadedConfiguration> {
   const absolute = path.resolve(file);
-  const directory = path.dirname(absolute);
   let bytes: Uint8Array;
   try {
     bytes = await readFile(absolute);
@@ -69,14 +68,14 @@ export async function loadConfiguration({ file, env, readFile }: LoadOptions): P
 
   const configuration = overridden.value as Configuration;
   const { faults, warnings, networks } = crossCheck(configuration);
-  const resolved = await resolveTokens(configuration.admin?.tokens ?? [], env, directory, readFile);
+  const resolved = await resolveTokens(configuration.admin?.tokens ?? [], env, readFile);
   const tokenFaults = resolved.faults.map((fault) => ({
     ...fault,
     pointer: `/admin/tokens${fault.pointer}`,
   }));
   if (faults.length + tokenFaults.length > 0) throw refuse(placed([...faults, ...tokenFaults]));
 
-  const complete = absolutePaths(withTokens(configuration, resolved.tokens), directory);
+  const complete = absolutePaths(withTokens(configuration, resolved.tokens));
   return {
     configuration: complete,
     networks,
@@ -119,19 +118,16 @@ function withTokens(configuration: Configuration, tokens: readonly TokenDefiniti
     : { ...configuration, admin: { ...configuration.admin, tokens: [...tokens] } };
 }
 
-function absolutePaths(
-  configuration: Configuration,
-  directory: string,
-): LoadedConfiguration['configuration'] {
+function absolutePaths(configuration: Configuration): LoadedConfiguration['configuration'] {
   const { region } = configuration;
-  const store = path.resolve(directory, configuration.store?.file ?? DEFAULT_STORE);
+  const store = path.resolve(configuration.store?.file ?? DEFAULT_STORE);
   return {
     ...configuration,
     store: { file: store },
     secretFile:
       configuration.secretFile === undefined
         ? path.join(store, DEFAULT_SECRET_NAME)
-        : path.resolve(directory, configuration.secretFile),
-    ...(region === undefined ? {} : { region: { database: path.resolve(directory, region.database) } }),
+        : path.resolve(configuration.secretFile),
+    ...(region === undefined ? {} : { region: { database: path.resolve(region.database) } }),
   };
 }

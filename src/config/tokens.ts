@@ -21,11 +21,10 @@ export interface ResolvedTokens {
   readonly files: readonly string[];
 }
 
-/** Reads the tokens' files and variables. Relative paths start at `directory`. */
+/** Reads the tokens' files and variables. Relative paths start at the working directory. */
 export async function resolveTokens(
   definitions: readonly TokenDefinition[],
   env: Environment,
-  directory: string,
   readFile: (file: string) => Promise<Uint8Array>,
 ): Promise<ResolvedTokens> {
   const tokens: TokenDefinition[] = [];
@@ -36,7 +35,7 @@ export async function resolveTokens(
     let hash = sha256;
     let fault: string | null = null;
     if (file !== undefined) {
-      const absolute = path.resolve(directory, file);
+      const absolute = path.resolve(file);
       files.push(absolute);
       try {
         ({ hash, fault } = hashOf(

@@ -84,7 +84,9 @@ export function readYaml(bytes: Uint8Array): YamlDocument | Fault[] {
   } catch (error) {
     if (error instanceof RangeError) return [TOO_DEEP];
     if (error instanceof ReferenceError) return [TOO_MANY_ALIASES];
-    throw error;
+    // A merge key with something that is no map, and the like: found only when the values are put together.
+    const why = error instanceof Error ? error.message : String(error);
+    return [{ pointer: '', detail: `not valid YAML: ${why.replaceAll(/\s+/g, ' ')}` }];
   }
 }
 
@@ -184,12 +186,20 @@ function findPair(
     if (isScalar(pair.key) && String(pair.key.value) === name) return { node: pair.value, at: pair.key };
   }
   for (const pair of items) {
-    if (!isScalar(pair.key) || String(pair.key.value) !== '<<') continue;
+    if (!isScalar(pair.key) || !isMergeKey(pair.key.value)) continue;
     const merged: unknown = isAlias(pair.value) ? pair.value.resolve(document) : pair.value;
-    const found = isMap(merged) ? findPair(document, merged.items, name) : null;
-    if (found !== null) return found;
+    for (const source of isSeq(merged) ? merged.items : [merged]) {
+      const map: unknown = isAlias(source) ? source.resolve(document) : source;
+      const found = isMap(map) ? findPair(document, map.items, name) : null;
+      if (found !== null) return found;
+    }
   }
   return null;
+}
+
+/** The parser keeps `<<` as a symbol where it merges. */
+function isMergeKey(value: unknown): boolean {
+  return value === '<<' || (typeof value === 'symbol' && value.description === '<<');
 }
 
 function startOf(node: unknown): number | undefined {
