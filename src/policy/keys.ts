@@ -4,7 +4,7 @@
  * The first key signs, every key verifies. Each purpose has a subkey of its own (HKDF, RFC 5869), so that a signature
  * made for one purpose never counts for another. Comparisons take constant time. Secrets never leave this object.
  */
-import { createHmac, createSecretKey, hkdfSync, timingSafeEqual, type KeyObject } from 'node:crypto';
+import { hash, hkdfSync, timingSafeEqual } from 'node:crypto';
 
 export interface KeyData {
   readonly id: string;
@@ -15,13 +15,12 @@ export interface KeyData {
 const PURPOSES = ['identity', 'latch', 'override', 'fingerprint'] as const;
 export type Purpose = (typeof PURPOSES)[number];
 
-/** Bytes of a truncated HMAC-SHA256, and characters of them in base64url. */
-const MAC_BYTES = 16;
+/** Characters of a truncated HMAC-SHA256: 16 bytes in base64url. */
 export const MAC_LENGTH = 22;
 
 interface Key {
   readonly id: string;
-  readonly subkeys: { readonly [purpose in Purpose]: KeyObject };
+  readonly subkeys: { readonly [purpose in Purpose]: Subkey };
 }
 
 export class KeyRing {
@@ -52,16 +51,16 @@ export class KeyRing {
 
   /** Base64url of the truncated HMAC-SHA256 of `text` (as UTF-8), made with the first key; 22 characters. */
   sign(purpose: Purpose, text: string): string {
-    return mac(this.#keys[0]!.subkeys[purpose], text);
+    return this.#keys[0]!.subkeys[purpose].mac(text);
   }
 
   /** Whether `signature` is one that a key of the ring makes. */
   verify(purpose: Purpose, text: string, signature: string): boolean {
     if (signature.length !== MAC_LENGTH) return false;
-    const given = Buffer.from(signature, 'latin1');
+    given.write(signature, 'latin1');
     let genuine = false;
     for (const key of this.#keys) {
-      const expected = Buffer.from(mac(key.subkeys[purpose], text), 'latin1');
+      expected.write(key.subkeys[purpose].mac(text), 'latin1');
       if (timingSafeEqual(expected, given)) genuine = true;
     }
     return genuine;
@@ -77,14 +76,18 @@ export class KeyRing {
    */
   fingerprint(keyId: string, text: string): string {
     const key = this.#keys.find((candidate) => candidate.id === keyId) ?? this.#keys[0]!;
-    return mac(key.subkeys.fingerprint, text);
+    return key.subkeys.fingerprint.mac(text);
   }
 }
 
+/** Scratch for comparisons. */
+const given = Buffer.alloc(MAC_LENGTH);
+const expected = Buffer.alloc(MAC_LENGTH);
+
 function deriveKey({ id, secret }: KeyData): Key {
   if (secret.byteLength < 32) throw new Error(`The key "${id}" is shorter than 32 bytes.`);
-  const subkey = (purpose: Purpose): KeyObject =>
-    createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', `serin ${purpose}`, 32)));
+  const subkey = (purpose: Purpose): Subkey =>
+    new Subkey(new Uint8Array(hkdfSync('sha256', secret, '', `serin ${purpose}`, 32)));
   return {
     id,
     subkeys: {
@@ -96,6 +99,41 @@ function deriveKey({ id, secret }: KeyData): Key {
   };
 }
 
-function mac(key: KeyObject, text: string): string {
-  return createHmac('sha256', key).update(text, 'utf8').digest().toString('base64url', 0, MAC_BYTES);
+const BLOCK = 64;
+const DIGEST = 32;
+/** Texts of up to this many bytes are signed without an allocation of their own. */
+const USUAL_TEXT = 4096;
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
+/**
+ * HMAC-SHA256 (RFC 2104) by two one-shot hashes over buffers that begin with the padded key. It gives what
+ * `createHmac` gives and takes half the time, since no object is made for each text.
+ */
+class Subkey {
+  readonly #inner = Buffer.alloc(BLOCK + USUAL_TEXT);
+  readonly #outer = Buffer.alloc(BLOCK + DIGEST);
+
+  constructor(key: Uint8Array) {
+    for (let at = 0; at < BLOCK; at++) {
+      this.#inner[at] = (key[at] ?? 0) ^ 0x36;
+      this.#outer[at] = (key[at] ?? 0) ^ 0x5c;
+    }
+  }
+
+  /** The first 16 bytes in base64url. */
+  mac(text: string): string {
+    this.#outer.write(hash('sha256', this.#message(text), 'binary'), BLOCK, 'latin1');
+    const whole = hash('sha256', this.#outer, 'base64url');
+    // Of the 22nd character only the upper two bits belong to the first 16 bytes.
+    const last = ALPHABET[ALPHABET.indexOf(whole[MAC_LENGTH - 1]!) & 0x30]!;
+    return whole.slice(0, MAC_LENGTH - 1) + last;
+  }
+
+  #message(text: string): Buffer {
+    // A character takes at most three bytes of UTF-8.
+    if (3 * text.length <= USUAL_TEXT) {
+      return this.#inner.subarray(0, BLOCK + this.#inner.write(text, BLOCK, 'utf8'));
+    }
+    return Buffer.concat([this.#inner.subarray(0, BLOCK), Buffer.from(text, 'utf8')]);
+  }
 }

@@ -14,6 +14,17 @@ test('signs by the formula: HKDF subkey, HMAC-SHA256, 16 bytes in base64url', ()
   assert.equal(signature.length, MAC_LENGTH);
 });
 
+test('any text has the HMAC that node:crypto gives it', () => {
+  const subkey = Buffer.from(hkdfSync('sha256', second.secret, '', 'serin identity', 32));
+  const keys = new KeyRing([second]);
+  const texts = Array.from({ length: 500 }, (_, n) => `text ${n}`);
+  texts.push('', 'Zoë 上海', 'x'.repeat(1365), 'x'.repeat(1366), 'é'.repeat(5000));
+  for (const text of texts) {
+    const mac = createHmac('sha256', subkey).update(text, 'utf8').digest();
+    assert.equal(keys.sign('identity', text), mac.subarray(0, 16).toString('base64url'));
+  }
+});
+
 test('a signature counts for its text and purpose only', () => {
   const keys = new KeyRing([first]);
   const signature = keys.sign('latch', 'text');
