@@ -23,8 +23,8 @@ export type IndexKey =
   | { readonly by: 'device'; readonly facet: DeviceFacet; readonly exact: readonly string[] }
   | { readonly by: 'region'; readonly level: RegionLevel; readonly exact: readonly string[] };
 
-export type DeviceFacet = 'type' | 'os' | 'model' | 'browser';
-export type RegionLevel = 'country' | 'subdivision' | 'city';
+type DeviceFacet = 'type' | 'os' | 'model' | 'browser';
+type RegionLevel = 'country' | 'subdivision' | 'city';
 
 export interface Condition {
   readonly kind: keyof Match;

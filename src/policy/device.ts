@@ -44,9 +44,9 @@ const DESKTOP = new Set([
   'netbsd',
 ]);
 
-/** Programs that say of themselves that they are no person's browser. */
+/** Programs that say of themselves that they are no person's browser. Cubot makes phones. */
 const BOT =
-  /bot\b|bot[/;_-]|crawl|spider|slurp|mediapartners|facebookexternalhit|bingpreview|headlesschrome|lighthouse|pingdom|uptime|monitoring|google-inspectiontool|archiver|scrapy/i;
+  /(?<!cu)bot(?:\b|[/;_-])|crawl|spider|slurp|mediapartners|facebookexternalhit|bingpreview|headlesschrome|lighthouse|pingdom|uptime|monitoring|google-inspectiontool|archiver|scrapy/i;
 
 /** Reads one user agent. `userAgent` is a wire text. */
 export function readDevice(userAgent: string): DeviceFacts {

@@ -9,12 +9,11 @@ import type { CompiledExclude, CompiledPolicy } from './compile.ts';
 import type { Condition } from './conditions.ts';
 import { decide, newDecision, NO_BUCKET, type Decision } from './decide.ts';
 import { describedFacts, type DescribedRequest } from './described.ts';
-import type { RequestFacts } from './facts.ts';
 import type { Phase, Tier } from './rollout.ts';
 import { trace } from './trace.ts';
 import { readableText } from './wire.ts';
 
-export interface ExplainedCondition {
+interface ExplainedCondition {
   readonly kind: Condition['kind'];
   /** The name of the header, cookie or query parameter; '' for other kinds. */
   readonly name: string;
@@ -24,7 +23,7 @@ export interface ExplainedCondition {
   readonly holds: boolean;
 }
 
-export interface ExplainedExclude {
+interface ExplainedExclude {
   readonly name: string;
   readonly conditions: readonly ExplainedCondition[];
   /** Whether all conditions hold (of a rule without conditions, they do). */
@@ -33,7 +32,7 @@ export interface ExplainedExclude {
   readonly latched: boolean;
 }
 
-export interface ExplainedRule extends ExplainedExclude {
+interface ExplainedRule extends ExplainedExclude {
   readonly percentage: number;
   /** Buckets below it are admitted. */
   readonly threshold: number;
@@ -84,15 +83,7 @@ export function explain(
   request: DescribedRequest,
   options: ExplainOptions,
 ): Explanation {
-  return explainFacts(policy, describedFacts(request, policy), options);
-}
-
-/** Explains what a request with these facts gets. */
-export function explainFacts(
-  policy: CompiledPolicy,
-  facts: RequestFacts,
-  options: ExplainOptions,
-): Explanation {
+  const facts = describedFacts(request, policy);
   const { usable = 3, nowSeconds, random } = options;
   const decision = decide(policy, facts, usable, nowSeconds, random, newDecision());
   const { identity: identityText, latch, latchCookie, override, forgedId } = trace;

@@ -25,7 +25,7 @@ export interface Latch {
   readonly excluded: readonly string[];
 }
 
-export const TAG_LENGTH = 8;
+const TAG_LENGTH = 8;
 /** Rules that one latch remembers of each kind. More than one is needed only where rules ask for method or path. */
 export const MOST_MARKS = 4;
 
@@ -89,7 +89,21 @@ export class Latches {
 
 /** The latch with one more admission; the bucket and revision of the first stay. */
 export function withAdmission(latch: Latch, tag: string): Latch {
-  return { ...latch, admitted: [...latch.admitted.filter((other) => other !== tag), tag].slice(-MOST_MARKS) };
+  return { ...latch, admitted: latest(latch.admitted, [tag]) };
+}
+
+/** What two latches of one user and scope remember together; bucket and revision are those of the first. */
+export function merged(first: Latch, second: Latch): Latch {
+  return {
+    ...first,
+    admitted: latest(first.admitted, second.admitted),
+    excluded: latest(first.excluded, second.excluded),
+  };
+}
+
+/** Both lists, each mark once, the latest last, within the bound. */
+function latest(marks: readonly string[], more: readonly string[]): string[] {
+  return [...marks.filter((tag) => !more.includes(tag)), ...more].slice(-MOST_MARKS);
 }
 
 /** The latch with one more exclusion; `forAll`: it holds for every method and path, so no admission is left. */
@@ -97,6 +111,6 @@ export function withExclusion(latch: Latch, tag: string, forAll: boolean): Latch
   return {
     ...latch,
     admitted: forAll ? [] : latch.admitted,
-    excluded: [...latch.excluded.filter((other) => other !== tag), tag].slice(-MOST_MARKS),
+    excluded: latest(latch.excluded, [tag]),
   };
 }

@@ -7,7 +7,7 @@
 import type { CompiledExclude, CompiledPolicy, CompiledRule, CompiledRules } from './compile.ts';
 import type { Decision } from './decide.ts';
 import { hashOfIdentity } from './find-identity.ts';
-import { withAdmission, withExclusion, type Latch } from './latch.ts';
+import { merged, withAdmission, withExclusion, type Latch } from './latch.ts';
 import { allHold } from './rule-index.ts';
 import { trace } from './trace.ts';
 
@@ -112,6 +112,8 @@ export function takeOverLatch(policy: CompiledPolicy, identityHash: number, valu
   const { latches, latchMemory } = policy.context;
   const latch = latches.open(policy.latchScope, policy.rolloutTag, value);
   if (latch === null || latchMemory === null) return false;
-  latchMemory.keep(identityHash, latch);
+  const known = latchMemory.find(policy.latchScope, identityHash);
+  // Two workers may have decided at once: an admission must not undo an exclusion that it did not know.
+  latchMemory.keep(identityHash, known === null ? latch : merged(known, latch));
   return true;
 }

@@ -8,8 +8,6 @@ import { LRUCache } from 'lru-cache';
 import { isUnambiguous, isUnder, mergeSlashes, normalisePath } from './path.ts';
 import { standaloneText } from './wire.ts';
 
-export { normalisePath } from './path.ts';
-
 export const UNKNOWN_SERVICE = -1;
 export const AMBIGUOUS_PATH = -2;
 

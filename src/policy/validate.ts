@@ -11,7 +11,7 @@ import { browserFault, osFault } from './device-names.ts';
 import { DocumentError, type Fault } from './faults.ts';
 import { parseNetwork } from './network.ts';
 import { RolloutDocument, type DeviceMatch, type Match, type RegionMatch, type ValueTest } from './schema.ts';
-import { isRange, LONGEST_RANGE } from './version.ts';
+import { rangeFault } from './version.ts';
 
 export interface ValidationContext {
   /** Names of the configured segments. */
@@ -215,6 +215,6 @@ function checkLength(value: string, at: string, add: Add): void {
 }
 
 function checkRange(range: string, at: string, add: Add): void {
-  if (range.length > LONGEST_RANGE) add(at, `a version range has at most ${LONGEST_RANGE} characters`);
-  else if (!isRange(range)) add(at, `"${range}" is no version range; write one like ">=8.2.0" or ">=17 <18"`);
+  const fault = rangeFault(range);
+  if (fault !== null) add(at, fault);
 }

@@ -4,31 +4,32 @@
  * Ranges are those of npm's `semver`, prereleases included: 8.3.0-beta.1 is newer than 8.2.0 and so meets `>=8.2.0`.
  * Versions are read generously (`v8.2`, `8.2.0.1234`), within a bounded length; what is none meets no range.
  */
-import { Range, SemVer } from 'semver';
+import { Range, SemVer, validRange } from 'semver';
+import { DocumentError } from './faults.ts';
 import { standaloneText } from './wire.ts';
 
 /** Longer ranges are nobody's, and cost more than they should to read. */
-export const LONGEST_RANGE = 256;
+const LONGEST_RANGE = 256;
 const LONGEST_VERSION = 128;
 /** Answers kept by one test. */
 const MOST_KNOWN = 256;
 
 const OPTIONS = { includePrerelease: true } as const;
 
-/** Compiles a range. Throws where it is none; `isRange` asks first. */
+/** Compiles a range. Throws DocumentError `rollout_invalid` where the text is none. */
 export function compileRange(text: string): Range {
-  if (text.length > LONGEST_RANGE)
-    throw new RangeError(`A version range has at most ${LONGEST_RANGE} characters.`);
-  return new Range(text, OPTIONS);
+  const fault = rangeFault(text);
+  if (fault === null) return new Range(text, OPTIONS);
+  throw new DocumentError('rollout_invalid', 'A version range is not valid.', [
+    { pointer: '', detail: fault },
+  ]);
 }
 
-export function isRange(text: string): boolean {
-  try {
-    compileRange(text);
-    return true;
-  } catch {
-    return false;
-  }
+/** What is wrong with a range, as a sentence, or null. */
+export function rangeFault(text: string): string | null {
+  if (text.length > LONGEST_RANGE) return `a version range has at most ${LONGEST_RANGE} characters`;
+  if (validRange(text, OPTIONS) !== null) return null;
+  return `"${text}" is no version range; write one like ">=8.2.0" or ">=17 <18"`;
 }
 
 /** One to four numbers, with or without a `v`, a prerelease and a build. */

@@ -1,7 +1,6 @@
 /**
- * Simulated users: numbers that are the same in every process, and the digest of what they get.
+ * Simulated users: numbers that are the same in every process.
  */
-import { createHash } from 'node:crypto';
 import type { CompiledPolicy } from '../../src/policy/compile.ts';
 import { decide, newDecision, type Decision } from '../../src/policy/decide.ts';
 import type { RequestFacts } from '../../src/policy/facts.ts';
@@ -10,7 +9,7 @@ import { facts, mint, NOW } from '../unit/policy/fixtures.ts';
 export const BY_HEADER = { identity: [{ header: 'x-user-id' }] as const };
 
 /** The facts of users without number, one object for all: set `user` before each decision. */
-export class Users {
+class Users {
   user = '';
   readonly facts: RequestFacts;
 
@@ -33,11 +32,4 @@ export function eachUser(
     users.user = `user-${number}`;
     visit(decide(policy, users.facts, 3, NOW, mint, decision), number);
   }
-}
-
-/** One line per user: variant, rule and bucket; hashed. */
-export function digestOfUsers(policy: CompiledPolicy, count: number): string {
-  const hash = createHash('sha256');
-  eachUser(policy, count, ({ variant, rule, bucket }) => hash.update(`${variant} ${rule} ${bucket}\n`));
-  return hash.digest('hex');
 }

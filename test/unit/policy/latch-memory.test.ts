@@ -72,3 +72,13 @@ test('an exclude wins for good in the memory, too', () => {
   assert.notEqual(hit.identityHash, 0);
   assert.equal(decideOnce(rules, { ...AT_OFFICE, headers: ME }).reason, 'exclude');
 });
+
+test('an admission that another worker took at the same time does not undo an exclusion', () => {
+  const here = policy([OFFICE], BY_HEADER, [VIP], contextWithMemory());
+  const there = policy([OFFICE], BY_HEADER, [VIP], contextWithMemory());
+  const elsewhere = decideOnce(there, { ...AT_OFFICE, headers: ME });
+  decideOnce(here, { ...AT_OFFICE, headers: ME });
+  decideOnce(here, { ...AT_OFFICE, headers: { ...ME, 'x-tier': 'vip' } });
+  assert.ok(takeOverLatch(here, elsewhere.identityHash, elsewhere.remember));
+  assert.equal(decideOnce(here, { ...AT_OFFICE, headers: ME }).reason, 'exclude');
+});
