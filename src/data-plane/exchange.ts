@@ -546,7 +546,7 @@ export class Exchange implements RequestFacts, ForwardFacts, UpstreamHandler, Re
 
   responseInvalid(code: number, begun: boolean): void {
     const reason = code < 0 ? REFUSALS[-code - 1]?.code : 'unexpected_interim';
-    this.#context.log.warn(
+    this.#context.warn(
       {
         'error.type': reason,
         'server.address': this.#endpoint?.name,
@@ -612,7 +612,7 @@ export class Exchange implements RequestFacts, ForwardFacts, UpstreamHandler, Re
     const route = this.#route!;
     const endpoint = this.#endpoint!;
     endpoint.markDown(this.#context.now());
-    this.#context.log.warn(
+    this.#context.warn(
       { 'error.type': reason, 'server.address': endpoint.name, 'serin.service': route.name },
       'an endpoint did not accept a connection',
     );
@@ -707,7 +707,8 @@ export class Exchange implements RequestFacts, ForwardFacts, UpstreamHandler, Re
     endpoint.inFlight -= 1;
     const variant = this.#variantIndex;
     route.counters.inFlight(variant, -1);
-    const seconds = (this.#context.now() - this.#attemptAt) / 1000;
+    // The life of a tunnel is no latency.
+    const seconds = this.#phase === 'tunnel' ? -1 : (this.#context.now() - this.#attemptAt) / 1000;
     route.counters.upstreamResult(variant, OUTCOMES.indexOf(outcome), seconds);
   }
 
@@ -728,7 +729,7 @@ export class Exchange implements RequestFacts, ForwardFacts, UpstreamHandler, Re
       'latin1',
     );
     if (status >= 500) {
-      this.#context.log.warn(
+      this.#context.warn(
         {
           'error.type': code,
           'http.response.status_code': status,

@@ -5,6 +5,7 @@ import type { Logger } from '../telemetry/log.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import type { WorkerCounters } from '../telemetry/counters.ts';
 import type { AddressCache } from '../policy/address.ts';
+import type { Warn } from './warnings.ts';
 import type { Routing } from './routing.ts';
 
 export interface WorkerContext {
@@ -15,6 +16,8 @@ export interface WorkerContext {
   readonly counters: WorkerCounters;
   readonly accessLog: AccessLog | null;
   readonly log: Logger;
+  /** Warnings about requests, a bounded number each second. */
+  readonly warn: Warn;
   readonly addresses: AddressCache;
   /** Monotonic, in ms with fractions. */
   readonly now: () => number;

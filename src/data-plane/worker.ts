@@ -17,6 +17,7 @@ import { listen } from './listener.ts';
 import type { FromWorker, ServiceBlocks, ToWorker, WorkerStart } from './messages.ts';
 import { compileRouting, type Routing, type ServiceRoute } from './routing.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
+import { createWarnings } from './warnings.ts';
 import type { WorkerContext } from './worker-context.ts';
 
 /** How often deadlines are looked at and the heartbeat is given, in ms. */
@@ -47,6 +48,7 @@ const context: WorkerContext = {
   counters,
   accessLog: makeAccessLog(),
   log,
+  warn: createWarnings(log, now),
   addresses: new AddressCache(),
   now,
   wallSeconds: () => wallSeconds,
@@ -87,7 +89,9 @@ port.on('message', (message: ToWorker) => {
       context.draining = true;
       listener.drain(() => {
         clearInterval(ticker);
-        tell({ type: 'drained' });
+        const drained = (): void => tell({ type: 'drained' });
+        if (context.accessLog === null) drained();
+        else context.accessLog.flush(drained);
       });
       return;
   }

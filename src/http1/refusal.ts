@@ -25,7 +25,11 @@ const TITLES = {
 } as const;
 
 const LIST = [
-  ['bad_method', 400, 'The method must be a token of at most 32 characters, followed by one space.'],
+  [
+    'bad_method',
+    400,
+    'The method must be a registered one in upper case, such as GET, followed by one space.',
+  ],
   [
     'bad_target',
     400,

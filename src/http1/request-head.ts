@@ -1,7 +1,7 @@
 /**
  * Request heads: one pass over the bytes, then the facts a proxy needs.
  *
- * What it accepts, llhttp in strict mode accepts and reads the same way, except that any token is a method here. It looks only at
+ * What it accepts, llhttp in strict mode accepts and reads the same way. It looks only at
  * `bytes[start..end)`, keeps no bytes, and allocates one string per head and the few slices of it. The refusals that a single byte
  * decides come as soon as that byte is there; those that need the whole head come when it is complete.
  */
@@ -30,6 +30,17 @@ const HOST_MISMATCH = refusalNumber('host_mismatch');
 const EXPECTATION_UNKNOWN = refusalNumber('expectation_unknown');
 
 const METHOD_LIMIT = 32;
+
+/**
+ * The methods of the IANA registry and of common extensions that llhttp knows. A method that another parser on the way does not know may
+ * be read as something else, and nobody routes canaries for it.
+ */
+const KNOWN_METHODS = new Set(
+  (
+    'ACL BIND CHECKOUT CONNECT COPY DELETE GET HEAD LINK LOCK M-SEARCH MERGE MKACTIVITY MKCALENDAR MKCOL MOVE NOTIFY OPTIONS ' +
+    'PATCH POST PROPFIND PROPPATCH PURGE PUT QUERY REBIND REPORT SEARCH SOURCE SUBSCRIBE TRACE UNBIND UNLINK UNLOCK UNSUBSCRIBE'
+  ).split(' '),
+);
 const HOST_BIT = 1 << F.HOST;
 const EXPECT_BIT = 1 << F.EXPECT;
 const UPGRADE_BIT = 1 << F.UPGRADE;
@@ -146,6 +157,7 @@ export function parseRequestHead(
   head.text = text;
   head.versionMinor = minor - 0x30;
   head.method = text.slice(0, methodStop_ - base);
+  if (!KNOWN_METHODS.has(head.method)) return BAD_METHOD;
   head.target = text.slice(targetAt - base, targetStop - base);
   const refusal = readTarget(head, targetAt - base, targetStop - base, queryAt === -1 ? -1 : queryAt - base);
   if (refusal !== 0) return refusal;
