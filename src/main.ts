@@ -9,7 +9,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -132,6 +132,7 @@ async function serve(
     store,
     fleet: pool,
     counters,
+    replica: hostname(),
     clock: Date.now,
     random: randomBytes,
     log,

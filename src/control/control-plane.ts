@@ -4,11 +4,38 @@
  * Writes are taken one after another; each is in the store before it is answered and before any worker sees it. A
  * rollback alone never waits: not for the queue, not for the store. A refused write leaves everything as it was.
  */
+import type { Backend, HistoryEntry, WriteRequest } from '../admin/backend.ts';
 import type { Configuration } from '../config/schema.ts';
 import type { KeyData } from '../data-plane/snapshot.ts';
-import type { Store } from '../store/store.ts';
-import type { Log } from './log.ts';
+import { explain } from '../policy/explain.ts';
+import type { Change, ChangeStatus } from '../rollout/change.ts';
+import { createChanges } from '../rollout/changes.ts';
+import { diff } from '../rollout/diff.ts';
+import { isActive } from '../rollout/lifecycle.ts';
+import { refused } from '../rollout/refusal.ts';
+import type { Commit, Store } from '../store/store.ts';
+import type { ControlCounters } from '../telemetry/control-counters.ts';
+import type { Logger } from '../telemetry/log.ts';
+import { createEvents } from './events.ts';
+import { createFinishGuard, tcpProbe } from './finish-guard.ts';
+import { createHelper } from './helper.ts';
+import { createInForce } from './in-force.ts';
+import { createJournal } from './journal.ts';
+import { createNetworkCache } from './network-cache.ts';
+import { loadRegionDatabase } from './region-database.ts';
+import { commitKind, createRolloutPlanner } from './rollout-writes.ts';
+import { considerService, planDeletion, planService } from './service-writes.ts';
+import { checkState, type ControlState, oddities } from './state.ts';
 import type { WorkerFleet } from './worker-fleet.ts';
+import { createWriteQueue } from './write-queue.ts';
+import { createWriter } from './writer.ts';
+
+/** How long an endpoint of stable may take to accept a connection before `finish`, in ms. */
+const PROBE_TIME = 1000;
+/** How long the answer to a rollback waits for the store, in ms. */
+const PATIENCE = 1000;
+/** How long after a failure the store is tried again, in ms. */
+const RETRY_DELAY = 1000;
 
 export interface ControlPlaneOptions {
   readonly configuration: Configuration;
@@ -16,20 +43,301 @@ export interface ControlPlaneOptions {
   readonly keys: readonly KeyData[];
   readonly store: Store;
   readonly fleet: WorkerFleet;
+  readonly counters: ControlCounters;
+  /** The replica's name in `GET /v1/fleet`. */
+  readonly replica: string;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   /** That many random bytes. */
   readonly random: (size: number) => Uint8Array;
-  readonly log: Log;
+  readonly log: Logger;
 }
 
-export interface ControlPlane {
+export interface ControlPlane extends Backend {
   /** Takes a configuration that was read anew. Rejects with a DocumentError, changing nothing, when it cannot be served. */
   reload(configuration: Configuration): Promise<void>;
   /** Whether every worker decides by a policy; why not, in sentences. */
   readiness(): { readonly ready: boolean; readonly reasons: readonly string[] };
+  /** Whether the last write reached the store. */
+  storeAvailable(): boolean;
   /** Finishes the write under way; the store and the fleet are closed by whoever made them. */
   close(): Promise<void>;
 }
 
-export declare function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane>;
+/**
+ * Loads the store and hands the fleet its first snapshot. Rejects with a StoreError where the store can't be used, with a
+ * DocumentError where configuration, region database and store do not fit together.
+ */
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const { keys, store, fleet, counters, clock, random, log } = options;
+  const loaded = await store.load();
+  const initial: ControlState = {
+    configuration: options.configuration,
+    revision: loaded.revision,
+    documents: loaded.documents,
+  };
+  checkState(initial);
+  for (const oddity of oddities(initial)) log.warn({}, oddity);
+
+  const helper = createHelper();
+  const networks = createNetworkCache(helper);
+  const inForce = createInForce({ initial, keys, networks, fleet });
+  const database = await loadRegionDatabase(options.configuration.region?.database, null);
+  await inForce.ready(initial);
+  inForce.enact(initial, database);
+  counters.configurationTaken(clock());
+
+  const events = createEvents();
+  const applied = (): readonly number[] => fleet.appliedRevision().map(({ revision }) => revision);
+  const seen = new Map<string, ChangeStatus>();
+  const changes = createChanges({
+    clock,
+    applied,
+    onUpdate(change) {
+      events.publish({ type: 'change', service: change.service, change });
+      countStatus(change);
+    },
+  });
+  changes.rebuild(loaded.recent);
+  fleet.onApplied(() => changes.refresh());
+
+  /** A change is counted once for each status that it reaches. */
+  function countStatus({ id, status, createdAt }: Change): void {
+    if (seen.get(id) === status) return;
+    counters.change(status, createdAt === null ? 0 : (clock() - Date.parse(createdAt)) / 1000);
+    if (status === 'PENDING' || status === 'APPLYING') seen.set(id, status);
+    else seen.delete(id);
+  }
+
+  const journal = createJournal({
+    store,
+    log,
+    retryDelay: RETRY_DELAY,
+    onStored: ({ changeId }) => {
+      if (changes.find(changeId) !== undefined) changes.setDegraded(changeId, false);
+    },
+    onFailure: () => counters.storeWriteFailed(),
+  });
+  const queue = createWriteQueue();
+  const writer = createWriter({
+    inForce,
+    journal,
+    changes,
+    queue,
+    applied,
+    clock,
+    random,
+    log,
+    patience: PATIENCE,
+    onWritten: (service) =>
+      events.publish({ type: 'rollout', service, view: inForce.views.get(service) ?? null }),
+  });
+  const planner = createRolloutPlanner({
+    inForce,
+    helper,
+    networks,
+    finishGuard: createFinishGuard(tcpProbe(PROBE_TIME)),
+    commitAt,
+    fresh: () => ({
+      id: hex(random(12)),
+      seed: hex(random(16)),
+      fingerprintKey: keys[0]!.id,
+      startedAt: new Date(clock()).toISOString(),
+    }),
+  });
+
+  async function commitAt(service: string, revision: number): Promise<Commit | null> {
+    const [commit] = await store.history(service, revision + 1, 1);
+    return commit?.revision === revision ? commit : null;
+  }
+
+  function writeService(
+    kind: 'service.put' | 'service.delete',
+    service: string,
+    request: WriteRequest,
+    asked: unknown,
+    plan: Parameters<typeof writer.write>[0]['plan'],
+  ): Promise<Change> {
+    return writer.write({ service, kind, request, asked: JSON.stringify(asked) ?? '', plan });
+  }
+
+  return {
+    services: () => [...inForce.views.values()],
+    service: (name) => inForce.view(name),
+
+    putService: (name, value, request) =>
+      writeService('service.put', name, request, value, () => planService(inForce, name, value, request)),
+
+    deleteService: (name, request) =>
+      writeService('service.delete', name, request, null, () => planDeletion(inForce, name, request)),
+
+    dryRunService(name, value, request) {
+      const definition = considerService(inForce, name, value, request);
+      const before = inForce.views.get(name)?.definition;
+      return { diff: diff(before, definition), decreases: [], warnings: [], refusal: null };
+    },
+
+    async writeRollout(service, command, request) {
+      // A service that is not there is not a matter of order: say so at once.
+      inForce.view(service);
+      const asked = 'body' in command ? command.body.bytes : JSON.stringify(command);
+      return writer.write({
+        service,
+        kind: commitKind(command),
+        request,
+        asked,
+        plan: () => planner.plan(service, command, request),
+        ...(command.kind === 'rollback' ? { ahead: () => rollBackAhead(service) } : {}),
+      });
+    },
+
+    async dryRunRollout(service, command, request) {
+      const { view, outcome } = await planner.consider(service, command, request);
+      const before = view.rollout === null ? undefined : policyOf(view.rollout);
+      if (outcome.kind === 'refused')
+        return { diff: [], decreases: [], warnings: [], refusal: outcome.refusal };
+      return {
+        diff: diff(before, policyOf(outcome.rollout)),
+        decreases: outcome.kind === 'changed' ? outcome.decreases : [],
+        warnings: planner.warnings(outcome.rollout.document),
+        refusal: null,
+      };
+    },
+
+    change(id) {
+      const change = writer.find(id);
+      if (change === undefined) throw changeNotFound(id);
+      return change;
+    },
+
+    cancelChange(id) {
+      const change = changes.cancel(id) ?? writer.find(id);
+      if (change === undefined) throw changeNotFound(id);
+      return change;
+    },
+
+    async history(service, before, limit) {
+      inForce.view(service);
+      const commits = await store.history(service, before, limit + 1);
+      return commits.slice(0, limit).map((commit, index): HistoryEntry => {
+        const { revision, kind, at, actor, reason, requestId, changeId, document } = commit;
+        const former = commits[index + 1];
+        const known = former !== undefined || commits.length <= limit;
+        const changed = known ? diff(describe(former?.document), describe(document)) : null;
+        return { revision, kind, at, actor, reason, requestId, changeId, diff: changed };
+      });
+    },
+
+    async explain(service, request, revision) {
+      let policy = inForce.policy(service);
+      if (revision !== null && revision !== inForce.view(service).revision) {
+        const commit = await commitAt(service, revision);
+        const rollout = commit?.document?.rollout;
+        if (!rollout) {
+          throw refused('revision_not_found', `"${service}" has no rollout at revision ${revision}.`, {
+            revision,
+          });
+        }
+        policy = inForce.policy(service, rollout);
+      }
+      return explain(policy, request, {
+        nowSeconds: Math.floor(clock() / 1000),
+        random: () => Buffer.from(random(16)).toString('base64url'),
+      });
+    },
+
+    fleet() {
+      const workers = fleet.appliedRevision();
+      const lowest = workers.reduce(
+        (least, { revision }) => Math.min(least, revision),
+        inForce.state.revision,
+      );
+      return {
+        revision: inForce.state.revision,
+        replicas: [{ name: options.replica, state: 'live', leader: true, revision: lowest, workers }],
+      };
+    },
+
+    endpoints: () =>
+      [...inForce.views.values()].flatMap(({ name, definition }) =>
+        (['stable', 'canary'] as const).flatMap((variant) =>
+          (definition[variant]?.endpoints ?? []).map((address) => ({
+            service: name,
+            variant,
+            address,
+            load: null,
+          })),
+        ),
+      ),
+
+    subscribe: (listener, after) => events.subscribe(listener, after),
+    countLoginFailure: () => counters.loginFailed(),
+
+    reload: (configuration) =>
+      queue.run(async () => {
+        const next = { ...inForce.state, configuration };
+        checkState(next);
+        const file = configuration.region?.database;
+        const nextDatabase = await loadRegionDatabase(file, inForce.regionDatabase);
+        await inForce.ready(next);
+        inForce.enact(next, nextDatabase);
+        for (const oddity of oddities(next)) log.warn({}, oddity);
+        events.publish({ type: 'configuration', service: null });
+      }),
+
+    readiness() {
+      const reasons = fleet
+        .appliedRevision()
+        .filter(({ revision }) => revision < 0)
+        .map(({ index }) => `worker ${index} does not serve yet`);
+      return { ready: reasons.length < fleet.size, reasons };
+    },
+
+    storeAvailable: () => journal.available,
+
+    async close() {
+      writer.stop();
+      await queue.idle();
+      try {
+        await journal.close();
+      } catch (error) {
+        log.error({ err: error, 'serin.owed': journal.owed.length }, 'what is owed to the store is lost');
+      }
+      await helper.close();
+    },
+  };
+
+  function rollBackAhead(service: string): ReturnType<typeof inForce.rollBackAhead> | null {
+    const { rollout } = inForce.view(service);
+    return rollout !== null && isActive(rollout.phase) ? inForce.rollBackAhead(rollout.id) : null;
+  }
+}
+
+/** What a write changed, as people see it: the definition, the phase and the policy. */
+function describe(document: Commit['document'] | undefined): object | undefined {
+  if (document === undefined || document === null) return undefined;
+  const { definition, rollout } = document;
+  return {
+    ...(definition === null ? {} : { definition }),
+    ...(rollout === null ? {} : policyOf(rollout)),
+  };
+}
+
+function policyOf({
+  phase,
+  epoch,
+  document,
+}: NonNullable<NonNullable<Commit['document']>['rollout']>): object {
+  return { phase, epoch, ...document };
+}
+
+function changeNotFound(id: string): Error {
+  return refused(
+    'change_not_found',
+    `There is no change ${id.slice(0, 100)}; changes can be read for 24 hours.`,
+  );
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}

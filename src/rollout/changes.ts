@@ -18,6 +18,7 @@ const MOST_CHANGES = 100_000;
 const MOST_DECREASES = 100;
 
 export interface NewChange {
+  /** Ends with the digest of what is asked for, so that it is known after a restart as well: see `changeId`. */
   readonly id: string;
   readonly service: string;
   readonly kind: CommitKind;
@@ -37,12 +38,15 @@ export interface ChangesOptions {
 
 export interface Changes {
   find(id: string): Change | undefined;
-  byRequestId(service: string, requestId: string): Change | undefined;
+  /** The change that a request id made or found done, and the digest of what it asked for. */
+  byRequestId(service: string, requestId: string): { readonly id: string; readonly digest: string } | undefined;
   /** The youngest change that made a revision of the service. */
   latest(service: string): Change | undefined;
   begin(change: NewChange): Change;
   /** The write was refused: there never was a change. */
   forget(id: string): void;
+  /** The write found nothing to do: from now on its request id finds the change with the id `instead`. */
+  settle(id: string, instead: string): void;
   /** The change is in force from `revision` on. What the service had under way before is overtaken. */
   applying(
     id: string,
@@ -53,6 +57,8 @@ export interface Changes {
       readonly warnings: readonly string[];
     },
   ): Change;
+  /** The change is in force before it has a revision (a rollback). It cannot be canceled any more. */
+  aheadOfStore(id: string): void;
   setDegraded(id: string, degraded: boolean): Change;
   fail(id: string, why: string): void;
   /** CANCELED if it was pending, else as it is. */
@@ -65,7 +71,7 @@ export interface Changes {
 
 export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Changes {
   const byId = new Map<string, Change>();
-  const byRequest = new Map<string, string>();
+  const byRequest = new Map<string, { readonly id: string; readonly digest: string }>();
   const latestOf = new Map<string, string>();
   /** Ids of the changes that wait for workers. */
   const waiting = new Set<string>();
@@ -74,8 +80,18 @@ export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Cha
 
   function put(change: Change): Change {
     byId.set(change.id, change);
-    if (change.requestId !== null) byRequest.set(requestKey(change.service, change.requestId), change.id);
     return change;
+  }
+
+  function remember(service: string, requestId: string | null, id: string, digest: string): void {
+    if (requestId === null) return;
+    const key = requestKey(service, requestId);
+    byRequest.delete(key);
+    byRequest.set(key, { id, digest });
+    for (const oldest of byRequest.keys()) {
+      if (byRequest.size <= MOST_CHANGES) break;
+      byRequest.delete(oldest);
+    }
   }
 
   function update(change: Change, fields: Partial<Change>): Change {
@@ -91,7 +107,7 @@ export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Cha
     waiting.delete(change.id);
     if (change.requestId !== null) {
       const key = requestKey(change.service, change.requestId);
-      if (byRequest.get(key) === change.id) byRequest.delete(key);
+      if (byRequest.get(key)?.id === change.id) byRequest.delete(key);
     }
     if (latestOf.get(change.service) === change.id) latestOf.delete(change.service);
   }
@@ -135,17 +151,23 @@ export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Cha
 
   return {
     find: (id) => byId.get(id),
-    byRequestId: (service, requestId) => byId.get(byRequest.get(requestKey(service, requestId)) ?? ''),
+    byRequestId: (service, requestId) => byRequest.get(requestKey(service, requestId)),
     latest: (service) => byId.get(latestOf.get(service) ?? ''),
     begin(change) {
       expire();
       const now = new Date(clock()).toISOString();
       const begun: Change = { ...BLANK, ...change, createdAt: now, updatedAt: now };
       put(begun);
+      remember(change.service, change.requestId, change.id, digestOf(change.id));
       onUpdate(begun);
       return begun;
     },
     forget: (id) => drop(need(id)),
+    settle(id, instead) {
+      const { service, requestId } = need(id);
+      drop(need(id));
+      remember(service, requestId, instead, digestOf(id));
+    },
     applying(id, { revision, percentage, decreases, warnings }) {
       const change = need(id);
       overtake(change.service, change.kind);
@@ -161,7 +183,12 @@ export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Cha
         warnings,
       });
     },
-    setDegraded: (id, degraded) => update(need(id), { degraded }),
+    aheadOfStore: (id) =>
+      void update(need(id), { status: 'APPLYING', progress: 'in force; waiting for the store' }),
+    setDegraded(id, degraded) {
+      const change = need(id);
+      return change.degraded === degraded ? change : update(change, { degraded });
+    },
     fail(id, why) {
       const change = byId.get(id);
       if (change !== undefined && !isFinal(change.status))
@@ -178,6 +205,7 @@ export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Cha
       const previous = new Map<string, Commit>();
       for (const commit of commits) {
         put(remembered(commit, previous.get(commit.service), last.get(commit.service) !== commit));
+        remember(commit.service, commit.requestId, commit.changeId, digestOf(commit.changeId));
         previous.set(commit.service, commit);
       }
       for (const { service, changeId } of last.values()) {
@@ -189,6 +217,17 @@ export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Cha
     },
   };
 }
+
+/** The id of a change: something random, and the first 8 digits of a digest of what is asked for. */
+export function changeId(random: string, digest: string): string {
+  return `${random}-${digest.slice(0, DIGEST_LENGTH)}`;
+}
+
+export function digestOf(id: string): string {
+  return id.slice(-DIGEST_LENGTH);
+}
+
+const DIGEST_LENGTH = 8;
 
 const BLANK = {
   status: 'PENDING',

@@ -1,6 +1,7 @@
 /**
- * A refusal: the rollout's state, or a guard, speaks against a write. Plain data with a stable code, the figures, and
- * the remedy; `admin/problem.ts` turns it into an answer. A faulty document is not refused here: see `DocumentError`.
+ * A refusal: the state of things speaks against a request. A stable code, the figures that decided, and the remedy.
+ *
+ * `admin/problem.ts` turns it into an answer. A faulty document is not refused here: see `DocumentError`.
  */
 
 export type RefusalCode =
@@ -19,7 +20,27 @@ export type RefusalCode =
   /** Stable is not ready to take everybody. */
   | 'stable_not_ready'
   /** The revision holds no policy that could be restored. */
-  | 'nothing_to_restore';
+  | 'nothing_to_restore'
+  | 'service_not_found'
+  | 'rollout_not_found'
+  | 'revision_not_found'
+  | 'change_not_found'
+  /** The configuration file defines the service. */
+  | 'service_read_only'
+  /** The service has a rollout under way. */
+  | 'rollout_active'
+  /** The request id was used for another request. */
+  | 'request_id_reused'
+  /** The change was canceled before it was written. */
+  | 'change_canceled'
+  | 'precondition_required'
+  | 'precondition_failed'
+  /** The store cannot take the write; the last applied policy keeps serving. */
+  | 'store_unavailable'
+  /** The control plane is stopping. */
+  | 'stopping'
+  /** More subscribers than the server serves. */
+  | 'too_many_subscribers';
 
 export interface Refusal {
   readonly code: RefusalCode;
@@ -29,4 +50,19 @@ export interface Refusal {
   readonly reasons?: readonly string[];
   /** The figures that decided, by name. */
   readonly figures: { readonly [name: string]: string | number | null };
+}
+
+/** A refusal on its way to whoever asked. */
+export class RefusedError extends Error {
+  readonly refusal: Refusal;
+
+  constructor(refusal: Refusal, options?: ErrorOptions) {
+    super(refusal.detail, options);
+    this.name = 'RefusedError';
+    this.refusal = refusal;
+  }
+}
+
+export function refused(code: RefusalCode, detail: string, figures: Refusal['figures'] = {}): RefusedError {
+  return new RefusedError({ code, detail, figures });
 }

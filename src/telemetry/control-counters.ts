@@ -29,6 +29,8 @@ export class ControlCounters {
   lastReloadSuccess = 0;
   lastReloadFailure = 0;
   storeWriteErrors = 0;
+  /** Requests to the admin API that brought no valid token. */
+  loginFailures = 0;
 
   /** A change reached `status`, `seconds` after it was accepted. */
   change(status: ChangeStatus, seconds: number): void {
@@ -48,6 +50,11 @@ export class ControlCounters {
     this.failedReloads++;
     this.lastReloadSucceeded = false;
     this.lastReloadFailure = now;
+  }
+
+  /** A request to the admin API was not let in. */
+  loginFailed(): void {
+    this.loginFailures++;
   }
 
   /** A write could not be stored. */

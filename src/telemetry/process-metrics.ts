@@ -162,6 +162,12 @@ export const PROCESS_METRICS: readonly Family[] = [
     'Writes that the store did not take.',
     ({ source }) => source.control.storeWriteErrors,
   ),
+  plain(
+    'counter',
+    'serin_login_failures_total',
+    'Requests to the admin API without a valid token.',
+    ({ source }) => source.control.loginFailures,
+  ),
   plain('gauge', 'serin_store_available', '1 while the store takes writes.', ({ source }) =>
     Number(source.storeAvailable()),
   ),

@@ -1,0 +1,142 @@
+/**
+ * What the API needs of the control plane. Routes know this interface and nothing behind it.
+ *
+ * Reads are synchronous pictures of the moment. Writes resolve when they are in the store (a rollback: at the latest
+ * after a moment), and reject with RefusedError or DocumentError, having changed nothing.
+ */
+import type { ServiceDefinition } from '../config/schema.ts';
+import type { DescribedRequest } from '../policy/described.ts';
+import type { Explanation } from '../policy/explain.ts';
+import type { RolloutState, Variant } from '../policy/rollout.ts';
+import type { Change } from '../rollout/change.ts';
+import type { Difference } from '../rollout/diff.ts';
+import type { Decrease } from '../rollout/exposure.ts';
+import type { Precondition } from '../rollout/precondition.ts';
+import type { Refusal } from '../rollout/refusal.ts';
+import type { CommitKind } from '../store/store.ts';
+
+export interface ServiceView {
+  readonly name: string;
+  /** file: the configuration file defines it, and the API only reads it. */
+  readonly source: 'file' | 'api';
+  readonly definition: ServiceDefinition;
+  readonly rollout: RolloutState | null;
+  /** The last write that touched the service; 0 before the first. */
+  readonly revision: number;
+}
+
+/** A document as it came: parsed and checked by the control plane, large ones away from the main thread. */
+export interface DocumentBody {
+  readonly bytes: Uint8Array;
+  readonly format: 'json' | 'yaml';
+}
+
+/** Who writes, why, and under which condition. */
+export interface WriteRequest {
+  readonly actor: string;
+  readonly reason: string | null;
+  readonly requestId: string | null;
+  readonly precondition: Precondition;
+}
+
+export type RolloutWrite =
+  | { readonly kind: 'put' | 'patch'; readonly body: DocumentBody; readonly allowDecrease: boolean }
+  | { readonly kind: 'restore'; readonly revision: number; readonly allowDecrease: boolean }
+  | {
+      readonly kind: 'percentage';
+      readonly rule: string;
+      readonly percentage: number;
+      readonly allowDecrease: boolean;
+    }
+  | { readonly kind: 'step'; readonly from: number | null }
+  | { readonly kind: 'promote' | 'finish' | 'rollback' | 'pause' | 'resume' };
+
+/** What a write would do. */
+export interface DryRun {
+  /** From the present document to the one that would be. */
+  readonly diff: readonly Difference[];
+  readonly decreases: readonly Decrease[];
+  readonly warnings: readonly string[];
+  /** Why it would be refused, or null. */
+  readonly refusal: Refusal | null;
+}
+
+export interface HistoryEntry {
+  readonly revision: number;
+  readonly kind: CommitKind;
+  /** RFC 3339. */
+  readonly at: string;
+  readonly actor: string;
+  readonly reason: string | null;
+  readonly requestId: string | null;
+  readonly changeId: string;
+  /** From what to what; null where the commit before is not kept any more. */
+  readonly diff: readonly Difference[] | null;
+}
+
+export interface FleetView {
+  /** The revision that all workers are to decide by. */
+  readonly revision: number;
+  readonly replicas: readonly {
+    readonly name: string;
+    readonly state: 'live' | 'unreachable';
+    readonly leader: boolean;
+    /** The lowest revision of its workers, -1 while one decides by none. */
+    readonly revision: number;
+    readonly workers: readonly { readonly index: number; readonly revision: number }[];
+  }[];
+}
+
+/** What the data plane knows of an endpoint, over all workers. */
+export interface EndpointLoad {
+  /** Requests under way and open connections. */
+  readonly inFlight: number;
+  readonly connections: number;
+  /** How many workers lately failed to connect to it. */
+  readonly downOnWorkers: number;
+}
+
+export interface EndpointView {
+  readonly service: string;
+  readonly variant: Variant;
+  /** `host:port`. */
+  readonly address: string;
+  /** Null where the data plane does not report. */
+  readonly load: EndpointLoad | null;
+}
+
+export type ControlEvent =
+  | { readonly type: 'change'; readonly service: string; readonly change: Change }
+  | { readonly type: 'rollout'; readonly service: string; readonly view: ServiceView | null }
+  | { readonly type: 'configuration'; readonly service: null };
+
+export interface NumberedEvent {
+  /** Rises by one; begins anew when the process does. */
+  readonly id: number;
+  readonly event: ControlEvent;
+}
+
+export interface Backend {
+  /** In order of their names. */
+  services(): readonly ServiceView[];
+  /** Throws RefusedError `service_not_found`. */
+  service(name: string): ServiceView;
+  putService(name: string, value: unknown, write: WriteRequest): Promise<Change>;
+  deleteService(name: string, write: WriteRequest): Promise<Change>;
+  dryRunService(name: string, value: unknown, write: WriteRequest): DryRun;
+  writeRollout(service: string, command: RolloutWrite, write: WriteRequest): Promise<Change>;
+  dryRunRollout(service: string, command: RolloutWrite, write: WriteRequest): Promise<DryRun>;
+  /** Throws RefusedError `change_not_found`. */
+  change(id: string): Change;
+  cancelChange(id: string): Change;
+  /** Newest first, below revision `before`. */
+  history(service: string, before: number, limit: number): Promise<readonly HistoryEntry[]>;
+  /** By the policy of `revision`, or by the one in force. */
+  explain(service: string, request: DescribedRequest, revision: number | null): Promise<Explanation>;
+  fleet(): FleetView;
+  endpoints(): readonly EndpointView[];
+  /** Calls `listener` with what happens from now on, after what happened after event `after` as far as it is kept. */
+  subscribe(listener: (event: NumberedEvent) => void, after: number | null): () => void;
+  /** Counts a request that was not let in. */
+  countLoginFailure(): void;
+}

@@ -1,0 +1,124 @@
+/**
+ * Builds the snapshot that all workers serve by, from the state and from what was compiled ahead. Pure.
+ */
+import type { ServiceView } from '../admin/backend.ts';
+import {
+  cookieSettings,
+  DEFAULT_CACHE,
+  DEFAULT_IDENTITY,
+  pathPrefix,
+  proxySettings,
+  serviceSettings,
+} from '../config/defaults.ts';
+import { parseEndpoint } from '../config/host-port.ts';
+import type { Configuration } from '../config/schema.ts';
+import type { EndpointAddress, KeyData, ServiceSnapshot, Snapshot } from '../data-plane/snapshot.ts';
+import { networksKey, ruleNetworks } from '../policy/compile.ts';
+import { EMPTY_NETWORKS, type NetworkSetData } from '../policy/network.ts';
+import { normaliseHost } from '../policy/service-match.ts';
+import type { RolloutDocument } from '../policy/schema.ts';
+import { isUnderWay } from '../rollout/lifecycle.ts';
+
+export interface SnapshotSource {
+  readonly revision: number;
+  readonly configuration: Configuration;
+  readonly services: Iterable<ServiceView>;
+  readonly keys: readonly KeyData[];
+  readonly regionDatabase: SharedArrayBuffer | null;
+  /** Networks compiled ahead, by `networksKey`; lists that are not among them are left to the workers. */
+  readonly networks: ReadonlyMap<string, NetworkSetData>;
+}
+
+export function buildSnapshot(source: SnapshotSource): Snapshot {
+  const { revision, configuration, services, keys, regionDatabase, networks } = source;
+  const named = namedLists(configuration);
+  const compiled = (list: readonly string[]): NetworkSetData => {
+    if (list.length === 0) return EMPTY_NETWORKS;
+    const data = networks.get(networksKey(list));
+    if (data === undefined)
+      throw new Error('A list of networks of the configuration was not compiled ahead.');
+    return data;
+  };
+  return {
+    revision,
+    proxy: proxySettings(configuration.proxy),
+    services: [...services].map((view) => serviceSnapshot(view, networks)),
+    trustedProxies: compiled(named.trustedProxies),
+    followPeers: compiled(named.followPeers),
+    segments: Object.fromEntries(
+      Object.entries(named.segments).map(([name, list]) => [name, compiled(list)]),
+    ),
+    regionDatabase,
+    keys,
+  };
+}
+
+/** One service as the workers see it. */
+export function serviceSnapshot(
+  { name, definition, rollout, revision }: ServiceView,
+  networks: ReadonlyMap<string, NetworkSetData>,
+): ServiceSnapshot {
+  return {
+    name,
+    hosts: definition.hosts.map(normaliseHost),
+    pathPrefix: pathPrefix(definition),
+    identity: definition.identity ?? DEFAULT_IDENTITY,
+    cookies: cookieSettings(definition),
+    cache: definition.cache ?? DEFAULT_CACHE,
+    follow: definition.follow ?? [],
+    settings: serviceSettings(definition),
+    stable: { endpoints: definition.stable.endpoints.map(address) },
+    canary: { endpoints: (definition.canary?.endpoints ?? []).map(address) },
+    rollout,
+    revision,
+    networks: rollout === null || !isUnderWay(rollout.phase) ? {} : compiledAhead(rollout.document, networks),
+  };
+}
+
+function compiledAhead(
+  document: RolloutDocument,
+  networks: ReadonlyMap<string, NetworkSetData>,
+): ServiceSnapshot['networks'] {
+  const found = Object.keys(listsOf(document)).flatMap((key) => {
+    const data = networks.get(key);
+    return data === undefined ? [] : [[key, data] as const];
+  });
+  return Object.fromEntries(found);
+}
+
+function address(text: string): EndpointAddress {
+  const parsed = parseEndpoint(text);
+  // The definition's checks have been through it.
+  if (typeof parsed === 'string') throw new Error(parsed);
+  return parsed;
+}
+
+/** The lists of networks that the configuration holds. */
+function namedLists({ trustedProxies = [], followPeers = [], segments = {} }: Configuration) {
+  return { trustedProxies, followPeers, segments };
+}
+
+/** Every list of networks that a snapshot of these services needs, by `networksKey`. */
+export function neededNetworks(
+  configuration: Configuration,
+  services: Iterable<ServiceView>,
+): ReadonlyMap<string, readonly string[]> {
+  const needed = new Map<string, readonly string[]>();
+  const { trustedProxies, followPeers, segments } = namedLists(configuration);
+  for (const list of [trustedProxies, followPeers, ...Object.values(segments)])
+    needed.set(networksKey(list), list);
+  for (const { rollout } of services) {
+    if (rollout === null || !isUnderWay(rollout.phase)) continue;
+    for (const [key, list] of Object.entries(listsOf(rollout.document))) needed.set(key, list);
+  }
+  return needed;
+}
+
+const known = new WeakMap<RolloutDocument, Readonly<Record<string, readonly string[]>>>();
+
+/** `ruleNetworks`, once for each document: hashing 100,000 networks takes longer than a rollback may. */
+function listsOf(document: RolloutDocument): Readonly<Record<string, readonly string[]>> {
+  let lists = known.get(document);
+  if (lists === undefined) known.set(document, (lists = ruleNetworks(document)));
+  return lists;
+}

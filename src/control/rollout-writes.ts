@@ -1,0 +1,166 @@
+/**
+ * What each write to a rollout comes to: from the request to the next rollout, a refusal, or nothing to do.
+ *
+ * It reads the state at the moment when it is the write's turn, and changes nothing itself.
+ */
+import type { RolloutWrite, ServiceView, WriteRequest } from '../admin/backend.ts';
+import { list } from '../policy/conditions.ts';
+import type { RolloutState } from '../policy/rollout.ts';
+import type { RolloutDocument } from '../policy/schema.ts';
+import { percentageMove } from '../rollout/changes.ts';
+import { advance, type NewRollout, type Outcome, type RolloutCommand } from '../rollout/lifecycle.ts';
+import { checkPrecondition } from '../rollout/precondition.ts';
+import { refused, RefusedError } from '../rollout/refusal.ts';
+import type { Commit, CommitKind } from '../store/store.ts';
+import type { FinishGuard } from './finish-guard.ts';
+import type { Helper } from './helper.ts';
+import type { InForce } from './in-force.ts';
+import { overlapWarnings } from './overlaps.ts';
+import { prepareRollout } from './prepare.ts';
+import { validationContext } from './state.ts';
+import type { Plan } from './writer.ts';
+import type { NetworkCache } from './network-cache.ts';
+import { networksKey } from '../policy/compile.ts';
+import { validateRollout } from '../policy/validate.ts';
+
+/** A body larger than this is read in the helper thread: parsing and checking it would hold up the main thread. */
+const LARGE_BODY = 64 * 1024;
+
+export interface RolloutPlannerOptions {
+  readonly inForce: InForce;
+  readonly helper: Helper;
+  readonly networks: NetworkCache;
+  readonly finishGuard: FinishGuard;
+  /** The service's commit of that revision, or null. */
+  readonly commitAt: (service: string, revision: number) => Promise<Commit | null>;
+  readonly fresh: () => NewRollout;
+}
+
+export interface Planned {
+  readonly view: ServiceView;
+  readonly outcome: Outcome;
+}
+
+export interface RolloutPlanner {
+  /** What the write would do now. Throws DocumentError and RefusedError. */
+  consider(service: string, command: RolloutWrite, write: WriteRequest): Promise<Planned>;
+  /** The plan of an accepted write. */
+  plan(service: string, command: RolloutWrite, write: WriteRequest): Promise<Plan>;
+  warnings(document: RolloutDocument): readonly string[];
+}
+
+export function commitKind(command: RolloutWrite): CommitKind {
+  return `rollout.${command.kind}`;
+}
+
+export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPlanner {
+  const { inForce, helper, networks, finishGuard, commitAt, fresh } = options;
+
+  async function documentOf(
+    { rollout }: ServiceView,
+    command: Extract<RolloutWrite, { readonly kind: 'put' | 'patch' }>,
+  ): Promise<RolloutDocument> {
+    if (command.kind === 'patch' && rollout === null) {
+      throw refused(
+        'no_rollout',
+        'The service has no rollout yet, so there is nothing to patch. Start one with PUT.',
+      );
+    }
+    const preparation = {
+      body: command.body,
+      base: command.kind === 'patch' ? rollout!.document : null,
+      context: plainContext(),
+    };
+    return command.body.bytes.length > LARGE_BODY ? helper.prepare(preparation) : prepareRollout(preparation);
+  }
+
+  function plainContext(): { segments: string[]; hasRegionDatabase: boolean } {
+    const { segments, hasRegionDatabase } = validationContext(inForce.state.configuration);
+    return { segments: [...segments], hasRegionDatabase };
+  }
+
+  async function restored(service: string, revision: number): Promise<RolloutDocument> {
+    const commit = await commitAt(service, revision);
+    if (commit === null) {
+      throw refused('revision_not_found', `"${service}" has no revision ${revision} in its history.`, {
+        revision,
+      });
+    }
+    const document = commit.document?.rollout?.document;
+    if (document === undefined) {
+      throw refused('nothing_to_restore', `Revision ${revision} of "${service}" holds no policy.`, {
+        revision,
+      });
+    }
+    return validateRollout(document, plainContext());
+  }
+
+  async function commandOf(view: ServiceView, command: RolloutWrite): Promise<RolloutCommand> {
+    switch (command.kind) {
+      case 'put':
+      case 'patch':
+        return {
+          kind: 'put',
+          document: await documentOf(view, command),
+          allowDecrease: command.allowDecrease,
+        };
+      case 'restore':
+        return {
+          kind: 'restore',
+          document: await restored(view.name, command.revision),
+          allowDecrease: command.allowDecrease,
+        };
+      case 'finish':
+        return {
+          kind: 'finish',
+          guard:
+            view.rollout?.phase === 'promoted' ? await finishGuard(view.name, view.definition) : { ok: true },
+        };
+      case 'percentage':
+      case 'step':
+        return command;
+      default:
+        return { kind: command.kind };
+    }
+  }
+
+  async function consider(service: string, command: RolloutWrite, write: WriteRequest): Promise<Planned> {
+    const view = inForce.written(service);
+    const { rollout, revision } = view;
+    checkPrecondition(write.precondition, rollout === null ? null : revision, `The rollout of "${service}"`);
+    const outcome = advance(rollout, await commandOf(view, command), fresh);
+    if (outcome.kind === 'changed') await compileLists(outcome.rollout);
+    return { view, outcome };
+  }
+
+  /** A list of networks that can't be compiled is refused before anything is written. */
+  async function compileLists({ document }: RolloutState): Promise<void> {
+    const lists = [...document.rules, ...(document.exclude ?? [])].flatMap(({ match }) =>
+      match?.cidr === undefined ? [] : [list(match.cidr)],
+    );
+    await networks.compile(new Map(lists.map((one) => [networksKey(one), one])));
+  }
+
+  function warnings(document: RolloutDocument): readonly string[] {
+    const { trustedProxies = [] } = inForce.state.configuration;
+    return overlapWarnings(document, networks.compiled.get(networksKey(trustedProxies)), networks.compiled);
+  }
+
+  return {
+    consider,
+    warnings,
+    async plan(service, command, write) {
+      const { view, outcome } = await consider(service, command, write);
+      if (outcome.kind === 'refused') throw new RefusedError(outcome.refusal);
+      if (outcome.kind === 'unchanged') return { kind: 'nothing' };
+      const { rollout, decreases } = outcome;
+      return {
+        kind: 'write',
+        document: { definition: view.source === 'api' ? view.definition : null, rollout },
+        decreases,
+        percentage: percentageMove(commitKind(command), view.rollout, rollout),
+        warnings: () => warnings(rollout.document),
+      };
+    },
+  };
+}

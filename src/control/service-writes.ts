@@ -1,0 +1,85 @@
+/**
+ * What a write to a service's definition comes to. Services of the configuration file are only read here.
+ */
+import type { WriteRequest } from '../admin/backend.ts';
+import type { ServiceDefinition } from '../config/schema.ts';
+import { ServiceName } from '../config/schema.ts';
+import { checkServiceDefinition, collisionFaults } from '../config/service-checks.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { DocumentError, type Fault } from '../policy/faults.ts';
+import { isActive } from '../rollout/lifecycle.ts';
+import { checkPrecondition } from '../rollout/precondition.ts';
+import { refused } from '../rollout/refusal.ts';
+import { checkSchema } from '../schema/check.ts';
+import type { InForce } from './in-force.ts';
+import type { Plan } from './writer.ts';
+
+const checkName = checkSchema(ServiceName);
+
+/** What the service's definition would be, after all checks. Throws DocumentError and RefusedError. */
+export function considerService(
+  inForce: InForce,
+  name: string,
+  value: unknown,
+  write: WriteRequest,
+): ServiceDefinition {
+  const faults = checkName(name).map(({ detail }): Fault => ({
+    pointer: '',
+    detail: `the name in the path: ${detail}`,
+  }));
+  const wrong = [...faults, ...checkServiceDefinition(value)];
+  if (wrong.length > 0) throw new DocumentError('service_invalid', 'The service is not valid.', wrong);
+  const existing = inForce.views.get(name);
+  refuseFileService(inForce, name);
+  checkPrecondition(write.precondition, existing?.revision ?? null, `The service "${name}"`);
+  const definition = value as ServiceDefinition;
+  const others = [...inForce.views.values()]
+    .filter((view) => view.name !== name)
+    .map((view) => [view.name, view.definition] as const);
+  const collisions = collisionFaults([...others, [name, definition]]);
+  if (collisions.length > 0) {
+    throw new DocumentError(
+      'service_invalid',
+      'The service answers where another one does.',
+      collisions.map(({ pointer, detail }) => ({ pointer: pointer.replace(/^\/[^/]*/, ''), detail })),
+    );
+  }
+  return definition;
+}
+
+export function planService(inForce: InForce, name: string, value: unknown, write: WriteRequest): Plan {
+  const definition = considerService(inForce, name, value, write);
+  const existing = inForce.views.get(name);
+  if (existing !== undefined && isDeepStrictEqual(existing.definition, definition))
+    return { kind: 'nothing' };
+  const rollout = inForce.state.documents.get(name)?.document.rollout ?? null;
+  return {
+    kind: 'write',
+    document: { definition, rollout },
+    decreases: [],
+    percentage: null,
+    warnings: () => [],
+  };
+}
+
+export function planDeletion(inForce: InForce, name: string, write: WriteRequest): Plan {
+  const view = inForce.written(name);
+  refuseFileService(inForce, name);
+  checkPrecondition(write.precondition, view.revision, `The service "${name}"`);
+  if (view.rollout !== null && isActive(view.rollout.phase)) {
+    throw refused(
+      'rollout_active',
+      `"${name}" has a rollout that is ${view.rollout.phase}. Finish it or roll it back first.`,
+      { phase: view.rollout.phase },
+    );
+  }
+  return { kind: 'write', document: null, decreases: [], percentage: null, warnings: () => [] };
+}
+
+function refuseFileService(inForce: InForce, name: string): void {
+  if (inForce.views.get(name)?.source !== 'file') return;
+  throw refused(
+    'service_read_only',
+    `"${name}" is defined in the configuration file. Change it there; the file is read again when it changes.`,
+  );
+}
