@@ -176,7 +176,6 @@ async function serve(
       controlPlane,
       listen: listens.admin,
       settings: () => configuration.admin,
-      clock: Date.now,
       log,
     }),
   );

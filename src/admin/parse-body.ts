@@ -16,7 +16,8 @@ export function parseBody({ bytes, format }: DocumentBody): unknown {
 
 function parseYaml(bytes: Uint8Array): unknown {
   const read = readYaml(bytes);
-  if (Array.isArray(read)) throw new DocumentError('malformed_body', 'The body cannot be read as YAML.', read);
+  if (Array.isArray(read))
+    throw new DocumentError('malformed_body', 'The body cannot be read as YAML.', read);
   return read.value;
 }
 
@@ -73,12 +74,14 @@ export function findDuplicateKey(text: string): string | null {
       case 0x5d: // ]
         levels.pop();
         break;
-      case 0x2c: { // ,
+      case 0x2c: {
+        // ,
         const level = levels.at(-1);
         if (level?.keys === null) level.at = Number(level.at) + 1;
         break;
       }
-      case 0x22: { // "
+      case 0x22: {
+        // "
         const end = endOfString(text, at);
         const level = levels.at(-1);
         if (level !== undefined && level.keys !== null && isKey(text, end)) {

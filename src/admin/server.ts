@@ -1,19 +1,212 @@
-/** The admin listener: HTTP in front of the control plane. */
-import type { Configuration } from '../config/schema.ts';
-import type { ControlPlane } from '../control/control-plane.ts';
-import type { Log } from '../control/log.ts';
+/**
+ * The admin listener: HTTP in front of the control plane.
+ *
+ * Each request goes the same way: Host and Origin, token, role, query, body, handler; whatever throws on the way becomes
+ * one problem+json answer. It never listens beyond loopback without tokens.
+ */
+import { fastify, type FastifyReply, type FastifyRequest } from 'fastify';
+import { isLoopback } from '../config/host-port.ts';
+import type { AdminDefinition } from '../config/schema.ts';
+import { DocumentError } from '../policy/faults.ts';
+import type { Logger } from '../telemetry/log.ts';
+import { authenticate, authorize, type Caller, checkOrigin, type Presented } from './auth.ts';
+import type { Backend } from './backend.ts';
+import { bodyFormat, checked } from './bodies.ts';
+import { createEventStreams } from './event-stream.ts';
+import { FLEET_ROUTES } from './fleet-routes.ts';
+import { openApiDocument } from './openapi.ts';
+import { ApiError, problemAnswer } from './problem.ts';
+import { ROLLOUT_ROUTES } from './rollout-routes.ts';
+import type { Route } from './route.ts';
+import { SERVICE_ROUTES } from './service-routes.ts';
+
+/** A document with 100,000 networks has some 2 MB. */
+const BODY_LIMIT = 16 * 1024 * 1024;
+const REQUEST_TIMEOUT = 30_000;
+
+const OTHER_PATHS = ['/v1/events', '/openapi.json'];
+
+const ROUTES: readonly Route[] = [...SERVICE_ROUTES, ...ROLLOUT_ROUTES, ...FLEET_ROUTES];
 
 export interface AdminOptions {
-  readonly controlPlane: ControlPlane;
+  readonly controlPlane: Backend;
   /** Port 0 takes a free one. */
   readonly listen: { readonly host: string; readonly port: number };
   /** Read at every request, so that a reloaded configuration counts at once. */
-  readonly settings: () => Configuration['admin'];
-  readonly clock: () => number;
-  readonly log: Log;
+  readonly settings: () => AdminDefinition | undefined;
+  readonly log: Pick<Logger, 'warn' | 'error'>;
+}
+
+export interface AdminServer {
+  readonly host: string;
+  readonly port: number;
+  close(): Promise<void>;
 }
 
 /** Rejects when it cannot listen, or when it would listen beyond loopback without tokens. */
-export declare function startAdmin(
-  options: AdminOptions,
-): Promise<{ readonly host: string; readonly port: number; close(): Promise<void> }>;
+export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
+  const { controlPlane: backend, listen, settings, log } = options;
+  if (!isLoopback(listen.host) && (settings()?.tokens ?? []).length === 0) {
+    throw new DocumentError('configuration_invalid', 'The admin API would be open to the network.', [
+      {
+        pointer: '/admin/tokens',
+        detail: `give tokens, or let admin.listen be a loopback address, not ${listen.host}`,
+      },
+    ]);
+  }
+  const app = fastify({
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_TIMEOUT,
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 300 },
+    exposeHeadRoutes: true,
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+
+  const fail = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+    const { body, headers, unexpected } = problemAnswer(error, pathOf(request));
+    if (unexpected) log.error({ err: error, 'url.path': pathOf(request) }, 'an API request failed');
+    void reply
+      .status(body.status)
+      .headers(headers)
+      .type('application/problem+json')
+      .send(JSON.stringify(body));
+  };
+  app.setErrorHandler(fail);
+  app.setNotFoundHandler((request, reply) => {
+    try {
+      admit(request);
+      fail(notFound(request), request, reply);
+    } catch (error) {
+      fail(error, request, reply);
+    }
+  });
+  app.addHook('onSend', async (_request, reply, payload) => {
+    void reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+    return payload;
+  });
+
+  /** Lets a request in, or throws. */
+  function admit(request: FastifyRequest): Caller {
+    const { host, origin, authorization } = request.headers;
+    const presented: Presented = { host, origin, authorization };
+    checkOrigin(presented, settings());
+    try {
+      return authenticate(presented, settings());
+    } catch (error) {
+      backend.countLoginFailure();
+      log.warn(
+        { 'client.address': request.ip, 'url.path': pathOf(request) },
+        'an API request without a valid token',
+      );
+      throw error;
+    }
+  }
+
+  function baseOf(request: FastifyRequest): string {
+    return (settings()?.publicUrl ?? `http://${request.headers.host}`).replace(/\/+$/, '');
+  }
+
+  const streams = createEventStreams(backend);
+  for (const route of ROUTES) {
+    app.route({
+      method: route.method,
+      url: route.path.replaceAll(/\{([a-z]+)\}/g, ':$1'),
+      // Before the body is read: a stranger's 16 MiB are not worth the memory.
+      onRequest: async (request) => {
+        const caller = admit(request);
+        const { service = null } = request.params as { service?: string };
+        authorize(caller, route.role, service);
+        callers.set(request, caller);
+      },
+      handler: async (request, reply) => {
+        const caller = callers.get(request)!;
+        const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+        const format =
+          route.body === undefined
+            ? 'json'
+            : bodyFormat(request.headers['content-type'], bytes.length, route.method === 'PATCH');
+        const answer = await route.handle({
+          backend,
+          params: request.params as Record<string, string>,
+          query: checked(route.query, request.query, '/query') as Record<string, string>,
+          actor: caller.name,
+          base: baseOf(request),
+          header: (name) => headerOf(request, name),
+          body: { bytes, format },
+          authorizeService: (service) => authorize(caller, route.role, service),
+        });
+        return reply
+          .status(answer.status)
+          .headers(answer.headers ?? {})
+          .type('application/json; charset=utf-8')
+          .send(`${JSON.stringify(answer.body, null, 2)}\n`);
+      },
+    });
+  }
+  app.get('/v1/events', (request, reply) => {
+    admit(request);
+    reply.hijack();
+    try {
+      streams.open(reply.raw, headerOf(request, 'last-event-id'), baseOf(request));
+    } catch (error) {
+      const { body, headers } = problemAnswer(error, pathOf(request));
+      reply.raw.writeHead(body.status, { ...headers, 'content-type': 'application/problem+json' });
+      reply.raw.end(JSON.stringify(body));
+    }
+  });
+  app.get('/openapi.json', (request, reply) => {
+    admit(request);
+    const document = openApiDocument(ROUTES, baseOf(request));
+    return reply.type('application/json; charset=utf-8').send(`${JSON.stringify(document, null, 2)}\n`);
+  });
+
+  await app.listen({ host: listen.host, port: listen.port });
+  const address = app.server.address();
+  return {
+    host: listen.host,
+    port: typeof address === 'object' && address !== null ? address.port : listen.port,
+    async close() {
+      streams.close();
+      await app.close();
+    },
+  };
+}
+
+/** Who is calling, from the check until the answer. */
+const callers = new WeakMap<FastifyRequest, Caller>();
+
+function headerOf(request: FastifyRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
+}
+
+function pathOf(request: FastifyRequest): string {
+  return request.url.split('?')[0]!;
+}
+
+/** 405 where the path exists for another method. */
+function notFound(request: FastifyRequest): ApiError {
+  const path = pathOf(request);
+  const allowed = ROUTES.filter((route) => isAt(route, path)).map(({ method }) => method as string);
+  if (OTHER_PATHS.includes(path)) allowed.push('GET');
+  if (allowed.length > 0) {
+    return new ApiError(
+      'method_not_allowed',
+      `${request.method} is not for this path; it takes ${allowed.join(', ')}.`,
+      {
+        allow: allowed.join(', '),
+      },
+    );
+  }
+  return new ApiError('not_found', 'There is nothing here. GET /openapi.json lists what there is.');
+}
+
+function isAt(route: Route, path: string): boolean {
+  const [given, expected] = [path.split('/'), route.path.split('/')];
+  return (
+    given.length === expected.length &&
+    expected.every((part, index) => part.startsWith('{') || part === given[index])
+  );
+}

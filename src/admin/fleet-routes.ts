@@ -1,0 +1,55 @@
+/** Changes, the fleet, endpoints: what is going on. */
+import { ActionBody, NoQuery } from './bodies.ts';
+import type { Route } from './route.ts';
+import { changeBody } from './views.ts';
+
+export const FLEET_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/v1/changes/{id}',
+    role: 'viewer',
+    id: 'getChange',
+    summary: 'How far a change has got; readable for 24 hours',
+    query: NoQuery,
+    success: { status: 200, description: 'The change' },
+    handle: ({ backend, params, base }) => ({
+      status: 200,
+      body: changeBody(backend.change(params['id']!), base),
+    }),
+  },
+  {
+    method: 'POST',
+    path: '/v1/changes/{id}/cancel',
+    role: 'operator',
+    id: 'cancelChange',
+    summary: 'Cancels a change that waits to be written; nothing happens once it is',
+    query: NoQuery,
+    body: ActionBody,
+    success: { status: 200, description: 'The change' },
+    handle: ({ backend, params, base, authorizeService }) => {
+      const id = params['id']!;
+      authorizeService(backend.change(id).service);
+      return { status: 200, body: changeBody(backend.cancelChange(id), base) };
+    },
+  },
+  {
+    method: 'GET',
+    path: '/v1/fleet',
+    role: 'viewer',
+    id: 'getFleet',
+    summary: 'Replicas and their workers, and the revision that each has applied',
+    query: NoQuery,
+    success: { status: 200, description: 'The fleet' },
+    handle: ({ backend }) => ({ status: 200, body: backend.fleet() }),
+  },
+  {
+    method: 'GET',
+    path: '/v1/endpoints',
+    role: 'viewer',
+    id: 'getEndpoints',
+    summary: 'The endpoints of all variants',
+    query: NoQuery,
+    success: { status: 200, description: '`endpoints`: address, service, variant, load' },
+    handle: ({ backend }) => ({ status: 200, body: { endpoints: backend.endpoints() } }),
+  },
+];
