@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compilePolicy, type CompiledPolicy, type PolicySource } from '../../../src/policy/compile.ts';
-import { decide, newDecision } from '../../../src/policy/decide.ts';
 import { compileNetworks } from '../../../src/policy/network.ts';
 import { createOverride } from '../../../src/policy/override.ts';
 import type { Phase } from '../../../src/policy/rollout.ts';
@@ -10,10 +9,6 @@ import {
   Browser,
   context,
   decideOnce,
-  facts,
-  idOf,
-  mint,
-  mintedCookie,
   NOW,
   policy,
   rollout,
@@ -225,60 +220,6 @@ test('a user who falls back is admitted all the same', () => {
   assert.ok(browser.lines.join().includes('serin_latch_notes=1.'));
 });
 
-test('a decision names epoch, revision, tier, bucket and user', () => {
-  const compiled = compilePolicy(service({ revision: 42, rollout: rollout(ALL, { epoch: 7 }) }), context());
-  const decision = decideOnce(compiled, userRequest(compiled, 1));
-  assert.equal(`${decision.epoch} ${decision.revision} ${decision.tier}`, '7 42 minted');
-  assert.ok(decision.bucket >= 0 && decision.identityHash > 0);
-  const idle = decideOnce(compilePolicy(service({ revision: 3 }), context()));
-  assert.equal(
-    `${idle.epoch} ${idle.revision} ${idle.tier} ${idle.bucket} ${idle.identityHash}`,
-    '0 3 none -1 0',
-  );
-});
-
-test('one decision object serves many requests: nothing of the one before is left', () => {
-  const rules = policy(ALL, {}, VIP);
-  const out = newDecision();
-  const requests: Request[] = [
-    { headers: IS_VIP, cookies: { serin_override: 'x' } },
-    {},
-    { method: 'OPTIONS', headers: { 'access-control-request-method': 'PUT' } },
-    userRequest(rules, 1),
-  ];
-  for (const request of [...requests, ...requests.toReversed()]) {
-    const reused = { ...decide(rules, facts(request), 3, NOW, () => idOf(1), out) };
-    assert.deepEqual(
-      reused,
-      decide(rules, facts(request), 3, NOW, () => idOf(1), newDecision()),
-    );
-  }
-  decide(rules, facts(), STABLE, NOW, mint, out);
-  assert.equal(out.fallback, true);
-  assert.equal(decide(inPhase('idle'), facts(), 3, NOW, mint, out).fallback, false);
-});
-
-test('after a decision that failed, the next one sees nothing of it', () => {
-  const rules = policy(
-    [{ name: 'r', match: { header: { 'x-a': { equals: '1' } } }, percentage: 100 }],
-    {},
-    VIP,
-  );
-  const failing = { ...facts({ headers: { 'x-a': '1' } }), cookie: () => undefined };
-  const broken = {
-    ...failing,
-    header(name: string): string | undefined {
-      if (name === 'x-a') throw new Error('broken');
-      return failing.header(name);
-    },
-  };
-  const fromVip = { ...facts({ headers: { ...IS_VIP, 'x-a': '1' } }) };
-  assert.equal(decide(rules, fromVip, 3, NOW, mint, newDecision()).reason, 'exclude');
-  assert.throws(() => decide(rules, broken, 3, NOW, mint, newDecision()), /broken/);
-  assert.equal(says(rules, { headers: { 'x-a': '1' } }), 'canary rule r');
-  assert.equal(says(rules, {}), 'stable noMatch');
-});
-
 test('a header flood or a huge cookie is just a request without a known user', () => {
   const rules = policy([
     {
@@ -294,43 +235,4 @@ test('a header flood or a huge cookie is just a request without a known user', (
   });
   assert.equal(`${decision.variant} ${decision.tier}`, 'stable fingerprint');
   assert.ok(decision.setCookies.length < 1000);
-});
-
-test('what is compared is the user: comparable decisions', () => {
-  const conditional = policy([{ name: 'r', match: { segment: 'office' }, percentage: 50 }]);
-  const pure = policy([{ name: 'r', percentage: 50 }]);
-  const byPath = policy([{ name: 'r', match: { path: { prefix: '/a' } }, percentage: 50 }]);
-  assert.equal(decideOnce(pure).comparable, true);
-  assert.equal(decideOnce(conditional).comparable, false);
-  assert.equal(decideOnce(conditional, userRequest(conditional, 1)).comparable, true);
-  assert.equal(decideOnce(byPath, userRequest(byPath, 1)).comparable, false);
-  assert.equal(
-    decideOnce(pure, { headers: { 'x-serin-override': token(pure, 'always') } }).comparable,
-    false,
-  );
-  assert.equal(decideOnce(policy(ALL, {}, VIP), { headers: IS_VIP }).comparable, false);
-  assert.equal(
-    decideOnce(pure, { method: 'OPTIONS', headers: { 'access-control-request-method': 'GET' } }).comparable,
-    false,
-  );
-  const cookie = { identity: [{ cookie: 'uid' }] as const };
-  const shared = policy([{ name: 'r', match: { segment: 'office' }, percentage: 50 }], cookie);
-  assert.equal(decideOnce(shared, { cookies: { uid: 'a' } }).comparable, false);
-  assert.equal(
-    decideOnce(policy([{ name: 'r', percentage: 50 }], cookie), { cookies: { uid: 'a' } }).comparable,
-    true,
-  );
-});
-
-test('people behind one fingerprint are told apart by their own ids', () => {
-  const rules = policy([{ name: 'r', percentage: 50 }]);
-  const one = new Browser();
-  const two = new Browser();
-  one.send(rules);
-  two.send(rules);
-  const first = one.send(rules);
-  const second = two.send(rules);
-  assert.equal(first.bucket, second.bucket);
-  assert.notEqual(first.identityHash, second.identityHash);
-  assert.equal(mintedCookie(rules, idOf(1)), mintedCookie(rules, idOf(1)));
 });

@@ -82,3 +82,11 @@ test('an admission that another worker took at the same time does not undo an ex
   assert.ok(takeOverLatch(here, elsewhere.identityHash, elsewhere.remember));
   assert.equal(decideOnce(here, { ...AT_OFFICE, headers: ME }).reason, 'exclude');
 });
+
+test('the memory is for header identities alone: a cookie of the same name may be another device', () => {
+  const identity = [{ header: 'x-user-id' }, { cookie: 'uid' }] as const;
+  const rules = policy([OFFICE], { identity }, [], contextWithMemory());
+  decideOnce(rules, { ...AT_OFFICE, headers: ME });
+  assert.equal(decideOnce(rules, { ...AT_HOME, headers: ME }).variant, 'canary');
+  assert.equal(decideOnce(rules, { ...AT_HOME, cookies: { uid: 'me' } }).variant, 'stable');
+});

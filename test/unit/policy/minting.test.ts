@@ -320,3 +320,37 @@ test('no cookie makes the reader throw', () => {
     { numRuns: 5000 },
   );
 });
+
+test('a minting cookie of another name is verified and remembered as serin_id is', () => {
+  const named = policy(HALF, { identity: [{ cookie: 'visitor', mint: true }, { fingerprint: true }] });
+  const browser = new Browser();
+  browser.send(named);
+  assert.equal(browser.send(named).tier, 'minted');
+  assert.equal(decideOnce(named, { cookies: { visitor: 'made up' } }).tier, 'fingerprint');
+});
+
+test('serin_id is verified also where it is not minted, and a forged one is then left alone', () => {
+  const never = policy(HALF, { identity: [{ cookie: 'serin_id', mint: false }, { fingerprint: true }] });
+  assert.equal(decideOnce(never, { cookies: { serin_id: mintedCookie(never, idOf(1)) } }).tier, 'minted');
+  const forged = decideOnce(never, { cookies: { serin_id: 'made up' } });
+  assert.equal(forged.tier, 'fingerprint');
+  assert.ok(!forged.setCookies.includes('serin_id'));
+});
+
+test('the longest id is read, verified once while it is kept, and counts for no other service from memory', () => {
+  const ids = new MintedIds(new KeyRing(KEYS));
+  const value = ids.seal('notes', 'x'.repeat(64), 'A'.repeat(8), 'B'.repeat(22));
+  const first = ids.open('notes', value);
+  assert.equal(first?.id, 'x'.repeat(64));
+  assert.equal(ids.open('notes', value), first);
+  assert.equal(ids.open('other', value), null);
+});
+
+test('users of every tier have buckets of their own', () => {
+  const chain = policy(HALF, { identity: [{ header: 'x-user-id' }, { cookie: 'uid' }] });
+  const numbers = Array.from({ length: 50 }, (_, number) => `u${number}`);
+  const byHeader = numbers.map((user) => decideOnce(chain, { headers: { 'x-user-id': user } }).bucket);
+  const byCookie = numbers.map((uid) => decideOnce(chain, { cookies: { uid } }).bucket);
+  assert.equal(new Set(byHeader).size, 50);
+  assert.deepEqual(byCookie, byHeader);
+});

@@ -63,6 +63,7 @@ test('bits beyond the prefix do not count', () => {
 test('IPv4-mapped networks are IPv4', () => {
   assert.ok(setOf('::ffff:10.8.0.0/112').contains(address('10.8.9.9')));
   assert.ok(setOf('::ffff:10.8.0.1').contains(address('::ffff:10.8.0.1')));
+  assert.ok(setOf('::ffff:0.0.0.0/96').contains(address('9.9.9.9')));
   assert.match(JSON.stringify(parseNetwork('::ffff:0.0.0.0/95')), /write the networks apart/);
 });
 
@@ -84,6 +85,17 @@ test('overlapping and adjacent networks become one interval', () => {
     [...new Uint32Array(compileNetworks(['::/0', 'ffff::/16']).v6)],
     [0, 0, 0, 0, ...Array<number>(4).fill(0xffffffff)],
   );
+});
+
+test('adjacent IPv6 networks become one across every word', () => {
+  for (const [first, second] of [
+    ['2001:db8::/32', '2001:db9::/32'],
+    ['2001:db8:0:1::/64', '2001:db8:0:2::/63'],
+    ['2001:db8::ffff:0:0/96', '2001:db8::1:0:0:0/80'],
+    ['2001:db8::1', '2001:db8::2'],
+  ] as const) {
+    assert.equal(new Uint32Array(compileNetworks([second, first]).v6).length, 8, first);
+  }
 });
 
 test('each fault has the index of its network and says what would be right', () => {
