@@ -130,7 +130,7 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
         const answer = await route.handle({
           backend,
           params: request.params as Record<string, string>,
-          query: checked(route.query, request.query, '/query') as Record<string, string>,
+          query: checked(route.query, { ...(request.query as object) }, '/query') as Record<string, string>,
           actor: caller.name,
           base: baseOf(request),
           header: (name) => headerOf(request, name),

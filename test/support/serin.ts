@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -89,7 +89,6 @@ export async function startSerin(options: SerinOptions): Promise<Serin> {
     ...rest,
     services: options.services,
   };
-  await mkdir(join(directory, 'data')); // TEMPORARY
   const file = join(directory, 'serin.yaml');
   await writeFile(file, stringify(configuration));
 
