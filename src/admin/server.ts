@@ -67,11 +67,7 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
   const fail = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const { body, headers, unexpected } = problemAnswer(error, pathOf(request));
     if (unexpected) log.error({ err: error, 'url.path': pathOf(request) }, 'an API request failed');
-    void reply
-      .status(body.status)
-      .headers(headers)
-      .type('application/problem+json')
-      .send(JSON.stringify(body));
+    void reply.status(body.status).headers(headers).type('application/problem+json').send(json(body));
   };
   app.setErrorHandler(fail);
   app.setNotFoundHandler((request, reply) => {
@@ -140,8 +136,8 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
         return reply
           .status(answer.status)
           .headers(answer.headers ?? {})
-          .type('application/json; charset=utf-8')
-          .send(`${JSON.stringify(answer.body, null, 2)}\n`);
+          .type('application/json')
+          .send(json(answer.body));
       },
     });
   }
@@ -153,13 +149,13 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
     } catch (error) {
       const { body, headers } = problemAnswer(error, pathOf(request));
       reply.raw.writeHead(body.status, { ...headers, 'content-type': 'application/problem+json' });
-      reply.raw.end(JSON.stringify(body));
+      reply.raw.end(json(body));
     }
   });
   app.get('/openapi.json', (request, reply) => {
     admit(request);
     const document = openApiDocument(ROUTES, baseOf(request));
-    return reply.type('application/json; charset=utf-8').send(`${JSON.stringify(document, null, 2)}\n`);
+    return reply.type('application/json').send(json(document));
   });
 
   await app.listen({ host: listen.host, port: listen.port });
@@ -172,6 +168,11 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
       await app.close();
     },
   };
+}
+
+/** Indented, for people read it in a terminal. As bytes: to text the framework would add a charset, which JSON has not. */
+function json(value: unknown): Buffer {
+  return Buffer.from(`${JSON.stringify(value, null, 2)}\n`);
 }
 
 /** Who is calling, from the check until the answer. */

@@ -1,0 +1,74 @@
+/** A store in memory that can be made to fail, and a fleet without threads. */
+import type { Snapshot } from '../../src/data-plane/snapshot.ts';
+import type { WorkerFleet } from '../../src/control/worker-fleet.ts';
+import {
+  type Commit,
+  type Loaded,
+  type Store,
+  type StoredDocument,
+  StoreError,
+} from '../../src/store/store.ts';
+
+export interface MemoryStore extends Store {
+  readonly commits: Commit[];
+  /** While true every write fails. */
+  failing: boolean;
+}
+
+export function memoryStore(commits: Commit[] = []): MemoryStore {
+  const store: MemoryStore = {
+    commits,
+    failing: false,
+    async load(): Promise<Loaded> {
+      const documents = new Map<string, StoredDocument>();
+      for (const { service, revision, document } of commits) {
+        if (document === null) documents.delete(service);
+        else documents.set(service, { revision, document });
+      }
+      return { revision: commits.at(-1)?.revision ?? 0, documents, recent: commits };
+    },
+    async commit(commit) {
+      if (store.failing) throw new StoreError('unavailable', 'The disk is full.');
+      if (commit.revision !== (commits.at(-1)?.revision ?? 0) + 1)
+        throw new StoreError('conflict', 'Not the next.');
+      commits.push(structuredClone(commit));
+    },
+    history: async (service, before, limit) =>
+      commits
+        .filter((one) => one.service === service && one.revision < before)
+        .toReversed()
+        .slice(0, limit),
+    close: async () => {},
+  };
+  return store;
+}
+
+export interface FakeFleet extends WorkerFleet {
+  readonly snapshots: Snapshot[];
+  /** Whether workers acknowledge by themselves. */
+  automatic: boolean;
+  /** Worker `index` has applied the newest snapshot. */
+  acknowledge(index: number): void;
+}
+
+export function fakeFleet(size = 2): FakeFleet {
+  const revisions = Array.from({ length: size }, () => -1);
+  const listeners: ((index: number, revision: number) => void)[] = [];
+  const fleet: FakeFleet = {
+    size,
+    snapshots: [],
+    automatic: true,
+    apply(snapshot) {
+      fleet.snapshots.push(snapshot);
+      if (fleet.automatic) for (const index of revisions.keys()) fleet.acknowledge(index);
+    },
+    acknowledge(index) {
+      const revision = fleet.snapshots.at(-1)!.revision;
+      revisions[index] = revision;
+      for (const listener of listeners) listener(index, revision);
+    },
+    appliedRevision: () => revisions.map((revision, index) => ({ index, revision })),
+    onApplied: (listener) => void listeners.push(listener),
+  };
+  return fleet;
+}
