@@ -15,7 +15,7 @@ export const DEFAULT_STORE = './data';
 /** The key ring's name inside the store's directory, where `secretFile` is not set. */
 export const DEFAULT_SECRET_NAME = 'secret';
 
-export const DEFAULT_PROXY: ProxySettings = {
+const DEFAULT_PROXY: ProxySettings = {
   requestLineLimit: 8 * 1024,
   headLimit: 32 * 1024,
   fieldLimit: 100,
@@ -25,7 +25,7 @@ export const DEFAULT_PROXY: ProxySettings = {
   maxConnections: 16_384,
 };
 
-export const DEFAULT_SERVICE: ServiceSettings = {
+const DEFAULT_SERVICE: ServiceSettings = {
   connectTimeout: 1000,
   responseHeadTimeout: 30_000,
   requestBodyIdleTimeout: 30_000,
@@ -38,7 +38,7 @@ export const DEFAULT_SERVICE: ServiceSettings = {
   fallbackToCanary: false,
 };
 
-export const DEFAULT_COOKIES: CookieSettings = {
+const DEFAULT_COOKIES: CookieSettings = {
   sameSite: 'Lax',
   secure: 'auto',
   partitioned: false,
@@ -52,27 +52,27 @@ export const DEFAULT_IDENTITY: readonly IdentityTier[] = [
 ];
 
 export const DEFAULT_CACHE = 'preserve';
-export const DEFAULT_PATH_PREFIX = '/';
+const DEFAULT_PATH_PREFIX = '/';
 
 /** How a stop goes: not ready for `delay`, then up to `grace` for running requests. */
 export interface DrainSettings {
   readonly delay: number;
   readonly grace: number;
 }
-export const DEFAULT_DRAIN: DrainSettings = { delay: 10_000, grace: 25_000 };
+const DEFAULT_DRAIN: DrainSettings = { delay: 10_000, grace: 25_000 };
 
 export interface AccessLogSettings {
   readonly mode: 'off' | 'sampled' | 'on';
   /** Share of the requests that `sampled` logs, 0 to 1. */
   readonly share: number;
 }
-export const DEFAULT_ACCESS_LOG: AccessLogSettings = { mode: 'off', share: 0.01 };
+const DEFAULT_ACCESS_LOG: AccessLogSettings = { mode: 'off', share: 0.01 };
 
 export interface LogSettings {
   readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   readonly pretty: boolean;
 }
-export const DEFAULT_LOG: LogSettings = { level: 'info', pretty: false };
+const DEFAULT_LOG: LogSettings = { level: 'info', pretty: false };
 
 export function proxySettings(proxy: ProxyDefinition = {}): ProxySettings {
   const { limits = {}, timeouts = {} } = proxy;

@@ -68,7 +68,7 @@ const Endpoint = Type.String({
   description: 'an endpoint such as 10.1.0.7:8080, [2001:db8::7]:8080 or notes.internal:8080',
 });
 
-export const StableDefinition = Type.Object(
+const StableDefinition = Type.Object(
   {
     endpoints: Type.Array(Endpoint, {
       minItems: 1,
@@ -78,9 +78,8 @@ export const StableDefinition = Type.Object(
   },
   { ...closed, description: 'the version that runs now, such as { endpoints: ["10.1.0.7:8080"] }' },
 );
-export type StableDefinition = Static<typeof StableDefinition>;
 
-export const CanaryDefinition = Type.Object(
+const CanaryDefinition = Type.Object(
   {
     endpoints: Type.Optional(
       Type.Array(Endpoint, {
@@ -91,9 +90,8 @@ export const CanaryDefinition = Type.Object(
   },
   { ...closed, description: 'the new version; may be left out until a rollout starts' },
 );
-export type CanaryDefinition = Static<typeof CanaryDefinition>;
 
-export const CookieDefinition = Type.Object(
+const CookieDefinition = Type.Object(
   {
     sameSite: Type.Optional(Type.Union([Type.Literal('Lax'), Type.Literal('Strict'), Type.Literal('None')])),
     secure: Type.Optional(
@@ -106,9 +104,8 @@ export const CookieDefinition = Type.Object(
   },
   { ...closed, description: 'attributes of the cookies that the proxy sets' },
 );
-export type CookieDefinition = Static<typeof CookieDefinition>;
 
-export const ServiceTimeouts = Type.Object(
+const ServiceTimeouts = Type.Object(
   {
     connect: duration('to open a connection to an endpoint'),
     responseHead: duration('from the end of the request to the head of the response'),
@@ -119,7 +116,6 @@ export const ServiceTimeouts = Type.Object(
   },
   closed,
 );
-export type ServiceTimeouts = Static<typeof ServiceTimeouts>;
 
 /** One service, as the configuration file and the API define it. Its name is the key or the path. */
 export const ServiceDefinition = Type.Object(
@@ -274,7 +270,7 @@ export const AdminDefinition = Type.Object(
 );
 export type AdminDefinition = Static<typeof AdminDefinition>;
 
-export const LogDefinition = Type.Object(
+const LogDefinition = Type.Object(
   {
     level: Type.Optional(
       Type.Union([
@@ -289,9 +285,8 @@ export const LogDefinition = Type.Object(
   },
   closed,
 );
-export type LogDefinition = Static<typeof LogDefinition>;
 
-export const AccessLogDefinition = Type.Object(
+const AccessLogDefinition = Type.Object(
   {
     mode: Type.Optional(
       Type.Union([Type.Literal('off'), Type.Literal('sampled'), Type.Literal('on')], {
@@ -304,7 +299,6 @@ export const AccessLogDefinition = Type.Object(
   },
   closed,
 );
-export type AccessLogDefinition = Static<typeof AccessLogDefinition>;
 
 export const Configuration = Type.Object(
   {

@@ -161,7 +161,7 @@ function oneOf(values: readonly unknown[], value: unknown): string {
 }
 
 /** What a schema asks for, as a noun phrase: "a list of strings", "a number from 0 to 100", "a duration such as 10m". */
-export function describeSchema(schema: unknown): string {
+function describeSchema(schema: unknown): string {
   if (!isRecord(schema)) return 'something else';
   if (schema['const'] !== undefined) return quote(schema['const']);
   const branches = schema['anyOf'] ?? schema['oneOf'];

@@ -55,7 +55,6 @@ function reduceUnion(union: Failure, failures: readonly Failure[]): Failure[] {
   const ofRightKind = branches.filter(
     (branch) => !branch.failures.some((failure) => isMismatch(failure, union)),
   );
-  if (ofRightKind.length === 0) return [asUnion(union, branches)];
   if (ofRightKind.length > 1 && isRecord(union.value)) {
     const keys = Object.keys(union.value);
     const known = new Set(ofRightKind.flatMap((branch) => propertyNames(branch.schema)));

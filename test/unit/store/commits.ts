@@ -8,7 +8,7 @@ export const DIRECTORY = '/data';
 export const LOG = '/data/commits.log';
 export const NOW = Date.parse('2026-03-01T12:00:00Z');
 
-export function rolloutState(percentage: number): RolloutState {
+function rolloutState(percentage: number): RolloutState {
   return {
     id: `r-${percentage}`,
     epoch: 1,

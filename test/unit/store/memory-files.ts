@@ -4,7 +4,7 @@
  * Writes reach the "disk" by sectors and in any subset until they are synced; a sync that fails loses them for good,
  * as Linux does. Names survive a crash only once their directory was synced.
  */
-import { errorCode, type StoreFile, type StoreFiles } from '../../../src/store/store-files.ts';
+import type { StoreFile, StoreFiles } from '../../../src/store/store-files.ts';
 
 type Change =
   | { readonly kind: 'write'; readonly bytes: Buffer; readonly position: number }
@@ -201,8 +201,4 @@ function afterCrash(inode: Inode, pick: (count: number) => number): Buffer {
     }
   }
   return Buffer.from(bytes);
-}
-
-export function codeOf(error: unknown): string {
-  return errorCode(error);
 }

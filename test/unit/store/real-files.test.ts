@@ -5,11 +5,12 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { createFileStore } from '../../../src/store/file-store.ts';
 import { StoreError } from '../../../src/store/store.ts';
 import { documentsAfter, makeCommit, revisions } from './commits.ts';
 
-const HOLDER = path.join(import.meta.dirname, 'lock-holder.ts');
+const HOLDER = fileURLToPath(new URL('./lock-holder.ts', import.meta.url));
 
 let scratch = '';
 const children: ChildProcess[] = [];
