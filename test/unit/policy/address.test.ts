@@ -37,6 +37,7 @@ test('IPv4-mapped IPv6 is IPv4', () => {
     assert.deepEqual(parseAddress(given), parseAddress('1.2.3.4'), given);
   }
   assert.equal(parseAddress('::1.2.3.4')?.family, 6);
+  assert.equal(parseAddress('64:ff9b::0.0.0.0')?.text, '64:ff9b::');
 });
 
 test('zone ids are dropped, and have to be there after a percent sign', () => {
@@ -60,7 +61,7 @@ test('junk is null', () => {
     '|1|1.2.3|1.2.3.4.5|1.2.3.256|1.2.3.04|01.2.3.4|0x1.2.3.4|1.2.3.4 | 1.2.3.4|1..2.3|.1.2.3|1.2.3.|1.2.3.4a|-1.2.3.4|',
     '1.2.3.4:80|[::1]|:|:::|::1::|1:::2|1:2:3:4:5:6:7|1:2:3:4:5:6:7:8:9|1:2:3:4:5:6:7:8::|::1:2:3:4:5:6:7:8|12345::|g::|',
     ':1::|1:|1:2:3:4:5:6:7:|::ffff:1.2.3|::ffff:1.2.3.4.5|1:2:3:4:5:6:7:1.2.3.4|::1.2.3.4:5|unknown|_hidden|١.٢.٣.٤|',
-    '1.2.3.4\0|::1\n|localhost',
+    '1.2.3.4\0|::1\n|localhost|1:2:3:4:5:6:7x8|1x2::|::1/64',
   ]
     .join('')
     .split('|')
