@@ -85,12 +85,6 @@ export function createInForce({ initial, keys, networks, fleet }: InForceOptions
     return context.compiled;
   }
 
-  function need(from: ReadonlyMap<string, ServiceView>, name: string): ServiceView {
-    const view = from.get(name);
-    if (view === undefined) throw refused('service_not_found', `There is no service "${name}".`);
-    return view;
-  }
-
   return {
     get state() {
       return state;
@@ -130,7 +124,7 @@ export function createInForce({ initial, keys, networks, fleet }: InForceOptions
         return compilePolicy(serviceSnapshot({ ...view, rollout }, networks.compiled), contextOf(current));
       }
       let known = policies.get(current);
-      if (known === undefined) policies.set(current, (known = new Map()));
+      if (known === undefined) policies.set(current, (known = new Map<string, CompiledPolicy>()));
       let policy = known.get(name);
       if (policy === undefined) {
         policy = compilePolicy(serviceSnapshot(view, networks.compiled), contextOf(current));
@@ -139,4 +133,10 @@ export function createInForce({ initial, keys, networks, fleet }: InForceOptions
       return policy;
     },
   };
+}
+
+function need(from: ReadonlyMap<string, ServiceView>, name: string): ServiceView {
+  const view = from.get(name);
+  if (view === undefined) throw refused('service_not_found', `There is no service "${name}".`);
+  return view;
 }

@@ -36,7 +36,7 @@ export function createWriteQueue(): WriteQueue {
       });
     },
     async idle() {
-      while (working !== null) await working;
+      for (let current = working; current !== null; current = working) await current;
     },
   };
 }

@@ -9,6 +9,7 @@ import type { Socket } from 'node:net';
 import { parseRequestHead } from '../http1/request-head.ts';
 import { REFUSALS } from '../http1/refusal.ts';
 import { parseAddress, UNKNOWN_ADDRESS, type ClientAddress } from '../policy/address.ts';
+import type { ClientSide } from './client-side.ts';
 import { Exchange } from './exchange.ts';
 import { HeadAccumulator } from './head-accumulator.ts';
 import { problemAnswer, rescueAnswer, type RescueCode } from './rescue.ts';
@@ -25,11 +26,9 @@ const LINGER_TIME = 2000;
 /** How long a client that is still to get the rest of its last answer may read nothing, in ms. */
 const UNREAD_TIME = 30_000;
 
-export const NO_DEADLINE = Number.POSITIVE_INFINITY;
-
 type Deadline = 'idle' | 'head' | 'exchange' | 'linger';
 
-export class ClientConnection {
+export class ClientConnection implements ClientSide {
   readonly socket: Socket;
   readonly context: WorkerContext;
   readonly peer: ClientAddress;

@@ -132,7 +132,7 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
     slot.appliedSequence = -1;
     slot.appliedRevision = -1;
     worker.on('message', (message: FromWorker) => hear(slot, message, listening));
-    worker.on('error', (error) => {
+    worker.on('error', (error: Error) => {
       log.error({ err: error, 'serin.worker': slot.index }, 'a worker failed');
       listening(error);
     });

@@ -193,7 +193,7 @@ export function parseFields(
 
     at += 1;
     while (at < stop && ((byte = bytes[at] as number) === SP || byte === HTAB)) at += 1;
-    let valueAt = at;
+    const valueAt = at;
     while (at < stop && VALUE[(byte = bytes[at] as number)] === 1) at += 1;
     if (at === stop) return 0;
     if (byte !== CR) return byte === LF ? BARE_LF : CONTROL_CHARACTER;

@@ -39,7 +39,10 @@ export interface ChangesOptions {
 export interface Changes {
   find(id: string): Change | undefined;
   /** The change that a request id made or found done, and the digest of what it asked for. */
-  byRequestId(service: string, requestId: string): { readonly id: string; readonly digest: string } | undefined;
+  byRequestId(
+    service: string,
+    requestId: string,
+  ): { readonly id: string; readonly digest: string } | undefined;
   /** The youngest change that made a revision of the service. */
   latest(service: string): Change | undefined;
   begin(change: NewChange): Change;

@@ -91,7 +91,7 @@ export class Endpoint {
 
   retire(): void {
     this.retired = true;
-    for (const connection of [...this.#idle]) connection.destroy();
+    for (let last = this.#idle.at(-1); last !== undefined; last = this.#idle.at(-1)) last.destroy();
   }
 }
 

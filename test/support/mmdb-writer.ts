@@ -146,7 +146,7 @@ function addAlias(root: Node): void {
     const side = depth < 80 ? 'left' : 'right';
     const child = node[side];
     if (child !== null && 'offset' in child) return;
-    node = node[side] ??= { left: null, right: null, index: 0 };
+    node = child ?? (node[side] = { left: null, right: null, index: 0 });
   }
   node.right = v4;
 }

@@ -1,7 +1,7 @@
 /** The life of a rollout: tables of what leads where, and a model that random sequences of commands are held to. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { Phase, RolloutState } from '../../../src/policy/rollout.ts';
 import type { RolloutDocument } from '../../../src/policy/schema.ts';
 import {
@@ -29,8 +29,8 @@ const PUT: RolloutCommand = { kind: 'put', document: DOCUMENT, allowDecrease: fa
 const READY = { ok: true } as const;
 
 function changed(outcome: Outcome): RolloutState {
-  assert.equal(outcome.kind, 'changed');
-  return (outcome as Extract<Outcome, { kind: 'changed' }>).rollout;
+  if (outcome.kind !== 'changed') assert.fail(`the outcome is ${outcome.kind}`);
+  return outcome.rollout;
 }
 
 function inPhase(phase: Phase): RolloutState {
@@ -225,7 +225,7 @@ test('no sequence of commands breaks a promise', () => {
           assert.equal(next.epoch, 1);
         } else {
           assert.ok(allowed[rollout.phase].includes(next.phase), `${rollout.phase} → ${next.phase}`);
-          const renewed = rollout.phase === 'idle' || rollout.phase === 'rolledBack';
+          const renewed: boolean = rollout.phase === 'idle' || rollout.phase === 'rolledBack';
           assert.equal(next.epoch, rollout.epoch + (renewed ? 1 : 0));
           assert.equal(next.id === rollout.id, !renewed);
           const wanted =

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { Endpoint } from '../../../src/upstream/endpoint.ts';
 import { hasEndpointUp, pickEndpoint } from '../../../src/upstream/picker.ts';
 

@@ -1,126 +1,8 @@
-/** The admin API over real HTTP, in front of a control plane whose store and fleet are held by the test. */
+/** Rollouts, services and changes through the admin API. */
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
-import { request as httpRequest } from 'node:http';
-import { after, test } from 'node:test';
-import { startAdmin } from '../../src/admin/server.ts';
-import type { Configuration } from '../../src/config/schema.ts';
-import { startControlPlane, type ControlPlane } from '../../src/control/control-plane.ts';
-import { ControlCounters } from '../../src/telemetry/control-counters.ts';
-import { createLog } from '../../src/telemetry/log.ts';
-import { fakeFleet, memoryStore, type FakeFleet, type MemoryStore } from '../support/memory-store.ts';
-
-const OPERATOR = 'operator-token-0123456789';
-const VIEWER = 'viewer-token-0123456789';
-const LIMITED = 'limited-token-0123456789';
-
-const CONFIGURATION: Configuration = {
-  trustedProxies: ['10.3.0.0/24'],
-  segments: { office: ['203.0.113.0/24'] },
-  services: {
-    notes: {
-      hosts: ['notes.example.com'],
-      stable: { endpoints: ['127.0.0.1:7001'] },
-      canary: { endpoints: ['127.0.0.1:7002'] },
-    },
-  },
-};
-
-const RULES = { rules: [{ name: 'everyone', percentage: 10 }] };
-
-interface Reply {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly body: any;
-}
-
-interface Api {
-  readonly plane: ControlPlane;
-  readonly store: MemoryStore;
-  readonly fleet: FakeFleet;
-  readonly counters: ControlCounters;
-  readonly port: number;
-  call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Reply>;
-}
-
-const closing: (() => Promise<void>)[] = [];
-after(async () => {
-  for (const close of closing) await close();
-});
-
-async function startApi(
-  configuration: Configuration = CONFIGURATION,
-  store: MemoryStore = memoryStore(),
-): Promise<Api> {
-  const fleet = fakeFleet();
-  const counters = new ControlCounters();
-  const log = createLog({ level: 'silent' });
-  const plane = await startControlPlane({
-    configuration,
-    keys: [{ id: 'k1', secret: new Uint8Array(32).fill(1) }],
-    store,
-    fleet,
-    counters,
-    replica: 'here',
-    clock: Date.now,
-    random: randomBytes,
-    log,
-  });
-  const admin = await startAdmin({
-    controlPlane: plane,
-    listen: { host: '127.0.0.1', port: 0 },
-    settings: () => configuration.admin,
-    log,
-  });
-  closing.push(async () => {
-    await admin.close();
-    await plane.close();
-  });
-  const { port } = admin;
-  const call: Api['call'] = (method, path, body, headers = {}) =>
-    new Promise((resolve, reject) => {
-      const text = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body);
-      const sent = httpRequest(
-        {
-          host: '127.0.0.1',
-          port,
-          method,
-          path,
-          agent: false,
-          headers: { ...(text === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
-        },
-        (answer) => {
-          const chunks: Buffer[] = [];
-          answer.on('data', (chunk: Buffer) => chunks.push(chunk));
-          answer.on('end', () => {
-            const all = Buffer.concat(chunks).toString();
-            const json = all !== '' && /json/.test(String(answer.headers['content-type']));
-            resolve({
-              status: answer.statusCode ?? 0,
-              headers: answer.headers,
-              body: json ? JSON.parse(all) : all,
-            });
-          });
-        },
-      );
-      sent.on('error', reject);
-      sent.end(text);
-    });
-  return { plane, store, fleet, counters, port, call };
-}
-
-function problem(reply: Reply, status: number, code: string, pointer?: string): void {
-  assert.equal(reply.status, status, JSON.stringify(reply.body));
-  assert.equal(reply.headers['content-type'], 'application/problem+json');
-  for (const field of ['type', 'title', 'status', 'detail', 'instance', 'code', 'errors']) {
-    assert.ok(Object.hasOwn(reply.body, field), field);
-  }
-  assert.equal(reply.body.code, code);
-  assert.equal(reply.body.status, status);
-  if (pointer !== undefined) assert.equal(reply.body.errors[0].pointer, pointer);
-}
-
-const ROLLOUT = '/v1/services/notes/rollout';
+import { test } from 'node:test';
+import { CONFIGURATION, problem, type Reply, ROLLOUT, RULES, startApi } from '../support/admin-api.ts';
+import { memoryStore } from '../support/memory-store.ts';
 
 test('a rollout from its start to its end', async () => {
   const { call, fleet } = await startApi();
@@ -160,12 +42,12 @@ test('a rollout from its start to its end', async () => {
 
   const history = await call('GET', '/v1/services/notes/history?limit=2');
   assert.equal(history.body.history.length, 2);
-  assert.equal(history.body.history[0].kind, 'rollout.rollback');
-  assert.deepEqual(history.body.history[0].diff, [
+  assert.equal(history.body.history[0]?.kind, 'rollout.rollback');
+  assert.deepEqual(history.body.history[0]?.diff, [
     { op: 'replace', pointer: '/phase', from: 'promoted', to: 'rolledBack' },
   ]);
   const older = await call('GET', `/v1/services/notes/history?before=${history.body.next}`);
-  assert.equal(older.body.history.at(-1).revision, 1);
+  assert.equal(older.body.history.at(-1)?.revision, 1);
 
   const restored = await call('POST', '/v1/services/notes/history/1/restore', {});
   assert.equal(restored.status, 202);
@@ -216,7 +98,7 @@ test('documents: ETag and If-Match, merge patch, dry run, read back and put as i
     (await call('PUT', ROLLOUT, yaml, { 'if-match': '*', 'content-type': 'application/yaml' })).status,
     202,
   );
-  assert.equal((await call('GET', ROLLOUT)).body.rules[0].percentage, 30);
+  assert.equal((await call('GET', ROLLOUT)).body.rules[0]?.percentage, 30);
 });
 
 test('of two writers with the same ETag one is refused, and the history shows one truth', async () => {
@@ -225,7 +107,10 @@ test('of two writers with the same ETag one is refused, and the history shows on
   const write = (percentage: number): Promise<Reply> =>
     call('PUT', ROLLOUT, { rules: [{ name: 'everyone', percentage }] }, { 'if-match': '"1"' });
   const replies = await Promise.all([write(20), write(30)]);
-  assert.deepEqual(replies.map(({ status }) => status).toSorted(), [202, 412]);
+  assert.deepEqual(
+    replies.map(({ status }) => status).toSorted((a, b) => a - b),
+    [202, 412],
+  );
   assert.equal(store.commits.length, 2);
 });
 
@@ -393,138 +278,12 @@ test('explain decides as the workers do, now and at an earlier revision', async 
   problem(await call('POST', '/v1/services/notes/explain', { revision: 77 }), 404, 'revision_not_found');
 });
 
-test('who may do what', async () => {
-  const sha256 = (token: string): string => createHash('sha256').update(token).digest('hex');
-  const { call, counters } = await startApi({
-    ...CONFIGURATION,
-    admin: {
-      publicUrl: 'https://canary.example.com',
-      tokens: [
-        { name: 'pipeline', role: 'operator', sha256: sha256(OPERATOR) },
-        { name: 'wall', role: 'viewer', sha256: sha256(VIEWER) },
-        { name: 'shop-team', role: 'operator', services: ['shop'], sha256: sha256(LIMITED) },
-      ],
-    },
-  });
-  const as = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
-  const nobody = await call('GET', '/v1/services');
-  problem(nobody, 401, 'unauthorized');
-  assert.match(String(nobody.headers['www-authenticate']), /^Bearer/);
-  problem(await call('GET', '/v1/services', undefined, as('wrong-token-0123456789')), 401, 'unauthorized');
-  problem(await call('GET', '/openapi.json'), 401, 'unauthorized');
-  problem(await call('GET', '/v1/nothing'), 401, 'unauthorized');
-  assert.equal(counters.loginFailures, 4);
-  assert.equal((await call('GET', '/v1/services', undefined, as(VIEWER))).status, 200);
-  problem(await call('PUT', ROLLOUT, RULES, as(VIEWER)), 403, 'forbidden');
-  problem(await call('PUT', ROLLOUT, RULES, as(LIMITED)), 403, 'forbidden');
-  problem(await call('PUT', '/v1/services/shop', {}, as(OPERATOR)), 403, 'forbidden');
-  const put = await call('PUT', ROLLOUT, RULES, as(OPERATOR));
-  assert.equal(put.status, 202);
-  assert.equal(put.body.actor, 'pipeline');
-  assert.match(put.body.statusUrl, /^https:\/\/canary\.example\.com\/v1\/changes\//);
-  problem(
-    await call('POST', `${new URL(put.body.statusUrl).pathname}/cancel`, {}, as(LIMITED)),
-    403,
-    'forbidden',
-  );
-  problem(
-    await call('GET', '/v1/services', undefined, { ...as(VIEWER), host: 'evil.example' }),
-    403,
-    'host_not_allowed',
-  );
-  problem(
-    await call('POST', `${ROLLOUT}/rollback`, {}, { ...as(OPERATOR), origin: 'https://evil.example' }),
-    403,
-    'origin_not_allowed',
-  );
-  const own = { ...as(VIEWER), host: 'canary.example.com', origin: 'https://canary.example.com' };
-  assert.equal((await call('GET', '/v1/services', undefined, own)).status, 200);
-});
-
-test('an address that others reach needs tokens', async () => {
-  await assert.rejects(
-    startAdmin({
-      controlPlane: (await startApi()).plane,
-      listen: { host: '0.0.0.0', port: 0 },
-      settings: () => undefined,
-      log: createLog({ level: 'silent' }),
-    }),
-    /\/admin\/tokens/,
-  );
-});
-
-test('whatever is wrong with a request is said as a problem', async () => {
-  const { call } = await startApi();
-  problem(await call('GET', '/v1/nothing'), 404, 'not_found');
-  const method = await call('DELETE', ROLLOUT);
-  problem(method, 405, 'method_not_allowed');
-  assert.equal(method.headers['allow'], 'GET, PUT, PATCH');
-  problem(await call('PUT', ROLLOUT, RULES, { 'content-type': 'text/plain' }), 415, 'unsupported_media_type');
-  problem(
-    await call('POST', `${ROLLOUT}/pause`, 'x=1', { 'content-type': 'application/x-www-form-urlencoded' }),
-    415,
-    'unsupported_media_type',
-  );
-  problem(await call('PUT', ROLLOUT, '{"rules":'), 400, 'malformed_body');
-  problem(await call('PUT', ROLLOUT, 'x'.repeat(17 * 1024 * 1024)), 413, 'body_too_large');
-});
-
-test('the events tell of changes, from where a reader left off', async () => {
-  const { call, port } = await startApi();
-  await call('PUT', ROLLOUT, RULES);
-  const events = await new Promise<string>((resolve, reject) => {
-    const sent = httpRequest(
-      { host: '127.0.0.1', port, path: '/v1/events', headers: { 'last-event-id': '0' } },
-      (answer) => {
-        let text = '';
-        answer.on('data', (chunk: Buffer) => {
-          text += chunk.toString();
-          if (!text.includes('event: rollout')) return;
-          assert.equal(answer.headers['content-type'], 'text/event-stream; charset=utf-8');
-          sent.destroy();
-          resolve(text);
-        });
-      },
-    );
-    sent.on('error', reject);
-    sent.end();
-  });
-  assert.match(events, /id: 1\nevent: change\ndata: \{.*"status":"PENDING"/);
-  assert.match(events, /"status":"APPLIED"/);
-});
-
-test('fleet, endpoints, and an OpenAPI document that names every route', async () => {
-  const { call } = await startApi();
-  const fleet = await call('GET', '/v1/fleet');
-  assert.deepEqual(fleet.body.replicas[0].workers.length, 2);
-  const endpoints = await call('GET', '/v1/endpoints');
-  assert.deepEqual(
-    endpoints.body.endpoints.map((one: { address: string }) => one.address),
-    ['127.0.0.1:7001', '127.0.0.1:7002'],
-  );
-  const { body } = await call('GET', '/openapi.json');
-  assert.equal(body.openapi, '3.1.0');
-  const operations = Object.values<Record<string, { operationId: string; responses: object }>>(
-    body.paths,
-  ).flatMap((path) => Object.values(path));
-  assert.equal(new Set(operations.map(({ operationId }) => operationId)).size, operations.length);
-  assert.ok(operations.length >= 20);
-  for (const path of [
-    ROLLOUT.replace('notes', '{service}'),
-    '/v1/changes/{id}',
-    '/v1/services/{service}/explain',
-  ]) {
-    assert.ok(body.paths[path], path);
-  }
-  assert.equal(JSON.stringify(body).includes('$ref":"#/components/schemas/Problem'), true);
-});
-
 test('after a restart rollouts, changes and request ids are as they were', async () => {
   const before = await startApi();
   await before.call('PUT', ROLLOUT, RULES);
   const raise = await before.call('POST', `${ROLLOUT}/percentage`, { percentage: 20, requestId: 'r-1' });
   const after = await startApi(CONFIGURATION, memoryStore(before.store.commits));
-  assert.equal((await after.call('GET', ROLLOUT)).body.rules[0].percentage, 20);
+  assert.equal((await after.call('GET', ROLLOUT)).body.rules[0]?.percentage, 20);
   assert.equal((await after.call('GET', new URL(raise.body.statusUrl).pathname)).body.status, 'APPLIED');
   const again = await after.call('POST', `${ROLLOUT}/percentage`, { percentage: 20, requestId: 'r-1' });
   assert.equal(again.body.id, raise.body.id);

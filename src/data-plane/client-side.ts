@@ -1,0 +1,29 @@
+/** What an exchange needs of its client connection. */
+import type { Socket } from 'node:net';
+import type { ClientAddress } from '../policy/address.ts';
+
+export const NO_DEADLINE = Number.POSITIVE_INFINITY;
+
+export interface ClientSide {
+  readonly socket: Socket;
+  readonly peer: ClientAddress;
+  /** Whether the peer is a proxy whose forwarding fields are believed. */
+  readonly trusted: boolean;
+  /** When the exchange wants to hear `onDeadline`, on the worker's clock; replaces what was set before. */
+  setDeadline(at: number): void;
+  /** The endpoint can take the request's body: what waits of it goes out together with the head. */
+  continueBody(): void;
+  /** Goes on with what waits, and with reading. */
+  resume(): void;
+  pauseReading(): void;
+  /** The answer is complete: the next request may be read. */
+  nextRequest(): void;
+  /** After an upgrade: what came early belongs to the tunnel. */
+  resumeTunnel(): void;
+  /** Sends what is written, then ends the connection. */
+  closeGracefully(): void;
+  /** Sends what is written, then cuts the connection in the middle of an answer. */
+  cutWhenSent(): void;
+  /** Cuts the connection; with `reset` the client sees a reset. */
+  abort(reset: boolean): void;
+}

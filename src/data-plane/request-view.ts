@@ -1,0 +1,107 @@
+/**
+ * A request as policy and forwarding see it: its head, and what is known of the peer it came from.
+ *
+ * Reused for each request of a connection; nothing here is derived before somebody asks.
+ */
+import { F } from '../http1/fields.ts';
+import { RequestHead } from '../http1/request-head.ts';
+import { clientAddress, UNKNOWN_ADDRESS, type ClientAddress } from '../policy/address.ts';
+import { OVERRIDE_COOKIE } from '../policy/cookies.ts';
+import { newDecision } from '../policy/decide.ts';
+import type { RequestFacts } from '../policy/facts.ts';
+import type { Variant } from '../policy/rollout.ts';
+import type { ClientSide } from './client-side.ts';
+import type { ForwardFacts } from './forward-headers.ts';
+import type { Routing } from './routing.ts';
+import type { WorkerContext } from './worker-context.ts';
+
+export class RequestView implements RequestFacts, ForwardFacts {
+  readonly head = new RequestHead();
+  readonly decision = newDecision();
+  /** The client's address as the policy sees it. */
+  client: ClientAddress = UNKNOWN_ADDRESS;
+  secure = false;
+  peerTrusted = false;
+  /** The request asks for another protocol and may have it. */
+  upgrade = false;
+  #requestId = '';
+  readonly #side: ClientSide;
+  readonly #context: WorkerContext;
+
+  constructor(side: ClientSide, context: WorkerContext) {
+    this.#side = side;
+    this.#context = context;
+  }
+
+  /** A new head stands in `head`. `bodiless`: the request has no body. */
+  begin(bodiless: boolean): void {
+    this.#requestId = '';
+    this.client = UNKNOWN_ADDRESS;
+    this.upgrade = this.head.upgrade && bodiless && isTunnelled(this.head.header('upgrade') ?? '');
+  }
+
+  /** Finds out who the client is. */
+  findClient(routing: Routing): void {
+    const { head } = this;
+    const side = this.#side;
+    this.peerTrusted = side.trusted;
+    if (!this.peerTrusted) {
+      this.client = side.peer;
+      this.secure = false;
+      return;
+    }
+    const chain = head.seen(F.X_FORWARDED_FOR) ? head.header('x-forwarded-for') : undefined;
+    this.client = clientAddress(side.peer, chain, routing.trustedProxies, this.#context.addresses);
+    this.secure = head.seen(F.X_FORWARDED_PROTO) && head.header('x-forwarded-proto') === 'https';
+  }
+
+  get method(): string {
+    return this.head.method;
+  }
+
+  get path(): string {
+    return this.head.path;
+  }
+
+  get query(): string {
+    return this.head.query;
+  }
+
+  get peer(): ClientAddress {
+    return this.#side.peer;
+  }
+
+  header(lowerName: string): string | undefined {
+    return this.head.header(lowerName);
+  }
+
+  cookie(name: string): string | undefined {
+    return this.head.cookie(name);
+  }
+
+  get peerText(): string {
+    return this.#side.peer.text;
+  }
+
+  get listenPort(): number {
+    return this.#context.listenPort;
+  }
+
+  get variant(): Variant {
+    return this.decision.variant;
+  }
+
+  get stripCookie(): string {
+    return this.decision.stripCookie ? OVERRIDE_COOKIE : '';
+  }
+
+  get requestId(): string {
+    if (this.#requestId === '') this.#requestId = this.#context.mintRequestId();
+    return this.#requestId;
+  }
+}
+
+/** Whether an upgrade leads to a protocol that is passed on unread: not to HTTP/2 or TLS, which the proxy would have to speak. */
+function isTunnelled(protocols: string): boolean {
+  return !/(?:^|,)\s*(?:h2c?|tls|http)(?:\/[^,]*)?\s*(?:,|$)/i.test(protocols);
+}
