@@ -18,7 +18,7 @@ import {
 } from './bodies.ts';
 import { type Answer, type Call, type Route, writeRequest } from './route.ts';
 import { documentPrecondition } from './service-routes.ts';
-import { accepted, rolloutBody, withEtag } from './views.ts';
+import { accepted, explanationBody, rolloutBody, withEtag } from './views.ts';
 
 const ROLLOUT = '/v1/services/{service}/rollout';
 const DEFAULT_RULE = 'everyone';
@@ -153,7 +153,8 @@ export const ROLLOUT_ROUTES: readonly Route[] = [
     success: { status: 200, description: 'The decision and what led to it' },
     handle: async ({ backend, params, body }) => {
       const { revision = null, ...request } = jsonValue(ExplainBody, body) as ExplainBody;
-      return { status: 200, body: await backend.explain(params['service']!, request, revision) };
+      const explanation = await backend.explain(params['service']!, request, revision);
+      return { status: 200, body: explanationBody(explanation) };
     },
   },
 ];

@@ -1,4 +1,5 @@
 /** How resources look in answers. */
+import type { Explanation } from '../policy/explain.ts';
 import type { Change } from '../rollout/change.ts';
 import { etagOf } from '../rollout/precondition.ts';
 import type { ServiceView } from './backend.ts';
@@ -34,6 +35,26 @@ export function rolloutBody({ name, rollout, revision }: ServiceView): object | 
 
 export function changeBody(change: Change, base: string): object {
   return { ...change, statusUrl: statusUrl(change, base), cancelUrl: `${statusUrl(change, base)}/cancel` };
+}
+
+/** The decision by its glossary names, without what only the data plane needs (cookies to set are secrets of their user). */
+export function explanationBody({ decision, ...rest }: Explanation): object {
+  const { variant, assigned, fallback, unavailable, reason, rule, bucket, tier, epoch, revision } = decision;
+  return {
+    decision: {
+      variant,
+      reason,
+      rule: rule === '' ? null : rule,
+      bucket: bucket < 0 ? null : bucket,
+      identityTier: tier,
+      epoch,
+      revision,
+      assigned,
+      fallback,
+      unavailable,
+    },
+    ...rest,
+  };
 }
 
 /** 202 for an accepted write: where to follow it is in Location and in the body. */
