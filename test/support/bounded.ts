@@ -22,12 +22,13 @@ export async function eventually<T>(
   condition: () => T | Promise<T>,
   what: string,
   milliseconds = 10_000,
+  pause = 5,
 ): Promise<NonNullable<T>> {
   const end = performance.now() + milliseconds;
   for (;;) {
     const value = await condition();
     if (value) return value;
     if (performance.now() > end) throw new Error(`not within ${milliseconds} ms: ${what}`);
-    await delay(5);
+    await delay(pause);
   }
 }

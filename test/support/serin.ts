@@ -138,10 +138,11 @@ export async function startSerin(options: SerinOptions): Promise<Serin> {
       },
       'readiness of Serin',
       options.readyWithin ?? 20_000,
+      25,
     );
   } catch (error) {
     await stop();
-    throw new Error(`${(error as Error).message}\n${output()}`, { cause: error });
+    throw new Error(`${(error as Error).message}\n${output().slice(-4_096)}`, { cause: error });
   }
 
   const metrics = async () => (await fetch(`${opsUrl}/metrics`)).text();
