@@ -9,6 +9,7 @@ import type { Socket } from 'node:net';
 import { parseRequestHead } from '../http1/request-head.ts';
 import { REFUSALS } from '../http1/refusal.ts';
 import { parseAddress, UNKNOWN_ADDRESS, type ClientAddress } from '../policy/address.ts';
+import { keepable } from '../upstream/read-buffer.ts';
 import type { ClientSide } from './client-side.ts';
 import { Exchange } from './exchange.ts';
 import { HeadAccumulator } from './head-accumulator.ts';
@@ -58,7 +59,6 @@ export class ClientConnection implements ClientSide {
     this.deadline = context.now() + context.routing.proxy.keepAliveTimeout;
     this.exchange = new Exchange(this, context);
     socket.setNoDelay(true);
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('drain', () => {
       this.exchange.clientDrained();
       this.resume();
@@ -108,7 +108,7 @@ export class ClientConnection implements ClientSide {
     const waiting = this.#waiting;
     if (waiting !== null) {
       this.#waiting = null;
-      this.#process(waiting);
+      this.#process(waiting, waiting.length);
     }
     this.#readIfRoom();
   }
@@ -187,24 +187,24 @@ export class ClientConnection implements ClientSide {
     this.closeGracefully();
   }
 
-  #onData(chunk: Buffer): void {
+  /** The first `length` bytes of `bytes` have come. They are valid only during the call. */
+  receive(bytes: Buffer, length: number): void {
     if (this.#closing) return;
     if (this.exchange.tunnelling) {
-      this.exchange.tunnelBytes(chunk);
+      this.exchange.tunnelBytes(keepable(bytes, 0, length));
       return;
     }
     if (this.#waiting !== null) {
-      this.#waiting = Buffer.concat([this.#waiting, chunk]);
+      this.#waiting = Buffer.concat([this.#waiting, bytes.subarray(0, length)]);
       if (this.#waiting.length > WAITING_LIMIT) this.pauseReading();
       return;
     }
-    this.#process(chunk);
+    this.#process(bytes, length);
   }
 
-  #process(bytes: Buffer): void {
+  #process(bytes: Buffer, end: number): void {
     this.#processing = true;
     let at = 0;
-    const end = bytes.length;
     while (at < end && !this.#closing && !this.#closed) {
       if (this.exchange.active) {
         const used = this.exchange.requestBytes(bytes, at, end);
@@ -222,7 +222,7 @@ export class ClientConnection implements ClientSide {
     this.#processing = false;
     if (this.#closing || this.#closed) return;
     if (at < end) {
-      this.#waiting = bytes.subarray(at);
+      this.#waiting = keepable(bytes, at, end);
       // A body that can't be taken yet must not pile up; a pipelined request may wait with reading on, for the client's leaving to be seen.
       if (end - at > WAITING_LIMIT || this.exchange.awaitsBody) this.pauseReading();
     }

@@ -5,6 +5,8 @@
  * every quarter of a second in one pass over all connections, which costs less than a timer each.
  */
 import { createServer, type Server, type Socket } from 'node:net';
+import { readBuffer } from '../upstream/read-buffer.ts';
+import { readShared } from './accepted-socket.ts';
 import { ClientConnection } from './client-connection.ts';
 import { rescueAnswer } from './rescue.ts';
 import type { WorkerContext } from './worker-context.ts';
@@ -42,9 +44,11 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
       return;
     }
     context.counters.connectionOpened();
-    connections.add(new ClientConnection(socket, context, closed));
+    const own = readShared(socket, (length) => connection.receive(readBuffer, length));
+    const connection = new ClientConnection(own, context, closed);
+    connections.add(connection);
   };
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
+  const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, accept);
   await listening(server, options);
   return {
     connections,

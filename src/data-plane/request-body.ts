@@ -6,6 +6,7 @@
 import type { Socket } from 'node:net';
 import { ChunkedReader, type ChunkedLimits } from '../http1/body.ts';
 import type { RequestHead } from '../http1/request-head.ts';
+import { keepable } from '../upstream/read-buffer.ts';
 
 export class RequestBody {
   /** True when the whole body has been taken (at once where there is none). */
@@ -28,7 +29,7 @@ export class RequestBody {
   }
 
   /**
-   * Takes what belongs to the body from `bytes[start..end)` and writes it to `socket`, which may keep the buffer.
+   * Takes what belongs to the body from `bytes[start..end)` and writes it to `socket`.
    * Returns the number of bytes used, or a negative refusal.
    */
   take(bytes: Buffer, start: number, end: number, socket: Socket): number {
@@ -37,7 +38,7 @@ export class RequestBody {
     const used = Math.min(this.#remaining, end - start);
     this.#remaining -= used;
     this.done = this.#remaining === 0;
-    this.#write(bytes.subarray(start, start + used), socket);
+    this.#write(keepable(bytes, start, start + used), socket);
     return used;
   }
 
@@ -46,7 +47,7 @@ export class RequestBody {
     const used = reader.push(bytes, start, end);
     if (used < 0) return used;
     if (reader.held !== null) this.#write(reader.held, socket);
-    if (reader.to > reader.from) this.#write(bytes.subarray(reader.from, reader.to), socket);
+    if (reader.to > reader.from) this.#write(keepable(bytes, reader.from, reader.to), socket);
     this.done = reader.done;
     return used;
   }

@@ -8,6 +8,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import type { Endpoint } from './endpoint.ts';
+import { readBuffer } from './read-buffer.ts';
 
 /** Who holds a connection. Calls never overlap; after `upstreamClosed` no other call comes. */
 export interface UpstreamHandler {
@@ -21,14 +22,8 @@ export interface UpstreamHandler {
   upstreamClosed(error: NodeJS.ErrnoException | null): void;
 }
 
-/** 64 KiB: as much as one read of a large body brings at a time. */
-const READ_BUFFER_SIZE = 64 * 1024;
-
 /** How long an endpoint may read nothing of the last bytes that it is sent, in ms. */
 const UNREAD_TIME = 30_000;
-
-/** All connections of this thread read into this one buffer; reads are handled before the next one starts. */
-const sharedReadBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_SIZE);
 
 export class UpstreamConnection {
   readonly socket: Socket;
@@ -51,11 +46,11 @@ export class UpstreamConnection {
       noDelay: true,
       allowHalfOpen: true,
       onread: {
-        buffer: sharedReadBuffer,
-        callback: (length: number, buffer: Uint8Array): boolean => {
+        buffer: readBuffer,
+        callback: (length: number): boolean => {
           const holder = this.handler;
           if (holder === null) this.destroy();
-          else holder.upstreamBytes(buffer as Buffer, 0, length);
+          else holder.upstreamBytes(readBuffer, 0, length);
           return true;
         },
       },

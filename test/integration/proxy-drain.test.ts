@@ -87,11 +87,12 @@ test('requests on kept connections during the drain: each is answered, or its co
     while (!state.stopped) {
       const client = await connect(serin.proxyPort).catch(() => null);
       if (client === null) return;
-      for (;;) {
+      for (let answered = 0; ; answered += 1) {
         client.write(request('/steady'));
         const message: Message | string = await client.answer().catch((error: unknown) => String(error));
         if (typeof message === 'string') {
-          if (message.includes('(reset)')) resets += 1;
+          // A connection that the listener had not accepted when it closed is reset by the kernel: it is not a kept one.
+          if (message.includes('(reset)') && answered > 0) resets += 1;
           break;
         }
         assert.equal(message.status, 200);
