@@ -159,6 +159,8 @@ test('reads elements of X-Forwarded-For as proxies write them', () => {
     '1.2.3.4:x',
     '1.2.3.4:123456',
     '""',
+    '1.2.3.4"',
+    '"1.2.3.4',
   ]) {
     assert.equal(read(junk), null, junk);
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DocumentError } from '../../../src/policy/faults.ts';
+import { compileNetworks } from '../../../src/policy/network.ts';
 import type { Match } from '../../../src/policy/schema.ts';
 import { sharedCopy, writeMmdb } from '../../support/mmdb-writer.ts';
 import { ANDROID, context, decideOnce, IPHONE, policy, type Request } from './fixtures.ts';
@@ -29,7 +30,13 @@ const REGION = sharedCopy(
     { recordSize: 28, ipVersion: 6 },
   ),
 );
-const withRegion = context({ regionDatabase: REGION });
+const withRegion = context({
+  regionDatabase: REGION,
+  segments: {
+    office: compileNetworks(['203.0.113.0/24', '198.51.100.0/25', '2001:db8::/32']),
+    lab: compileNetworks(['10.7.0.0/16']),
+  },
+});
 
 /** Whether a rule for everybody with this match admits the request. */
 function holds(match: Match, request: Request = {}): boolean {
@@ -49,7 +56,11 @@ test('segment: any of the named segments', () => {
     [true, { client: '::ffff:198.51.100.5' }],
     [false, { client: '198.51.100.200' }],
   ]);
-  assert.ok(holds({ segment: ['office'] }, { client: '203.0.113.9' }));
+  table({ segment: ['office', 'lab'] }, [
+    [true, { client: '203.0.113.9' }],
+    [true, { client: '10.7.1.1' }],
+    [false, { client: '10.8.1.1' }],
+  ]);
 });
 
 test('cidr: any of the networks; together with a segment, both', () => {

@@ -94,6 +94,8 @@ test('after a decision that failed, the next one sees nothing of it', () => {
   const fromVip = { ...facts({ headers: { ...IS_VIP, 'x-a': '1' } }) };
   assert.equal(decide(rules, fromVip, 3, NOW, mint, newDecision()).reason, 'exclude');
   assert.throws(() => decide(rules, broken, 3, NOW, mint, newDecision()), /broken/);
+  // The request that failed had no x-tier; this one has.
+  assert.equal(says(rules, { headers: IS_VIP }), 'stable exclude vip');
   assert.equal(says(rules, { headers: { 'x-a': '1' } }), 'canary rule r');
   assert.equal(says(rules, {}), 'stable noMatch');
 });

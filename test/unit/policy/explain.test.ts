@@ -5,6 +5,7 @@ import type { DescribedRequest } from '../../../src/policy/described.ts';
 import { explain } from '../../../src/policy/explain.ts';
 import { DocumentError } from '../../../src/policy/faults.ts';
 import { createOverride } from '../../../src/policy/override.ts';
+import { sharedCopy, writeMmdb } from '../../support/mmdb-writer.ts';
 import { Browser, context, decideOnce, IPHONE, mint, NOW, policy, service, userRequest } from './fixtures.ts';
 
 const OPTIONS = { nowSeconds: NOW, random: mint };
@@ -178,4 +179,70 @@ test('several lines of a header are joined, cookies as cookies', () => {
   ]);
   const { decision } = explain(several, { headers: { 'X-A': ['1', '2'], Cookie: ['a=1', 'b=2'] } }, OPTIONS);
   assert.equal(decision.variant, 'canary');
+});
+
+test('shows what a request has of each kind, and long lists cut', () => {
+  const database = sharedCopy(
+    writeMmdb(
+      [
+        [
+          '1.2.0.0/16',
+          {
+            country: { iso_code: 'CN' },
+            subdivisions: [{ iso_code: 'SH' }],
+            city: { names: { en: 'Shanghai' } },
+          },
+        ],
+      ],
+      {
+        recordSize: 24,
+        ipVersion: 4,
+      },
+    ),
+  );
+  const every = policy(
+    [
+      {
+        name: 'r',
+        match: {
+          cidr: Array.from({ length: 11 }, (_, index) => `10.${index}.0.0/16`),
+          device: { type: 'mobile', os: { name: 'ios', version: '>=17' }, browser: ['safari', 'chrome'] },
+          region: { country: 'CN', subdivision: 'SH', city: 'Shanghai' },
+          header: {
+            a: { oneOf: Array.from({ length: 12 }, (_, index) => `${index}`) },
+            b: { prefix: 'x' },
+            c: { present: true },
+            d: { present: false },
+          },
+          query: { q: { equals: 'é' } },
+          method: ['GET', 'POST'],
+          path: { prefix: '/a' },
+        },
+        percentage: 100,
+      },
+    ],
+    {},
+    [],
+    context({ regionDatabase: database }),
+  );
+  const { rules: explained } = explain(
+    every,
+    { path: '/a/../b?q=%C3%A9', clientAddress: '1.2.3.4' },
+    OPTIONS,
+  );
+  const lines = explained[0]!.conditions.map(
+    ({ kind, name, expected, seen, holds }) => `${kind} ${name}|${expected}|${seen}|${holds}`,
+  );
+  assert.deepEqual(lines, [
+    'method |one of "GET", "POST"|GET|true',
+    'path |under /a|/b|false',
+    'header a|one of "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" and 2 more|null|false',
+    'header b|begins with "x"|null|false',
+    'header c|present|null|false',
+    'header d|absent|null|true',
+    'query q|"é"|é|true',
+    'cidr |in one of 11 networks|1.2.3.4|false',
+    'device |type "mobile", os "ios" >=17, browser one of "safari", "chrome"|null|false',
+    'region |country "CN", subdivision "SH", city "Shanghai"|CN, SH, shanghai|true',
+  ]);
 });

@@ -24,6 +24,7 @@ const ENTRIES: readonly Entry[] = [
   ['1.2.0.0/16', city('CN', ['SH'], 'Shanghai')],
   ['1.2.3.0/24', city('CN', ['BJ'], 'Beijing')],
   ['1.2.3.4/32', city('GB', ['ENG', 'LND'], 'London')],
+  ['32.1.0.0/16', city('GB', [], 'London')],
   ['203.0.113.128/25', { country: { iso_code: 'fr' } }],
   ['198.51.100.0/24', { registered_country: { iso_code: 'US' } }],
 ];
@@ -54,7 +55,7 @@ for (const recordSize of [24, 28, 32] as const) {
         assert.deepEqual(berlin, { country: 'DE', subdivisions: ['BE'], city: 'berlin' });
         assert.equal(at('2001:db8:1:2:3:4:5:6').city, 'münchen');
       } else {
-        // 2001:0db8 read as an IPv4 address would be 32.1.13.184.
+        // Its first bits read as an IPv4 address are 32.1.13.184, which lies in the network of London.
         assert.equal(berlin.country, '');
       }
       assert.equal(at('2001:db9::').country, '');
@@ -165,4 +166,13 @@ test('a new file is told from the same one', () => {
   assert.ok(region.isOf(sharedCopy(writeMmdb(ENTRIES, options))));
   assert.ok(!region.isOf(sharedCopy(writeMmdb(ENTRIES, { ...options, buildEpoch: 1_700_000_001 }))));
   assert.ok(!region.isOf(sharedCopy(writeMmdb(ENTRIES.slice(1), options))));
+});
+
+test('a database of countries alone, of subdivisions alone, or of cities alone is one of places', () => {
+  const records: Value[] = [
+    { country: { iso_code: 'CN' } },
+    { subdivisions: [{ iso_code: 'SH' }] },
+    { city: { names: { en: 'Shanghai' } } },
+  ];
+  for (const record of records) open([['1.2.0.0/16', record]], { recordSize: 24, ipVersion: 4 });
 });

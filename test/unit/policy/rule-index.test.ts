@@ -67,10 +67,13 @@ test('gives what testing every rule in turn gives, whatever the rules and the li
       (matches, requests, share) => {
         const { view, rules, index } = compile(matches, 0);
         for (const request of requests) {
+          // Asked of a view that has seen no other request, so that nothing left over can agree with itself.
+          const fresh = compile(matches, 0);
+          fresh.view.begin(facts(request));
           view.begin(facts(request));
           const limit = Math.round((rules.length * share) / 100);
-          const expected = rules.findIndex(
-            ({ conditions }, rank) => rank < limit && allHold(conditions, view),
+          const expected = fresh.rules.findIndex(
+            ({ conditions }, rank) => rank < limit && allHold(conditions, fresh.view),
           );
           assert.equal(index.first(view, limit), expected);
           asked++;
@@ -79,7 +82,7 @@ test('gives what testing every rule in turn gives, whatever the rules and the li
         }
       },
     ),
-    { numRuns: 1000 },
+    { numRuns: 300 },
   );
   // Rules and requests that never meet would prove nothing.
   assert.ok(found > asked / 20 && found < asked, `${found} of ${asked}`);
