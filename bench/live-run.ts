@@ -1,5 +1,5 @@
 /**
- * The live proof: many users under constant load, while the policy changes every second in every way there is. No
+ * The live proof: many users under constant load, while the policy changes every second. No
  * request may fail, and every answer must come from the variant that the decision code names for the policy in force.
  *
  *   node bench/live-run.ts [--seconds N] [--rate N] [--users N] [--no-write]

@@ -1,6 +1,6 @@
 /**
- * What happens to the policy during the live proof: a cycle of writes, one a second, through the admin API, with
- * every kind of write there is. Rules name conditions of several kinds.
+ * What happens to the policy during the live proof: a cycle of writes, one a second, through the admin API, with the
+ * kinds of write that releases are made of. Rules name conditions of several kinds.
  */
 import { CAMPUS } from './users.ts';
 
@@ -61,7 +61,7 @@ const action = (name: string): Write => ({ what: name, method: 'POST', path: `/$
 /** Marks a PUT that takes users out of the canary. */
 const DECREASE = '?allowDecrease=true';
 
-/** One cycle. It begins with no rollout running and ends so. */
+/** One cycle: four rollouts. It begins with none running and ends so. */
 export const CYCLE: readonly Write[] = [
   put('new rollout', 1, [office]),
   percentage(5),
@@ -86,4 +86,15 @@ export const CYCLE: readonly Write[] = [
   percentage(60),
   action('promote'),
   action('rollback'),
+  {
+    what: 'new rollout with steps',
+    method: 'PUT',
+    path: '',
+    body: { rules: rules(0, [office]), steps: [{ percentage: 5 }, { percentage: 40 }] },
+  },
+  { what: 'step', method: 'POST', path: '/step', body: { from: 0 } },
+  { what: 'step', method: 'POST', path: '/step', body: { from: 5 } },
+  { what: 'patch', method: 'PATCH', path: '', body: { rules: rules(70, [office, campus]) } },
+  action('promote'),
+  action('finish'),
 ];
