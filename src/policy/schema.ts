@@ -37,7 +37,7 @@ export const PathTest = Type.Object(
 );
 export type PathTest = Static<typeof PathTest>;
 
-export const DeviceType = Type.Union([
+const DeviceType = Type.Union([
   Type.Literal('mobile'),
   Type.Literal('tablet'),
   Type.Literal('desktop'),
