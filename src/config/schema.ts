@@ -226,7 +226,6 @@ export const ProxyDefinition = Type.Object(
           requestLine: count('bytes of a request line', 256, 1_048_576),
           head: count('bytes of a request or response head', 1024, 4_194_304),
           fields: count('header fields of a head', 8, 10_000),
-          pipelined: count('requests that may wait on one connection', 1, 1000),
           connections: count('open client connections of one worker', 1, 10_000_000),
         },
         closed,

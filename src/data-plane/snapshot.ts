@@ -71,7 +71,6 @@ export interface ProxySettings {
   readonly requestLineLimit: number;
   readonly headLimit: number;
   readonly fieldLimit: number;
-  readonly pipelineLimit: number;
   readonly requestHeadTimeout: number;
   readonly keepAliveTimeout: number;
   readonly maxConnections: number;
