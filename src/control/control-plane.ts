@@ -4,14 +4,16 @@
  * Writes are taken one after another; each is in the store before it is answered and before any worker sees it. A
  * rollback alone never waits: not for the queue, not for the store. A refused write leaves everything as it was.
  */
-import type { Backend, HistoryEntry, WriteRequest } from '../admin/backend.ts';
+import type { Backend, HistoryEntry, RolloutWrite, WriteRequest } from '../admin/backend.ts';
 import type { Configuration } from '../config/schema.ts';
 import type { KeyData } from '../data-plane/snapshot.ts';
+import { CANARY_USABLE, STABLE_USABLE } from '../policy/decide.ts';
 import { explain } from '../policy/explain.ts';
-import type { Change, ChangeStatus } from '../rollout/change.ts';
+import type { Change } from '../rollout/change.ts';
 import { createChanges } from '../rollout/changes.ts';
 import { diff } from '../rollout/diff.ts';
 import { isActive } from '../rollout/lifecycle.ts';
+import { checkPrecondition, NO_PRECONDITION } from '../rollout/precondition.ts';
 import { refused } from '../rollout/refusal.ts';
 import type { Commit, Store } from '../store/store.ts';
 import type { ControlCounters } from '../telemetry/control-counters.ts';
@@ -19,7 +21,7 @@ import type { Logger } from '../telemetry/log.ts';
 import { createEvents } from './events.ts';
 import { createFinishGuard, tcpProbe } from './finish-guard.ts';
 import { createHelper } from './helper.ts';
-import { createInForce } from './in-force.ts';
+import { createInForce, type RollbackAhead } from './in-force.ts';
 import { createJournal } from './journal.ts';
 import { createNetworkCache } from './network-cache.ts';
 import { loadRegionDatabase } from './region-database.ts';
@@ -89,25 +91,18 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
   const events = createEvents();
   const applied = (): readonly number[] => fleet.appliedRevision().map(({ revision }) => revision);
-  const seen = new Map<string, ChangeStatus>();
   const changes = createChanges({
     clock,
     applied,
-    onUpdate(change) {
+    onUpdate(change, before) {
       events.publish({ type: 'change', service: change.service, change });
-      countStatus(change);
+      const { status, createdAt } = change;
+      // Counted once for each status that it reaches.
+      if (status !== before) counters.change(status, (clock() - Date.parse(createdAt ?? '')) / 1000);
     },
   });
   changes.rebuild(loaded.recent);
   fleet.onApplied(() => changes.refresh());
-
-  /** A change is counted once for each status that it reaches. */
-  function countStatus({ id, status, createdAt }: Change): void {
-    if (seen.get(id) === status) return;
-    counters.change(status, createdAt === null ? 0 : (clock() - Date.parse(createdAt)) / 1000);
-    if (status === 'PENDING' || status === 'APPLYING') seen.set(id, status);
-    else seen.delete(id);
-  }
 
   const journal = createJournal({
     store,
@@ -138,6 +133,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     networks,
     finishGuard: createFinishGuard(tcpProbe(PROBE_TIME)),
     commitAt,
+    latest: (service) => changes.latest(service),
     fresh: () => ({
       id: hex(random(12)),
       seed: hex(random(16)),
@@ -146,8 +142,15 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     }),
   });
 
+  /** Newest first. What is in force but not in the store yet is history all the same. */
+  async function commitsOf(service: string, before: number, limit: number): Promise<Commit[]> {
+    const owed = journal.owed.filter((one) => one.service === service && one.revision < before);
+    const stored = await store.history(service, Math.min(before, owed[0]?.revision ?? before), limit);
+    return [...owed.reverse(), ...stored].slice(0, limit);
+  }
+
   async function commitAt(service: string, revision: number): Promise<Commit | null> {
-    const [commit] = await store.history(service, revision + 1, 1);
+    const [commit] = await commitsOf(service, revision + 1, 1);
     return commit?.revision === revision ? commit : null;
   }
 
@@ -158,7 +161,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     asked: unknown,
     plan: Parameters<typeof writer.write>[0]['plan'],
   ): Promise<Change> {
-    return writer.write({ service, kind, request, asked: JSON.stringify(asked) ?? '', plan });
+    return writer.write({ service, kind, request, asked: [JSON.stringify(asked) ?? ''], plan });
   }
 
   return {
@@ -180,14 +183,15 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     async writeRollout(service, command, request) {
       // A service that is not there is not a matter of order: say so at once.
       inForce.view(service);
-      const asked = 'body' in command ? command.body.bytes : JSON.stringify(command);
+      const isRollback = command.kind === 'rollback';
+      const planned = isRollback ? { ...request, precondition: NO_PRECONDITION } : request;
       return writer.write({
         service,
         kind: commitKind(command),
         request,
-        asked,
-        plan: () => planner.plan(service, command, request),
-        ...(command.kind === 'rollback' ? { ahead: () => rollBackAhead(service) } : {}),
+        asked: askedBy(command),
+        plan: () => planner.plan(service, command, planned),
+        ...(isRollback ? { ahead: () => rollBackAhead(service, request) } : {}),
       });
     },
 
@@ -218,7 +222,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
     async history(service, before, limit) {
       inForce.view(service);
-      const commits = await store.history(service, before, limit + 1);
+      const commits = await commitsOf(service, before, limit + 1);
       return commits.slice(0, limit).map((commit, index): HistoryEntry => {
         const { revision, kind, at, actor, reason, requestId, changeId, document } = commit;
         const former = commits[index + 1];
@@ -240,7 +244,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         }
         policy = inForce.policy(service, rollout);
       }
+      const hasCanary = (inForce.view(service).definition.canary?.endpoints ?? []).length > 0;
       return explain(policy, request, {
+        usable: hasCanary ? STABLE_USABLE | CANARY_USABLE : STABLE_USABLE,
         nowSeconds: Math.floor(clock() / 1000),
         random: () => Buffer.from(random(16)).toString('base64url'),
       });
@@ -307,10 +313,18 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     },
   };
 
-  function rollBackAhead(service: string): ReturnType<typeof inForce.rollBackAhead> | null {
-    const { rollout } = inForce.view(service);
+  /** Its ETag is judged when it comes: what is in force at once must not be refused afterwards. */
+  function rollBackAhead(service: string, { precondition }: WriteRequest): RollbackAhead | null {
+    const { rollout, revision } = inForce.view(service);
+    checkPrecondition(precondition, rollout === null ? null : revision, `The rollout of "${service}"`);
     return rollout !== null && isActive(rollout.phase) ? inForce.rollBackAhead(rollout.id) : null;
   }
+}
+
+/** What a request id stands for. */
+function askedBy(command: RolloutWrite): readonly (string | Uint8Array)[] {
+  if (!('body' in command)) return [JSON.stringify(command)];
+  return [`${command.body.format} ${command.allowDecrease}\n`, command.body.bytes];
 }
 
 /** What a write changed, as people see it: the definition, the phase and the policy. */

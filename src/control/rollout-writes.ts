@@ -5,12 +5,14 @@
  */
 import type { RolloutWrite, ServiceView, WriteRequest } from '../admin/backend.ts';
 import { list } from '../policy/conditions.ts';
+import { DocumentError } from '../policy/faults.ts';
 import type { RolloutState } from '../policy/rollout.ts';
 import type { RolloutDocument } from '../policy/schema.ts';
+import type { Change } from '../rollout/change.ts';
 import { percentageMove } from '../rollout/changes.ts';
 import { advance, type NewRollout, type Outcome, type RolloutCommand } from '../rollout/lifecycle.ts';
 import { checkPrecondition } from '../rollout/precondition.ts';
-import { refused, RefusedError } from '../rollout/refusal.ts';
+import { type Refusal, refused, RefusedError } from '../rollout/refusal.ts';
 import type { Commit, CommitKind } from '../store/store.ts';
 import type { FinishGuard } from './finish-guard.ts';
 import type { Helper } from './helper.ts';
@@ -21,7 +23,7 @@ import { validationContext } from './state.ts';
 import type { Plan } from './writer.ts';
 import type { NetworkCache } from './network-cache.ts';
 import { networksKey } from '../policy/compile.ts';
-import { validateRollout } from '../policy/validate.ts';
+import { percentageFault, validateRollout } from '../policy/validate.ts';
 
 /** A body larger than this is read in the helper thread: parsing and checking it would hold up the main thread. */
 const LARGE_BODY = 64 * 1024;
@@ -34,6 +36,8 @@ export interface RolloutPlannerOptions {
   /** The service's commit of that revision, or null. */
   readonly commitAt: (service: string, revision: number) => Promise<Commit | null>;
   readonly fresh: () => NewRollout;
+  /** The youngest change that made a revision of the service. */
+  readonly latest: (service: string) => Change | undefined;
 }
 
 export interface Planned {
@@ -54,7 +58,7 @@ export function commitKind(command: RolloutWrite): CommitKind {
 }
 
 export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPlanner {
-  const { inForce, helper, networks, finishGuard, commitAt, fresh } = options;
+  const { inForce, helper, networks, finishGuard, commitAt, fresh, latest } = options;
 
   async function documentOf(
     { rollout }: ServiceView,
@@ -66,12 +70,11 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
         'The service has no rollout yet, so there is nothing to patch. Start one with PUT.',
       );
     }
-    const preparation = {
-      body: command.body,
-      base: command.kind === 'patch' ? rollout!.document : null,
-      context: plainContext(),
-    };
-    return command.body.bytes.length > LARGE_BODY ? helper.prepare(preparation) : prepareRollout(preparation);
+    const base = command.kind === 'patch' ? rollout!.document : null;
+    const preparation = { body: command.body, base, context: plainContext() };
+    // A small patch of a large document is merged and validated as a whole.
+    const isLarge = command.body.bytes.length > LARGE_BODY || (base !== null && isLargeDocument(base));
+    return isLarge ? helper.prepare(preparation) : prepareRollout(preparation);
   }
 
   function plainContext(): { segments: string[]; hasRegionDatabase: boolean } {
@@ -116,7 +119,13 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
           guard:
             view.rollout?.phase === 'promoted' ? await finishGuard(view.name, view.definition) : { ok: true },
         };
-      case 'percentage':
+      case 'percentage': {
+        const fault = percentageFault(command.percentage);
+        if (fault === null) return command;
+        throw new DocumentError('request_invalid', 'The request is not valid.', [
+          { pointer: '/percentage', detail: fault },
+        ]);
+      }
       case 'step':
         return command;
       default:
@@ -141,6 +150,18 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
     await networks.compile(new Map(lists.map((one) => [networksKey(one), one])));
   }
 
+  /** The change that took this very step already, where the request is one that is sent again. */
+  function earlierStep(view: ServiceView, command: RolloutWrite, { code }: Refusal): Change | null {
+    if (command.kind !== 'step' || command.from === null) return null;
+    if (code !== 'step_moved' && code !== 'no_next_step') return null;
+    const change = latest(view.name);
+    const isSame =
+      change?.kind === 'rollout.step' &&
+      change.revision === view.revision &&
+      change.percentage?.from === command.from;
+    return isSame ? change : null;
+  }
+
   function warnings(document: RolloutDocument): readonly string[] {
     const { trustedProxies = [] } = inForce.state.configuration;
     return overlapWarnings(document, networks.compiled.get(networksKey(trustedProxies)), networks.compiled);
@@ -151,7 +172,11 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
     warnings,
     async plan(service, command, write) {
       const { view, outcome } = await consider(service, command, write);
-      if (outcome.kind === 'refused') throw new RefusedError(outcome.refusal);
+      if (outcome.kind === 'refused') {
+        const change = earlierStep(view, command, outcome.refusal);
+        if (change !== null) return { kind: 'retry', change };
+        throw new RefusedError(outcome.refusal);
+      }
       if (outcome.kind === 'unchanged') return { kind: 'nothing' };
       const { rollout, decreases } = outcome;
       return {
@@ -163,4 +188,13 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
       };
     },
   };
+}
+
+/** Rough, but cheap to know: so much takes long enough to validate that the main thread should not. */
+function isLargeDocument({ rules, exclude = [] }: RolloutDocument): boolean {
+  const networks = [...rules, ...exclude].reduce(
+    (sum, { match }) => sum + (match?.cidr === undefined ? 0 : list(match.cidr).length),
+    0,
+  );
+  return networks + rules.length + exclude.length > 2000;
 }

@@ -1,13 +1,13 @@
 /**
  * What a write to a service's definition comes to. Services of the configuration file are only read here.
  */
-import type { WriteRequest } from '../admin/backend.ts';
+import type { ServiceView, WriteRequest } from '../admin/backend.ts';
 import type { ServiceDefinition } from '../config/schema.ts';
 import { ServiceName } from '../config/schema.ts';
 import { checkServiceDefinition, collisionFaults } from '../config/service-checks.ts';
 import { isDeepStrictEqual } from 'node:util';
 import { DocumentError, type Fault } from '../policy/faults.ts';
-import { isActive } from '../rollout/lifecycle.ts';
+import { isActive, isUnderWay } from '../rollout/lifecycle.ts';
 import { checkPrecondition } from '../rollout/precondition.ts';
 import { refused } from '../rollout/refusal.ts';
 import { checkSchema } from '../schema/check.ts';
@@ -44,7 +44,19 @@ export function considerService(
       collisions.map(({ pointer, detail }) => ({ pointer: pointer.replace(/^\/[^/]*/, ''), detail })),
     );
   }
+  if (existing !== undefined) refuseToMoveUsers(existing, definition);
   return definition;
+}
+
+/** Another identity chain gives every user another bucket. */
+function refuseToMoveUsers({ name, rollout, definition }: ServiceView, next: ServiceDefinition): void {
+  if (rollout === null || !isUnderWay(rollout.phase)) return;
+  if (isDeepStrictEqual(definition.identity, next.identity)) return;
+  throw refused(
+    'rollout_active',
+    `"${name}" has a rollout that is ${rollout.phase}, and another identity chain would move its users between the variants. Change it when the rollout is over.`,
+    { phase: rollout.phase },
+  );
 }
 
 export function planService(inForce: InForce, name: string, value: unknown, write: WriteRequest): Plan {

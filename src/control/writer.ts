@@ -38,8 +38,8 @@ export interface Job {
   readonly service: string;
   readonly kind: CommitKind;
   readonly request: WriteRequest;
-  /** What is asked for, as text: a request id may not be used for anything else. */
-  readonly asked: string | Uint8Array;
+  /** What is asked for: a request id may not be used for anything else. */
+  readonly asked: readonly (string | Uint8Array)[];
   readonly plan: () => Promise<Plan> | Plan;
   /** A rollback: what is in force from now on, before its turn. It is stored when the store recovers. */
   readonly ahead?: () => RollbackAhead | null;
@@ -98,9 +98,9 @@ export function createWriter(options: WriterOptions): Writer {
 
   async function write(job: Job): Promise<Change> {
     if (stopping) throw refused('stopping', 'This replica is stopping. Try again with another.');
-    const digest = digestOf(
-      changeId('', createHash('sha256').update(`${job.kind}\n`).update(job.asked).digest('hex')),
-    );
+    const hash = createHash('sha256').update(`${job.kind}\n`);
+    for (const part of job.asked) hash.update(part);
+    const digest = digestOf(changeId('', hash.digest('hex')));
     const before = known(job, digest);
     if (before !== null) return before;
 
@@ -111,21 +111,21 @@ export function createWriter(options: WriterOptions): Writer {
     changes.begin({ id, service, kind, actor, reason, requestId });
     if (ahead !== null) changes.aheadOfStore(id);
     const done = queue.run(() => perform(id, job, ahead), job.ahead !== undefined);
-    const answer = ahead === null ? done : Promise.race([done, patient(id)]);
+    const answer = ahead === null ? done : withPatience(id, done);
     unanswered.set(id, answer);
     try {
       return await answer;
     } finally {
       unanswered.delete(id);
-      // When patience ended, nobody waits for the rest any more.
-      done.catch(() => {});
     }
   }
 
   /** A rollback is in force whatever the store does, so its answer does not wait for ever. */
-  async function patient(id: string): Promise<Change> {
-    await new Promise((resolve) => setTimeout(resolve, patience).unref());
-    return changes.setDegraded(id, true);
+  function withPatience(id: string, done: Promise<Change>): Promise<Change> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => resolve(changes.setDegraded(id, true)), patience);
+      done.then(resolve, reject).finally(() => clearTimeout(timer));
+    });
   }
 
   async function perform(id: string, job: Job, ahead: RollbackAhead | null): Promise<Change> {
@@ -139,7 +139,7 @@ export function createWriter(options: WriterOptions): Writer {
         plan.kind === 'retry'
           ? plan.change
           : presentChange({ ...job, revision: inForce.written(job.service).revision }, applied());
-      changes.settle(id, present.id);
+      changes.settle(id, present);
       ahead?.undo();
       return present;
     } catch (error) {

@@ -32,8 +32,8 @@ export interface ChangesOptions {
   readonly clock: () => number;
   /** The revisions that the workers decide by, -1 for one that decides by none. */
   readonly applied: () => readonly number[];
-  /** Called after every move of a change. */
-  readonly onUpdate: (change: Change) => void;
+  /** Called after every move of a change; `before` is its former status, null for a new one. */
+  readonly onUpdate: (change: Change, before: ChangeStatus | null) => void;
 }
 
 export interface Changes {
@@ -46,10 +46,10 @@ export interface Changes {
   /** The youngest change that made a revision of the service. */
   latest(service: string): Change | undefined;
   begin(change: NewChange): Change;
-  /** The write was refused: there never was a change. */
+  /** The write was refused: who follows hears that it is over, and nobody finds it any more. */
   forget(id: string): void;
-  /** The write found nothing to do: from now on its request id finds the change with the id `instead`. */
-  settle(id: string, instead: string): void;
+  /** The write found nothing to do: from now on its request id finds the change `instead`. */
+  settle(id: string, instead: Change): void;
   /** The change is in force from `revision` on. What the service had under way before is overtaken. */
   applying(
     id: string,
@@ -101,7 +101,7 @@ export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Cha
     const next = put({ ...change, ...fields, updatedAt: new Date(clock()).toISOString() });
     if (next.status === 'APPLYING') waiting.add(next.id);
     else waiting.delete(next.id);
-    onUpdate(next);
+    onUpdate(next, change.status);
     return next;
   }
 
@@ -132,12 +132,12 @@ export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Cha
     return change;
   }
 
-  function overtake(service: string, by: CommitKind): void {
+  function overtake({ id: own, service, kind: by }: Change): void {
     const status: ChangeStatus = by === 'rollout.rollback' ? 'ROLLED_BACK' : 'SUPERSEDED';
     const progress = status === 'ROLLED_BACK' ? 'a rollback came first' : 'a later write came first';
     for (const id of waiting) {
       const change = byId.get(id);
-      if (change?.service === service) update(change, { status, progress });
+      if (change?.service === service && id !== own) update(change, { status, progress });
     }
   }
 
@@ -162,18 +162,24 @@ export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Cha
       const begun: Change = { ...BLANK, ...change, createdAt: now, updatedAt: now };
       put(begun);
       remember(change.service, change.requestId, change.id, digestOf(change.id));
-      onUpdate(begun);
+      onUpdate(begun, null);
       return begun;
     },
-    forget: (id) => drop(need(id)),
+    forget(id) {
+      const change = need(id);
+      drop(change);
+      onUpdate({ ...change, status: 'CANCELED', progress: 'refused' }, change.status);
+    },
     settle(id, instead) {
-      const { service, requestId } = need(id);
-      drop(need(id));
-      remember(service, requestId, instead, digestOf(id));
+      const change = need(id);
+      drop(change);
+      remember(change.service, change.requestId, instead.id, digestOf(id));
+      const { status, progress, revision } = instead;
+      onUpdate({ ...change, status, progress, revision }, change.status);
     },
     applying(id, { revision, percentage, decreases, warnings }) {
       const change = need(id);
-      overtake(change.service, change.kind);
+      overtake(change);
       latestOf.set(change.service, id);
       const revisions = applied();
       return update(change, {

@@ -1,0 +1,215 @@
+/** Rollbacks: in force before the store has them, whatever the store does; and what becomes of them afterwards. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { WriteRequest } from '../../../src/admin/backend.ts';
+import { createHelper } from '../../../src/control/helper.ts';
+import { createInForce } from '../../../src/control/in-force.ts';
+import { createJournal } from '../../../src/control/journal.ts';
+import { createNetworkCache } from '../../../src/control/network-cache.ts';
+import { createWriteQueue } from '../../../src/control/write-queue.ts';
+import { createWriter } from '../../../src/control/writer.ts';
+import type { RolloutState } from '../../../src/policy/rollout.ts';
+import type { Change } from '../../../src/rollout/change.ts';
+import { createChanges } from '../../../src/rollout/changes.ts';
+import { NO_PRECONDITION } from '../../../src/rollout/precondition.ts';
+import { createLog } from '../../../src/telemetry/log.ts';
+import { CONFIGURATION, problem, ROLLOUT, RULES, startApi } from '../../support/admin-api.ts';
+import { eventually } from '../../support/bounded.ts';
+import { fakeFleet, memoryStore, type MemoryStore } from '../../support/memory-store.ts';
+
+const RUNNING: RolloutState = {
+  id: 'r1',
+  epoch: 1,
+  seed: '00'.repeat(16),
+  bucketAlgorithm: 'xxh64-1',
+  fingerprintKey: 'k1',
+  phase: 'running',
+  document: RULES,
+  step: -1,
+  startedAt: '2026-01-01T00:00:00Z',
+};
+
+const REQUEST: WriteRequest = { actor: 'test', reason: null, requestId: null, precondition: NO_PRECONDITION };
+
+/** A writer over a service "notes" whose rollout runs at revision 1, its answer to a rollback due after `patience` ms. */
+async function startWriter(store: MemoryStore, patience: number) {
+  await store.commit({
+    revision: 1,
+    service: 'notes',
+    kind: 'rollout.put',
+    at: RUNNING.startedAt,
+    actor: 'test',
+    reason: null,
+    requestId: null,
+    changeId: 'x-00000000',
+    document: { definition: null, rollout: RUNNING },
+  });
+  const loaded = await store.load();
+  const log = createLog({ level: 'silent' });
+  const fleet = fakeFleet();
+  const keys = [{ id: 'k1', secret: new Uint8Array(32).fill(1) }];
+  const initial = { configuration: CONFIGURATION, revision: 1, documents: loaded.documents };
+  const inForce = createInForce({ initial, keys, networks: createNetworkCache(createHelper()), fleet });
+  await inForce.ready(initial);
+  inForce.enact(initial);
+  const updates: Change[] = [];
+  const applied = (): number[] => fleet.appliedRevision().map(({ revision }) => revision);
+  const changes = createChanges({ clock: Date.now, applied, onUpdate: (change) => updates.push(change) });
+  fleet.onApplied(() => changes.refresh());
+  const journal = createJournal({
+    store,
+    log,
+    retryDelay: 1,
+    onStored: ({ changeId }) => void changes.setDegraded(changeId, false),
+    onFailure: () => {},
+  });
+  const writer = createWriter({
+    inForce,
+    journal,
+    changes,
+    queue: createWriteQueue(),
+    applied,
+    clock: Date.now,
+    random: (size) => new Uint8Array(size).fill(7),
+    log,
+    patience,
+    onWritten: () => {},
+  });
+  const rollback = () =>
+    writer.write({
+      service: 'notes',
+      kind: 'rollout.rollback',
+      request: REQUEST,
+      asked: [],
+      ahead: () => inForce.rollBackAhead(RUNNING.id),
+      plan: () => ({
+        kind: 'write',
+        document: { definition: null, rollout: { ...RUNNING, phase: 'rolledBack' } },
+        decreases: [],
+        percentage: null,
+        warnings: () => [],
+      }),
+    });
+  const phase = () => fleet.snapshots.at(-1)!.services[0]!.rollout!.phase;
+  return { writer, changes, fleet, updates, rollback, phase, inForce };
+}
+
+test('a rollback that the store has is not called degraded, however long ago', async () => {
+  const { rollback, changes, phase } = await startWriter(memoryStore(), 1);
+  const { id, status } = await rollback();
+  assert.equal(status, 'APPLIED');
+  // Longer than the answer would have been waited for.
+  await sleep(20);
+  assert.equal(changes.find(id)?.degraded, false);
+  assert.equal(phase(), 'rolledBack');
+});
+
+test('no status of a rollback is taken back: it is never final before it is applied', async () => {
+  const { rollback, updates } = await startWriter(memoryStore(), 1000);
+  await rollback();
+  const statuses = updates.map(({ status }) => status);
+  assert.deepEqual([...new Set(statuses)], ['PENDING', 'APPLYING', 'APPLIED']);
+});
+
+test('a store that never answers holds up neither the rollback nor its answer', async () => {
+  const hung = memoryStore();
+  const { rollback, changes, phase, fleet, inForce } = await startWriter(hung, 5);
+  const storing = new EventTarget();
+  let store: () => void = () => {};
+  const commit: MemoryStore['commit'] = hung.commit.bind(hung);
+  hung.commit = async (one) => {
+    await new Promise<void>((resolve) => {
+      store = resolve;
+      storing.dispatchEvent(new Event('begun'));
+    });
+    await commit(one);
+  };
+  const begun = once(storing, 'begun');
+  const answer = rollback();
+  // Before any turn of the event loop: the workers have it.
+  assert.equal(phase(), 'rolledBack');
+  assert.equal(fleet.snapshots.at(-1)!.revision, 1);
+  assert.equal(inForce.view('notes').rollout?.phase, 'rolledBack');
+  await begun;
+  const change = await answer;
+  assert.deepEqual([change.status, change.degraded, change.revision], ['APPLYING', true, null]);
+  assert.equal(changes.cancel(change.id)?.status, 'APPLYING', 'it is too late to cancel');
+
+  store();
+  await eventually(async () => changes.find(change.id)?.status === 'APPLIED', 'the stored rollback');
+  const stored = changes.find(change.id);
+  assert.deepEqual([stored?.degraded, stored?.revision], [false, 2]);
+  assert.equal(hung.commits.length, 2);
+});
+
+test('a rollback overtakes the writes that wait', async () => {
+  const store = memoryStore();
+  const { call, fleet } = await startApi(CONFIGURATION, store);
+  await call('PUT', ROLLOUT, RULES);
+  const commit: MemoryStore['commit'] = store.commit.bind(store);
+  let release: () => void = () => {};
+  const reached = new Promise<void>((begun) => {
+    store.commit = async (one) => {
+      store.commit = commit;
+      await new Promise<void>((resolve) => {
+        release = resolve;
+        begun();
+      });
+      await commit(one);
+    };
+  });
+  const first = call('POST', `${ROLLOUT}/percentage`, { percentage: 20 });
+  await reached;
+  const second = call('POST', `${ROLLOUT}/percentage`, { percentage: 50 });
+  const rollback = call('POST', `${ROLLOUT}/rollback`, {});
+  await eventually(
+    async () => fleet.snapshots.at(-1)!.services[0]!.rollout!.phase === 'rolledBack',
+    'the rollback on the workers',
+  );
+  release();
+  assert.equal((await first).status, 202);
+  assert.equal((await rollback).status, 202);
+  problem(await second, 409, 'wrong_phase');
+  assert.deepEqual(
+    store.commits.map(({ kind }) => kind),
+    ['rollout.put', 'rollout.percentage', 'rollout.rollback'],
+  );
+});
+
+test('a rollback with a stale ETag does nothing, not even for a moment', async () => {
+  const { call, fleet } = await startApi();
+  await call('PUT', ROLLOUT, RULES);
+  const before = fleet.snapshots.length;
+  problem(await call('POST', `${ROLLOUT}/rollback`, {}, { 'if-match': '"7"' }), 412, 'precondition_failed');
+  assert.equal(fleet.snapshots.length, before, 'no worker heard of it');
+  assert.equal((await call('POST', `${ROLLOUT}/rollback`, {}, { 'if-match': '"1"' })).status, 202);
+});
+
+test('a rollback that the store does not have yet is in the history, and can be restored from', async () => {
+  const store = memoryStore();
+  const { call } = await startApi(CONFIGURATION, store);
+  await call('PUT', ROLLOUT, RULES);
+  store.failing = true;
+  const rollback = await call('POST', `${ROLLOUT}/rollback`, { reason: 'errors' });
+  assert.deepEqual([rollback.body.degraded, rollback.body.revision], [true, 2]);
+  const { history } = (await call('GET', '/v1/services/notes/history')).body;
+  assert.deepEqual(
+    history.map(({ revision, kind }) => [revision, kind]),
+    [
+      [2, 'rollout.rollback'],
+      [1, 'rollout.put'],
+    ],
+  );
+  assert.deepEqual(history[0]?.diff, [
+    { op: 'replace', pointer: '/phase', from: 'running', to: 'rolledBack' },
+  ]);
+  store.failing = false;
+  const restored = await call('POST', '/v1/services/notes/history/2/restore', {});
+  assert.equal(restored.status, 202);
+  assert.deepEqual(
+    store.commits.map(({ revision }) => revision),
+    [1, 2, 3],
+  );
+});
