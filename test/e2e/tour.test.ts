@@ -15,6 +15,7 @@ import { freePort } from '../support/ports.ts';
 import { compareOutput, readTour } from './tour.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
+const TOUR_LIMIT = 90_000;
 const HEADING = '## A tour of five minutes';
 
 let serin: ChildProcess;
@@ -84,6 +85,8 @@ test('the README shows what really happens', async () => {
     cwd: directory,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], HOME: directory },
+    // A group of its own, so that what the shell started ends with it.
+    detached: true,
   });
   let output = '';
   for (const stream of [shell.stdout, shell.stderr]) {
@@ -91,7 +94,12 @@ test('the README shows what really happens', async () => {
       output += chunk.toString();
     });
   }
-  await within(once(shell, 'close'), 'the end of the tour', 120_000);
+  try {
+    await within(once(shell, 'close'), 'the end of the tour', TOUR_LIMIT);
+  } catch (error) {
+    process.kill(-shell.pid!, 'SIGKILL');
+    throw new Error(`the tour got no further than:\n${output}`, { cause: error });
+  }
   let from = 0;
   for (const [index, step] of steps.entries()) {
     const end = output.indexOf(`${mark(index)}\n`, from);
