@@ -3,16 +3,10 @@ import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { fileMap, firstSentence } from '../../../scripts/file-map.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../../..');
 const DOCUMENTS = globSync(['*.md', 'docs/**/*.md', 'bench/*.md'], { cwd: ROOT });
-
-/** The paths named at the beginning of the lines of ARCHITECTURE.md's file map. */
-function mappedFiles(): string[] {
-  const text = readFileSync(path.join(ROOT, 'ARCHITECTURE.md'), 'utf8');
-  const map = text.slice(text.indexOf('## File map'));
-  return [...map.matchAll(/^(src\/\S+) {2,}\S/gm)].map((match) => match[1]!);
-}
 
 test('every relative link of every document leads to a file', () => {
   assert.ok(DOCUMENTS.includes('README.md'));
@@ -28,7 +22,24 @@ test('every relative link of every document leads to a file', () => {
 });
 
 test('the file map of ARCHITECTURE.md is the tree', () => {
-  assert.deepEqual(mappedFiles().toSorted(), globSync('src/**/*.ts', { cwd: ROOT }).toSorted());
+  const { is, shouldBe } = fileMap();
+  assert.equal(is, shouldBe, 'run: node scripts/file-map.ts');
+});
+
+test('the first sentence of a file is what its map line says', () => {
+  assert.equal(firstSentence('/** Reads it. It never writes. */\ncode'), 'Reads it');
+  assert.equal(
+    firstSentence('/**\n * The life of it,\n * in short:\n *\n *   a → b\n */'),
+    'The life of it, in short',
+  );
+  assert.equal(firstSentence('const a = 1; /** no */'), '');
+});
+
+test('every file of the program begins with what it is', () => {
+  const silent = globSync('{src,scripts}/**/*.ts', { cwd: ROOT }).filter(
+    (file) => firstSentence(readFileSync(path.join(ROOT, file), 'utf8')) === '',
+  );
+  assert.deepEqual(silent, []);
 });
 
 test('decision records are numbered without a gap or a double', () => {
