@@ -8,7 +8,7 @@
 import { FieldBlock, parseFields } from './field-block.ts';
 import { F } from './fields.ts';
 import { CR, HEX, HTAB, LF, SP, TOKEN } from './grammar.ts';
-import { REFUSALS, refusalNumber } from './refusal.ts';
+import { refusalNumber } from './refusal.ts';
 
 const CHUNK_SIZE = refusalNumber('chunk_size');
 const CHUNK_EXTENSION = refusalNumber('chunk_extension');
@@ -16,6 +16,7 @@ const CHUNK_END = refusalNumber('chunk_end');
 const BARE_CR = refusalNumber('bare_cr');
 const BARE_LF = refusalNumber('bare_lf');
 const BAD_TRAILER = refusalNumber('bad_trailer');
+const TOO_MANY_FIELDS = refusalNumber('too_many_fields');
 const TRAILER_TOO_LARGE = refusalNumber('trailer_too_large');
 const FORBIDDEN_TRAILER = refusalNumber('forbidden_trailer');
 
@@ -46,8 +47,6 @@ const DIGIT_LIMIT = 16;
 
 /** A line that is not complete at the end of a buffer is mostly this short. */
 const FIRST_KEEP = 128;
-
-const LONGEST_LINE_REFUSALS = new Set(['head_too_large', 'too_many_fields']);
 
 export class ChunkedReader {
   /** After `push`: validated bytes of earlier buffers, to be passed on before the range; null where there are none. */
@@ -264,10 +263,8 @@ export class ChunkedReader {
     const from = stop - length;
     const block = this.#trailers;
     const after = parseFields(whole, from, stop, from, this.#limits.fields, block);
-    if (after <= 0) {
-      if (after === 0) return BAD_TRAILER;
-      return LONGEST_LINE_REFUSALS.has(REFUSALS[-after - 1]!.code) ? TRAILER_TOO_LARGE : after;
-    }
+    // The end was found before, so there is no third case: not the limit, then a line is at fault.
+    if (after <= 0) return after === TOO_MANY_FIELDS ? TRAILER_TOO_LARGE : BAD_TRAILER;
     for (let index = 0; index < block.count; index += 1) {
       if (FORBIDDEN[block.fieldId[index] as number] === 1) return FORBIDDEN_TRAILER;
     }

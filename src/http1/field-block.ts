@@ -5,7 +5,7 @@
  * forbids. What a field means is not decided here.
  */
 import { F, fieldIdAt } from './fields.ts';
-import { COLON, CR, HTAB, LF, LOWER, NAME, SP, VALUE } from './grammar.ts';
+import { COLON, CR, HTAB, isSpace, LF, LOWER, NAME, SP, trimSpace, VALUE } from './grammar.ts';
 import { refusalNumber } from './refusal.ts';
 
 const BAD_FIELD_NAME = refusalNumber('bad_field_name');
@@ -129,10 +129,6 @@ function grown(array: Int32Array, capacity: number): Int32Array {
   return out;
 }
 
-function isSpace(code: number): boolean {
-  return code === SP || code === HTAB;
-}
-
 /** The value of cookie `name` in `text[start..end)`: the name must follow the start or a ";" and be followed by "=". */
 function cookieIn(text: string, start: number, end: number, name: string): string | undefined {
   for (let at = text.indexOf(name, start); at !== -1 && at < end; at = text.indexOf(name, at + 1)) {
@@ -144,7 +140,7 @@ function cookieIn(text: string, start: number, end: number, name: string): strin
     if (equals >= end || text.charCodeAt(equals) !== 0x3d) continue;
     const semicolon = text.indexOf(';', equals);
     const stop = semicolon === -1 || semicolon > end ? end : semicolon;
-    return text.slice(equals + 1, stop).trim();
+    return trimSpace(text, equals + 1, stop);
   }
   return undefined;
 }

@@ -6,7 +6,7 @@
  */
 import { F } from './fields.ts';
 import type { FieldBlock } from './field-block.ts';
-import { TOKEN } from './grammar.ts';
+import { TOKEN, trimSpace } from './grammar.ts';
 import { refusalNumber } from './refusal.ts';
 
 const LENGTH_AND_CODING = refusalNumber('length_and_coding');
@@ -76,7 +76,7 @@ function codingRefusal(head: FramedHead): number {
   const value = (head.header('transfer-encoding') as string).toLowerCase();
   if (value === 'chunked') return 0;
   for (const element of value.split(',')) {
-    const coding = element.trim();
+    const coding = trimSpace(element, 0, element.length);
     if (coding !== 'chunked' && isToken(coding)) return UNKNOWN_CODING;
   }
   return BAD_CODING;
@@ -119,7 +119,7 @@ export function readConnection(head: FramedHead): number {
   }
   let options = 0;
   for (const element of (head.header('connection') as string).toLowerCase().split(',')) {
-    const option = element.trim();
+    const option = trimSpace(element, 0, element.length);
     if (option === '') continue;
     if (!isToken(option)) return BAD_CONNECTION;
     if (option === 'close') options |= OPTION_CLOSE;

@@ -53,3 +53,17 @@ export const HEX = table(() => false).map((_, byte) => {
 
 /** A byte with ASCII letters made lower case. */
 export const LOWER = new Uint8Array(256).map((_, byte) => (byte >= 0x41 && byte <= 0x5a ? byte + 32 : byte));
+
+/** Whether a character is one of those that may surround values (RFC 9110 section 5.6.3). */
+export function isSpace(code: number): boolean {
+  return code === SP || code === HTAB;
+}
+
+/** `text[start..end)` without the spaces and tabs around it. `trim` would take a byte A0 for a space, as no other parser does. */
+export function trimSpace(text: string, start: number, end: number): string {
+  let from = start;
+  let to = end;
+  while (from < to && isSpace(text.charCodeAt(from))) from += 1;
+  while (to > from && isSpace(text.charCodeAt(to - 1))) to -= 1;
+  return text.slice(from, to);
+}

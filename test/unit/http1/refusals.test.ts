@@ -1,0 +1,39 @@
+/** Every refusal code has inputs that get exactly it; what is nearly the same and good is in the tests of the parts. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { REFUSALS, refusalNumber, refusalOf, type RefusalCode } from '../../../src/http1/refusal.ts';
+import { readChunked, requestOutcome, responseOutcome } from './reading.ts';
+import { CHUNKED, REQUESTS, RESPONSES } from './refusal-cases.ts';
+
+function check(
+  table: Partial<Record<RefusalCode, readonly string[]>>,
+  read: (text: string) => number | string,
+): void {
+  for (const [code, texts] of Object.entries(table)) {
+    for (const text of texts) assert.equal(read(text), code, JSON.stringify(text));
+  }
+}
+
+test('requests are refused with the code that says why', () => check(REQUESTS, requestOutcome));
+test('responses are refused with the code that says why', () => check(RESPONSES, responseOutcome));
+test('chunked bodies are refused with the code that says why', () =>
+  check(CHUNKED, (text) => readChunked([text]).result));
+
+test('every code has a case', () => {
+  const tried = new Set([REQUESTS, RESPONSES, CHUNKED].flatMap((table) => Object.keys(table)));
+  assert.deepEqual(
+    REFUSALS.map(({ code }) => code).filter((code) => !tried.has(code)),
+    [],
+  );
+});
+
+test('a code, its number and its status belong together', () => {
+  for (const [index, { code, status, title, detail }] of REFUSALS.entries()) {
+    assert.match(code, /^[a-z][a-z0-9_]*$/);
+    assert.equal(refusalNumber(code as RefusalCode), -(index + 1));
+    assert.equal(refusalOf(-(index + 1)).code, code);
+    assert.ok([400, 417, 431, 501, 505].includes(status) && title !== '' && detail.endsWith('.'), code);
+  }
+  assert.throws(() => refusalOf(0), RangeError);
+  assert.throws(() => refusalOf(-REFUSALS.length - 1), RangeError);
+});
