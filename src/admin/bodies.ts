@@ -128,6 +128,16 @@ export function bodyFormat(
   );
 }
 
+/** Compressed bodies are not read. Throws ApiError `unsupported_media_type`. */
+export function checkEncoding(contentEncoding: string | undefined): void {
+  if (contentEncoding === undefined || contentEncoding.trim().toLowerCase() === 'identity') return;
+  throw new ApiError(
+    'unsupported_media_type',
+    `Send the body as it is; the request says content-encoding: ${contentEncoding.slice(0, 100)}.`,
+    { 'accept-encoding': 'identity' },
+  );
+}
+
 /** The value of a small JSON body; an empty one is an empty object. */
 export function jsonValue(schema: TSchema, body: DocumentBody): unknown {
   return checked(schema, parseBody(body) ?? {}, '');

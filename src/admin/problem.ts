@@ -17,6 +17,8 @@ export type ApiCode =
   | 'unsupported_media_type'
   | 'body_too_large'
   | 'bad_request'
+  | 'uri_too_long'
+  | 'head_too_large'
   | 'request_timeout'
   | 'internal_error';
 
@@ -56,6 +58,7 @@ const STATUS: Readonly<Record<RefusalCode | ApiCode | DocumentCode, number>> = {
   change_canceled: 409,
   precondition_failed: 412,
   body_too_large: 413,
+  uri_too_long: 414,
   unsupported_media_type: 415,
   request_invalid: 422,
   rollout_invalid: 422,
@@ -63,6 +66,7 @@ const STATUS: Readonly<Record<RefusalCode | ApiCode | DocumentCode, number>> = {
   unknown_rule: 422,
   networks_invalid: 422,
   precondition_required: 428,
+  head_too_large: 431,
   internal_error: 500,
   store_unavailable: 503,
   stopping: 503,
@@ -79,9 +83,11 @@ const TITLES: Readonly<Record<number, string>> = {
   409: 'Conflict',
   412: 'Precondition Failed',
   413: 'Content Too Large',
+  414: 'URI Too Long',
   415: 'Unsupported Media Type',
   422: 'Unprocessable Content',
   428: 'Precondition Required',
+  431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
 };
@@ -170,6 +176,7 @@ function frameworkProblem(error: unknown): { code: ApiCode; detail: string } | n
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
     return { code: 'body_too_large', detail: 'The body is larger than 16 MiB.' };
   }
+  if (statusCode === 414) return { code: 'uri_too_long', detail: 'A part of the path is too long.' };
   if (statusCode === 415)
     return { code: 'unsupported_media_type', detail: 'This media type is not read here.' };
   if (statusCode === 408) return { code: 'request_timeout', detail: 'The request did not arrive in time.' };
@@ -180,4 +187,15 @@ function frameworkProblem(error: unknown): { code: ApiCode; detail: string } | n
     };
   }
   return null;
+}
+
+/** What Node's HTTP parser says of bytes that it cannot read as a request. */
+export function unreadable({ code = '' }: { readonly code?: string }): ApiError {
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return new ApiError('head_too_large', 'The head of the request is larger than 16 KiB.');
+  }
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return new ApiError('request_timeout', 'The request did not arrive in time.');
+  }
+  return new ApiError('bad_request', 'This is not a request of HTTP/1.1.');
 }

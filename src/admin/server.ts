@@ -4,6 +4,7 @@
  * Each request goes the same way: Host and Origin, token, role, query, body, handler; whatever throws on the way becomes
  * one problem+json answer. It never listens beyond loopback without tokens.
  */
+import type { Socket } from 'node:net';
 import { fastify, type FastifyReply, type FastifyRequest } from 'fastify';
 import { isLoopback } from '../config/host-port.ts';
 import type { AdminDefinition } from '../config/schema.ts';
@@ -11,11 +12,11 @@ import { DocumentError } from '../policy/faults.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { authenticate, authorize, type Caller, checkOrigin, type Presented } from './auth.ts';
 import type { Backend } from './backend.ts';
-import { bodyFormat, checked } from './bodies.ts';
+import { bodyFormat, checked, checkEncoding } from './bodies.ts';
 import { createEventStreams } from './event-stream.ts';
 import { FLEET_ROUTES } from './fleet-routes.ts';
 import { openApiDocument } from './openapi.ts';
-import { ApiError, problemAnswer } from './problem.ts';
+import { ApiError, problemAnswer, unreadable } from './problem.ts';
 import { ROLLOUT_ROUTES } from './rollout-routes.ts';
 import type { Route } from './route.ts';
 import { SERVICE_ROUTES } from './service-routes.ts';
@@ -60,6 +61,10 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 300 },
     exposeHeadRoutes: true,
+    // A request without Host is refused like one with a wrong Host, and as a problem.
+    http: { requireHostHeader: false },
+    frameworkErrors: (error, request, reply) => fail(error, request, reply),
+    clientErrorHandler: refuseUnreadable,
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
@@ -119,6 +124,7 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
       handler: async (request, reply) => {
         const caller = callers.get(request)!;
         const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+        checkEncoding(request.headers['content-encoding']);
         const format =
           route.body === undefined
             ? 'json'
@@ -168,6 +174,20 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
       await app.close();
     },
   };
+}
+
+/** What Node cannot read as HTTP never becomes a request; it is answered as a problem all the same. */
+function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const { body } = problemAnswer(unreadable(error), '');
+  const text = json(body);
+  const head = [
+    `HTTP/1.1 ${body.status} ${body.title}`,
+    'content-type: application/problem+json',
+    `content-length: ${text.length}`,
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${text.toString()}`);
 }
 
 /** Indented, for people read it in a terminal. As bytes: to text the framework would add a charset, which JSON has not. */
