@@ -78,7 +78,8 @@ test('the root is read-only and the user is nobody special', { skip }, () => {
     writeFileSync('${IMAGE_DATA}/x', '');
     console.log(JSON.stringify({ tried, user: process.getuid(), group: process.getgid() }));`;
   const [file, args] = inImage(image, ['/usr/local/bin/node', '-e', probe]);
-  const { stdout, stderr } = spawnSync(file, args, { encoding: 'utf8' });
+  const { stdout, stderr, status, signal, error } = spawnSync(file, args, { encoding: 'utf8' });
+  assert.equal(status, 0, `${signal ?? ''} ${error?.message ?? ''} ${stderr}`);
   assert.deepEqual(
     JSON.parse(stdout),
     { tried: ['EROFS', 'EROFS', 'EROFS', 'EROFS'], user: IMAGE_USER, group: IMAGE_USER },
