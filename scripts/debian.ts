@@ -19,6 +19,12 @@ interface DebianPackage {
 
 const PACKAGES: readonly DebianPackage[] = [
   { name: 'curl', command: 'curl', for: 'test', why: "the README's tour is run as it is written" },
+  {
+    name: 'prometheus',
+    command: 'promtool',
+    for: 'test',
+    why: 'it scrapes the metrics and answers the documented queries',
+  },
   { name: 'wrk', command: 'wrk', for: 'bench', why: 'the load generator' },
   { name: 'haproxy', command: 'haproxy', for: 'bench', why: 'a peer to be measured against' },
   { name: 'nginx', command: 'nginx', for: 'bench', why: 'a peer to be measured against' },
