@@ -47,6 +47,7 @@ const SUITES: readonly Suite[] = [
   { name: 'property', parallel: CORES, limit: 180 },
   { name: 'integration', parallel: CORES, limit: 180 },
   { name: 'conformance', parallel: CORES, limit: 240 },
+  { name: 'fuzz', parallel: CORES, limit: 240 },
   { name: 'e2e', parallel: 1, limit: 240 },
 ];
 
