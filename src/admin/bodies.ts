@@ -70,20 +70,15 @@ export type ExplainBody = Static<typeof ExplainBody>;
 
 const Flag = Type.Union([Type.Literal('true'), Type.Literal('false')]);
 
-export const DryRunQuery = Type.Object(
-  { dryRun: Type.Optional(Flag), requestId: Type.Optional(RequestId), reason: Type.Optional(Reason) },
-  closed,
-);
+/** Of actions, whose body has the rest. */
+export const ActionQuery = Type.Object({ dryRun: Type.Optional(Flag) }, closed);
+/** Of writes that have no body, or one that is a document. */
+export const WriteQuery = Type.Object(common, closed);
+export const DefinitionQuery = Type.Object({ dryRun: Type.Optional(Flag), ...common }, closed);
 export const DocumentQuery = Type.Object(
-  {
-    dryRun: Type.Optional(Flag),
-    allowDecrease: Type.Optional(Flag),
-    requestId: Type.Optional(RequestId),
-    reason: Type.Optional(Reason),
-  },
+  { dryRun: Type.Optional(Flag), allowDecrease: Type.Optional(Flag), ...common },
   closed,
 );
-export type DocumentQuery = Static<typeof DocumentQuery>;
 
 export const HistoryQuery = Type.Object(
   {

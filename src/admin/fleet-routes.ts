@@ -11,7 +11,7 @@ export const FLEET_ROUTES: readonly Route[] = [
     id: 'getChange',
     summary: 'How far a change has got; readable for 24 hours',
     query: NoQuery,
-    success: { status: 200, description: 'The change' },
+    success: { status: 200, description: 'The change', answer: 'Change' },
     handle: ({ backend, params, base }) => ({
       status: 200,
       body: changeBody(backend.change(params['id']!), base),
@@ -25,7 +25,7 @@ export const FLEET_ROUTES: readonly Route[] = [
     summary: 'Cancels a change that waits to be written; nothing happens once it is',
     query: NoQuery,
     body: ActionBody,
-    success: { status: 200, description: 'The change' },
+    success: { status: 200, description: 'The change', answer: 'Change' },
     handle: ({ backend, params, base, authorizeService }) => {
       const id = params['id']!;
       authorizeService(backend.change(id).service);
@@ -39,7 +39,7 @@ export const FLEET_ROUTES: readonly Route[] = [
     id: 'getFleet',
     summary: 'Replicas and their workers, and the revision that each has applied',
     query: NoQuery,
-    success: { status: 200, description: 'The fleet' },
+    success: { status: 200, description: 'The fleet', answer: 'Fleet' },
     handle: ({ backend }) => ({ status: 200, body: backend.fleet() }),
   },
   {
@@ -49,7 +49,11 @@ export const FLEET_ROUTES: readonly Route[] = [
     id: 'getEndpoints',
     summary: 'The endpoints of all variants',
     query: NoQuery,
-    success: { status: 200, description: '`endpoints`: address, service, variant, load' },
+    success: {
+      status: 200,
+      description: '`endpoints`: address, service, variant, load',
+      answer: 'Endpoints',
+    },
     handle: ({ backend }) => ({ status: 200, body: { endpoints: backend.endpoints() } }),
   },
 ];

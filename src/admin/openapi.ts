@@ -1,6 +1,7 @@
 /** The OpenAPI 3.1 document, made from the routes and the schemas that check them. */
 import type { TObject, TSchema } from 'typebox';
 import packageJson from '../../package.json' with { type: 'json' };
+import { ANSWERS } from './answers.ts';
 import type { Route } from './route.ts';
 
 const PROBLEM = {
@@ -30,6 +31,41 @@ const PROBLEM = {
   },
 } as const;
 
+/** What is served beside the routes of resources. */
+const OTHER_PATHS = {
+  '/v1/events': {
+    get: {
+      operationId: 'followEvents',
+      summary: 'What happens, as server-sent events: change, rollout, configuration',
+      'x-role': 'viewer',
+      parameters: [
+        {
+          name: 'Last-Event-ID',
+          in: 'header',
+          description: 'the last event that was read: those after it come first',
+          schema: { type: 'string' },
+        },
+      ],
+      responses: {
+        200: { description: 'The stream', content: { 'text/event-stream': { schema: { type: 'string' } } } },
+      },
+    },
+  },
+  '/openapi.json': {
+    get: {
+      operationId: 'getOpenApi',
+      summary: 'This document',
+      'x-role': 'viewer',
+      responses: {
+        200: {
+          description: 'OpenAPI 3.1',
+          content: { 'application/json': { schema: { type: 'object' } } },
+        },
+      },
+    },
+  },
+} as const;
+
 export function openApiDocument(routes: readonly Route[], base: string): object {
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes) {
@@ -46,10 +82,13 @@ export function openApiDocument(routes: readonly Route[], base: string): object 
     },
     servers: [{ url: base }],
     security: [{ token: [] }, {}],
-    paths,
+    paths: { ...paths, ...OTHER_PATHS },
     components: {
       securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
-      schemas: { Problem: PROBLEM },
+      schemas: {
+        Problem: PROBLEM,
+        ...Object.fromEntries(Object.entries(ANSWERS).map(([name, schema]) => [name, plain(schema)])),
+      },
     },
   };
 }
@@ -67,14 +106,10 @@ function operation(route: Route): object {
       in: 'query',
       schema: plain(schema),
     })),
+    ...conditions(route),
   ];
-  const { status, description, etag } = route.success;
-  const success = {
-    description,
-    ...(etag === true ? { headers: { ETag: { schema: { type: 'string' } } } } : {}),
-    ...(status === 202 ? { headers: { Location: { schema: { type: 'string', format: 'uri' } } } } : {}),
-    content: { 'application/json': { schema: { type: 'object' } } },
-  };
+  const { status, description, answer, etag } = route.success;
+  const header = etag === true ? ETAG : status === 202 ? LOCATION : {};
   return {
     operationId: route.id,
     summary: route.summary,
@@ -82,13 +117,43 @@ function operation(route: Route): object {
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(route.body === undefined ? {} : { requestBody: requestBody(route, route.body) }),
     responses: {
-      [status]: success,
-      default: {
-        description: 'A refusal',
-        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
-      },
+      [status]: { description, ...header, content: answerContent(answer) },
+      ...('dryRun' in (route.query as TObject).properties
+        ? { 200: { description: 'With dryRun=true: what it would do', content: answerContent('DryRun') } }
+        : {}),
+      default: REFUSAL,
     },
   };
+}
+
+const ETAG = { headers: { ETag: { schema: { type: 'string' }, description: 'the revision, in quotes' } } };
+const LOCATION = { headers: { Location: { schema: { type: 'string' }, description: 'the statusUrl' } } };
+const REFUSAL = {
+  description: 'A refusal',
+  content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+};
+
+function answerContent(name: keyof typeof ANSWERS): object {
+  return { 'application/json': { schema: { $ref: `#/components/schemas/${name}` } } };
+}
+
+/** The header fields that make a write conditional. */
+function conditions({ method, success }: Route): object[] {
+  if (success.status !== 202) return [];
+  const isDocument = method === 'PUT' || method === 'PATCH';
+  const field = (name: string, description: string): object => ({
+    name,
+    in: 'header',
+    description,
+    schema: { type: 'string' },
+  });
+  const ifMatch = isDocument
+    ? 'the ETag that was read; needed where the document exists'
+    : 'the ETag that was read, if the write is to hold only for it';
+  return [
+    field('If-Match', ifMatch),
+    ...(isDocument ? [field('If-None-Match', '`*`: only where no document exists')] : []),
+  ];
 }
 
 function requestBody(route: Route, schema: TSchema): object {

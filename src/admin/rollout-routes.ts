@@ -6,8 +6,8 @@ import { refused } from '../rollout/refusal.ts';
 import type { RolloutWrite } from './backend.ts';
 import {
   ActionBody,
+  ActionQuery,
   DocumentQuery,
-  DryRunQuery,
   ExplainBody,
   HistoryQuery,
   jsonValue,
@@ -26,6 +26,7 @@ const DEFAULT_PAGE = 20;
 const CHANGE = {
   status: 202,
   description: 'The change, whose `statusUrl` says when every worker decides by it',
+  answer: 'Change',
 } as const;
 
 const ACTIONS = {
@@ -44,7 +45,12 @@ export const ROLLOUT_ROUTES: readonly Route[] = [
     id: 'getRollout',
     summary: "The service's policy document",
     query: NoQuery,
-    success: { status: 200, description: 'The document, and `status` beside it', etag: true },
+    success: {
+      status: 200,
+      description: 'The document, and `status` beside it',
+      answer: 'Rollout',
+      etag: true,
+    },
     handle: ({ backend, params }) => {
       const view = backend.service(params['service']!);
       const body = rolloutBody(view);
@@ -65,7 +71,7 @@ export const ROLLOUT_ROUTES: readonly Route[] = [
     role: 'operator',
     id: 'setPercentage',
     summary: 'Sets the percentage of a rule',
-    query: DryRunQuery,
+    query: ActionQuery,
     body: PercentageBody,
     success: CHANGE,
     handle: (call) => {
@@ -80,7 +86,7 @@ export const ROLLOUT_ROUTES: readonly Route[] = [
     role: 'operator',
     id: 'takeStep',
     summary: 'Takes the next step of the ramp',
-    query: DryRunQuery,
+    query: ActionQuery,
     body: StepBody,
     success: CHANGE,
     handle: (call) => {
@@ -99,7 +105,7 @@ export const ROLLOUT_ROUTES: readonly Route[] = [
     role: 'operator',
     id: kind,
     summary,
-    query: DryRunQuery,
+    query: ActionQuery,
     body: ActionBody,
     success: CHANGE,
     handle: (call) =>
@@ -112,7 +118,11 @@ export const ROLLOUT_ROUTES: readonly Route[] = [
     id: 'getHistory',
     summary: 'Who changed what, when, why, from what to what; the newest first',
     query: HistoryQuery,
-    success: { status: 200, description: '`history`, and in `next` the value of `before` for the next page' },
+    success: {
+      status: 200,
+      description: '`history`, and in `next` the value of `before` for the next page',
+      answer: 'History',
+    },
     handle: async ({ backend, params, query }) => {
       const limit = Number(query['limit'] ?? DEFAULT_PAGE);
       const before = Number(query['before'] ?? Number.MAX_SAFE_INTEGER);
@@ -127,7 +137,7 @@ export const ROLLOUT_ROUTES: readonly Route[] = [
     role: 'operator',
     id: 'restoreRevision',
     summary: 'Puts the policy of an earlier revision in force, as a new revision',
-    query: DryRunQuery,
+    query: ActionQuery,
     body: RestoreBody,
     success: CHANGE,
     handle: (call) => {
@@ -150,7 +160,7 @@ export const ROLLOUT_ROUTES: readonly Route[] = [
     summary: 'What a described request would get, rule by rule, by the code that decides',
     query: NoQuery,
     body: ExplainBody,
-    success: { status: 200, description: 'The decision and what led to it' },
+    success: { status: 200, description: 'The decision and what led to it', answer: 'Explanation' },
     handle: async ({ backend, params, body }) => {
       const { revision = null, ...request } = jsonValue(ExplainBody, body) as ExplainBody;
       const explanation = await backend.explain(params['service']!, request, revision);

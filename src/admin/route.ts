@@ -1,6 +1,7 @@
 /** What a route is: where it is, who may use it, what it reads and answers. OpenAPI is made from the same description. */
 import type { TSchema } from 'typebox';
 import type { Role } from '../config/schema.ts';
+import type { ANSWERS } from './answers.ts';
 import type { Backend, DocumentBody, WriteRequest } from './backend.ts';
 
 export interface Answer {
@@ -37,7 +38,12 @@ export interface Route {
   /** Absent where no body is read. */
   readonly body?: TSchema;
   /** Status and what it means; problems are added for all routes alike. */
-  readonly success: { readonly status: 200 | 202; readonly description: string; readonly etag?: boolean };
+  readonly success: {
+    readonly status: 200 | 202;
+    readonly description: string;
+    readonly answer: keyof typeof ANSWERS;
+    readonly etag?: boolean;
+  };
   readonly handle: (call: Call) => Answer | Promise<Answer>;
 }
 

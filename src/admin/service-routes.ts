@@ -2,7 +2,7 @@
 import { ServiceDefinition } from '../config/schema.ts';
 import { NO_PRECONDITION, parseIfMatch, type Precondition } from '../rollout/precondition.ts';
 import { isRecord } from '../schema/json-value.ts';
-import { DryRunQuery, NoQuery } from './bodies.ts';
+import { DefinitionQuery, NoQuery, WriteQuery } from './bodies.ts';
 import { parseBody } from './parse-body.ts';
 import { type Call, type Route, writeRequest } from './route.ts';
 import { accepted, serviceBody, withEtag } from './views.ts';
@@ -15,7 +15,11 @@ export const SERVICE_ROUTES: readonly Route[] = [
     id: 'listServices',
     summary: 'All services, in the order of their names',
     query: NoQuery,
-    success: { status: 200, description: '`services`: each with its name, definition and status' },
+    success: {
+      status: 200,
+      description: '`services`: each with its name, definition and status',
+      answer: 'Services',
+    },
     handle: ({ backend }) => ({
       status: 200,
       body: { services: backend.services().map((view) => ({ name: view.name, ...serviceBody(view) })) },
@@ -28,7 +32,12 @@ export const SERVICE_ROUTES: readonly Route[] = [
     id: 'getService',
     summary: 'One service',
     query: NoQuery,
-    success: { status: 200, description: 'The definition, and `status` beside it', etag: true },
+    success: {
+      status: 200,
+      description: 'The definition, and `status` beside it',
+      answer: 'Service',
+      etag: true,
+    },
     handle: ({ backend, params }) => {
       const view = backend.service(params['service']!);
       return withEtag(serviceBody(view), view.revision);
@@ -40,9 +49,9 @@ export const SERVICE_ROUTES: readonly Route[] = [
     role: 'admin',
     id: 'putService',
     summary: 'Makes or replaces a service',
-    query: DryRunQuery,
+    query: DefinitionQuery,
     body: ServiceDefinition,
-    success: { status: 202, description: 'The change' },
+    success: { status: 202, description: 'The change', answer: 'Change' },
     handle: async (call) => {
       const name = call.params['service']!;
       const value = withoutStatus(parseBody(call.body));
@@ -59,8 +68,8 @@ export const SERVICE_ROUTES: readonly Route[] = [
     role: 'admin',
     id: 'deleteService',
     summary: 'Removes a service that has no rollout under way',
-    query: DryRunQuery,
-    success: { status: 202, description: 'The change' },
+    query: WriteQuery,
+    success: { status: 202, description: 'The change', answer: 'Change' },
     handle: async (call) => {
       const precondition = { ...NO_PRECONDITION, ifMatch: parseIfMatch(call.header('if-match')) };
       const write = writeRequest(call, call.query, precondition);
