@@ -21,7 +21,7 @@ test('every relative link of every document leads to a file', () => {
   assert.deepEqual(broken, []);
 });
 
-test('the file map of ARCHITECTURE.md is the tree (node scripts/file-map.ts writes it)', () => {
+test('the file map of ARCHITECTURE.md is the tree', () => {
   const { is, shouldBe } = fileMap();
   assert.equal(is, shouldBe, 'run: node scripts/file-map.ts');
 });
