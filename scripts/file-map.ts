@@ -14,7 +14,7 @@ const DOCUMENT = path.join(ROOT, 'ARCHITECTURE.md');
 
 /** The first sentence of the comment that a source text begins with; '' where there is none. */
 export function firstSentence(source: string): string {
-  const comment = /^\/\*\*(.*?)\*\//s.exec(source)?.[1];
+  const comment = /^(?:#!.*\n)?\/\*\*([\s\S]*?)\*\//.exec(source)?.[1];
   if (comment === undefined) return '';
   const paragraph = comment
     .split('\n')
