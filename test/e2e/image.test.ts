@@ -37,7 +37,8 @@ function copyProductionPackages(destination: string): void {
 /** A command in a mount namespace of its own, where the image is the read-only root and the data a fresh tmpfs. */
 function inImage(image: string, command: readonly string[]): [string, string[]] {
   const script = [
-    'set -e; image=$1; shift',
+    // chroot is a program for administrators; their folder is not on everybody's path.
+    'set -e; PATH=$PATH:/usr/sbin:/sbin; image=$1; shift',
     'mount --bind "$image" "$image"',
     'mount -o remount,bind,ro "$image"',
     'mount -t proc proc "$image/proc"',
