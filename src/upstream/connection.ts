@@ -8,6 +8,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import type { Endpoint } from './endpoint.ts';
+import { guardedLookup } from './guarded-lookup.ts';
 import { readBuffer } from './read-buffer.ts';
 
 /** Who holds a connection. Calls never overlap; after `upstreamClosed` no other call comes. */
@@ -24,6 +25,8 @@ export interface UpstreamHandler {
 
 /** How long an endpoint may read nothing of the last bytes that it is sent, in ms. */
 const UNREAD_TIME = 30_000;
+
+const lookup = guardedLookup();
 
 export class UpstreamConnection {
   readonly socket: Socket;
@@ -45,6 +48,7 @@ export class UpstreamConnection {
       port: endpoint.port,
       noDelay: true,
       allowHalfOpen: true,
+      lookup,
       onread: {
         buffer: readBuffer,
         callback: (length: number): boolean => {

@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import {
-  formatHostPort,
-  isLoopback,
-  parseEndpoint,
-  parseListen,
-  refuseDestination,
-} from '../../../src/config/host-port.ts';
+import { formatHostPort, isLoopback, parseEndpoint, parseListen } from '../../../src/config/host-port.ts';
+import { refuseDestination } from '../../../src/policy/destination.ts';
 import { parseAddress } from '../../../src/policy/address.ts';
 
 const fault = (parsed: unknown): string => {
