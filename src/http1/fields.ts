@@ -4,7 +4,7 @@
  */
 import { LOWER } from './grammar.ts';
 
-/** Ids of fields. Those that the codec itself interprets come first and are below `FIRST_PLAIN_ID`. */
+/** Ids of fields. Those that the codec itself interprets come first: they must have a bit in 32. */
 export const F = {
   OTHER: 0,
   HOST: 1,
@@ -55,9 +55,6 @@ export const F = {
   RETRY_AFTER: 46,
   MAX_FORWARDS: 47,
 } as const;
-
-/** Fields from here on mean nothing to the codec. */
-export const FIRST_PLAIN_ID = F.TE;
 
 /** The lower-case name of each id; '' for `F.OTHER`. */
 export const FIELD_NAMES: readonly string[] = Object.keys(F).map((key) =>

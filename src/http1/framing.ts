@@ -6,7 +6,7 @@
  */
 import { F } from './fields.ts';
 import type { FieldBlock } from './field-block.ts';
-import { TOKEN, trimSpace } from './grammar.ts';
+import { HTAB, SP, TOKEN, trimSpace } from './grammar.ts';
 import { refusalNumber } from './refusal.ts';
 
 const LENGTH_AND_CODING = refusalNumber('length_and_coding');
@@ -73,6 +73,7 @@ function decimal(text: string, start: number, end: number): number {
 /** 0 when Transfer-Encoding is exactly one `chunked`; else which way it is not. */
 function codingRefusal(head: FramedHead): number {
   if (head.versionMinor === 0) return CODING_IN_HTTP10;
+  if (endsInTab(head, head.indexOf(F.TRANSFER_ENCODING))) return BAD_CODING;
   const value = (head.header('transfer-encoding') as string).toLowerCase();
   if (value === 'chunked') return 0;
   for (const element of value.split(',')) {
@@ -80,6 +81,16 @@ function codingRefusal(head: FramedHead): number {
     if (coding !== 'chunked' && isToken(coding)) return UNKNOWN_CODING;
   }
   return BAD_CODING;
+}
+
+/**
+ * Whether a tab follows the value of a line. The line is passed on as it came, and some parsers, llhttp among them, take off
+ * spaces only, so that `chunked` and a tab are another coding to them, or none.
+ */
+function endsInTab(head: FramedHead, index: number): boolean {
+  let at = head.valueEnd[index] as number;
+  while (head.text.charCodeAt(at) === SP) at += 1;
+  return head.text.charCodeAt(at) === HTAB;
 }
 
 function isToken(text: string): boolean {

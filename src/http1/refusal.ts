@@ -79,6 +79,7 @@ const LIST = [
   ],
   ['bad_reason', 400, 'The reason phrase may not have control characters.'],
   ['body_on_bodiless', 400, 'A response of this status has no body, but its fields announce one.'],
+  ['closing_interim', 400, 'An interim response may not be of HTTP/1.0, nor close the connection.'],
 ] as const satisfies readonly (readonly [string, Refusal['status'], string])[];
 
 export type RefusalCode = (typeof LIST)[number][0];

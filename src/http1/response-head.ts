@@ -18,6 +18,7 @@ const BARE_CR = refusalNumber('bare_cr');
 const BARE_LF = refusalNumber('bare_lf');
 const HEAD_TOO_LARGE = refusalNumber('head_too_large');
 const BODY_ON_BODILESS = refusalNumber('body_on_bodiless');
+const CLOSING_INTERIM = refusalNumber('closing_interim');
 
 const UPGRADE_BIT = 1 << F.UPGRADE;
 
@@ -119,6 +120,8 @@ function readFields(head: ResponseHead): number {
   if (options < 0) return options;
   const modern = head.versionMinor === 1;
   head.keepAlive = (options & OPTION_CLOSE) === 0 && (modern || (options & OPTION_KEEP_ALIVE) !== 0);
+  // After such a head, llhttp reads no further response; HTTP/1.0 knows no interim ones (RFC 9110 section 15.2).
+  if (head.status < 200 && !head.keepAlive) return CLOSING_INTERIM;
   head.upgrade = (options & OPTION_UPGRADE) !== 0 && (head.seenLow & UPGRADE_BIT) !== 0;
   return 0;
 }

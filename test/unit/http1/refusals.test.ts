@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { REFUSALS, refusalNumber, refusalOf, type RefusalCode } from '../../../src/http1/refusal.ts';
 import { readChunked, requestOutcome, responseOutcome } from './reading.ts';
-import { CHUNKED, REQUESTS, RESPONSES } from './refusal-cases.ts';
+import { CHUNKED } from './chunked-cases.ts';
+import { REQUESTS, RESPONSES } from './refusal-cases.ts';
 
 function check(
   table: Partial<Record<RefusalCode, readonly string[]>>,
