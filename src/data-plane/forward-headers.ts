@@ -91,7 +91,8 @@ export function upstreamRequestHead(head: RequestHead, facts: ForwardFacts): str
   if (facts.upgrade) out += `Connection: Upgrade\r\nUpgrade: ${head.header('upgrade') ?? ''}\r\n`;
   else if (head.seen(F.TE) && acceptsTrailers(head)) out += 'Connection: TE\r\nTE: trailers\r\n';
   out += facts.peerTrusted ? trustedForwarding(head, facts) : ownForwarding(head, facts);
-  if (!head.seen(F.X_REQUEST_ID)) out += `X-Request-Id: ${facts.requestId}\r\n`;
+  if (!head.seen(F.X_REQUEST_ID) || head.connectionNominates?.includes('x-request-id') === true)
+    out += `X-Request-Id: ${facts.requestId}\r\n`;
   return (
     out +
     (facts.variant === 'canary'

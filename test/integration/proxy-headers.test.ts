@@ -93,6 +93,14 @@ test('what Connection nominates cannot take away what the proxy adds', async () 
   assert.ok((value(message, 'x-request-id') ?? '') !== '');
 });
 
+test('what Connection nominates is taken out, and ours is put in its place', async () => {
+  const message = await forwarded(['Connection: x-request-id, via', 'X-Request-Id: theirs', 'Via: 1.0 fred']);
+  const id = value(message, 'x-request-id');
+  assert.ok(id !== undefined && id !== '' && id !== 'theirs', `x-request-id: ${id}`);
+  assert.equal(values(message.fields, 'x-request-id').length, 1);
+  assert.match(value(message, 'via') ?? '', /^1\.1 \S+$/);
+});
+
 test('what Connection nominates cannot take away the framing', async () => {
   const length = await forwarded(['Connection: content-length'], '127.0.0.1', {
     method: 'POST',

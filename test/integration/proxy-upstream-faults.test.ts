@@ -72,6 +72,8 @@ for (const [name, fault] of Object.entries(FAULTS)) {
     origin.route(`/${name}`, fault);
     assert.equal(await statusOf(`/${name}`), 502);
     assert.equal(await statusOf(`/${name}`, { method: 'POST', body: 'x' }), 502);
+    // An answer has begun, however badly: the request was delivered, and is not delivered again.
+    assert.equal(origin.at(`/${name}`).length, 2);
   });
 }
 
@@ -86,6 +88,24 @@ test('a reset before any answer: 502, and a POST is delivered once', async () =>
   origin.route('/reset', (received) => received.connection.socket.resetAndDestroy());
   assert.equal(await statusOf('/reset', { method: 'POST', body: 'x' }), 502);
   assert.equal(origin.at('/reset').length, 1);
+});
+
+test('a close after an interim answer: 502, and the request is not sent again', async () => {
+  origin.route('/hinted', (received) => {
+    reply(received, 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n');
+    received.connection.socket.end();
+  });
+  assert.equal(await statusOf('/hinted'), 502);
+  assert.equal(origin.at('/hinted').length, 1);
+});
+
+test('a POST without a body is delivered once as well', async () => {
+  origin.route('/bodiless', (received) => received.connection.socket.end());
+  for (const headers of [[], ['Content-Length: 0']]) {
+    const before = origin.at('/bodiless').length;
+    assert.equal(await statusOf('/bodiless', { method: 'POST', headers }), 502);
+    assert.equal(origin.at('/bodiless').length, before + 1);
+  }
 });
 
 test('an origin that never answers: 504, and its request is canceled', async () => {
@@ -235,7 +255,8 @@ test('a POST on a connection that the origin resets is not sent again', async ()
     const { connection } = origin.at('/warm').at(-1) as Received;
     connection.socket.prependOnceListener('data', () => connection.socket.resetAndDestroy());
     const id = `/once/${round}`;
-    const message = await ask(serin.proxyPort, request(id, { method: 'POST', body: 'x' }));
+    const body = round % 2 === 0 ? { body: 'x' } : {};
+    const message = await ask(serin.proxyPort, request(id, { method: 'POST', ...body }));
     assert.equal(message.status, 502);
     assert.ok(origin.at(id).length <= 1);
   }
