@@ -42,7 +42,7 @@ const VOLATILE: readonly (readonly [RegExp, string])[] = [
 
 /** How far a count of users may be from the one shown: their places are drawn anew for every rollout. */
 const COUNT = /\b([0-9]+) of 100\b/g;
-const COUNT_TOLERANCE = 20;
+const COUNT_TOLERANCE = 25;
 
 const normalise = (line: string): string => {
   let text = line.trimEnd();
