@@ -1,8 +1,8 @@
 /**
  * Server-sent events: what happens in the control plane, as it happens.
  *
- * A reader that is too slow is cut off rather than waited for; it comes back with Last-Event-ID and misses nothing that
- * is still kept.
+ * A reader that is too slow is cut off rather than waited for: it gets what waits for it and the end of the answer, comes
+ * back with Last-Event-ID, and misses nothing that is still kept.
  */
 import type { ServerResponse } from 'node:http';
 import { refused } from '../rollout/refusal.ts';
@@ -11,7 +11,10 @@ import { changeBody, rolloutBody } from './views.ts';
 
 const MOST_SUBSCRIBERS = 100;
 const HEARTBEAT = 15_000;
+/** So much may wait for a reader; one event more does, however large it is. */
 const MOST_WAITING_BYTES = 1024 * 1024;
+/** How long a reader that was cut off has to read what waits for it, in ms. */
+const LAST_CHANCE = 10_000;
 
 export interface EventStreams {
   /** Answers with the stream. Throws RefusedError `too_many_subscribers`. */
@@ -39,10 +42,13 @@ export function createEventStreams(backend: Backend): EventStreams {
       const after =
         lastEventId !== undefined && /^[0-9]{1,15}$/.test(lastEventId) ? Number(lastEventId) : null;
       const unsubscribe = backend.subscribe((event) => {
+        if (response.writableEnded) return;
         response.write(eventText(event, base));
-        if (response.writableLength > MOST_WAITING_BYTES) response.destroy();
+        if (response.writableLength > MOST_WAITING_BYTES) cutOff(response);
       }, after);
-      const heartbeat = setInterval(() => response.write(': still here\n\n'), HEARTBEAT);
+      const heartbeat = setInterval(() => {
+        if (!response.writableEnded) response.write(': still here\n\n');
+      }, HEARTBEAT);
       response.on('close', () => {
         clearInterval(heartbeat);
         unsubscribe();
@@ -53,6 +59,13 @@ export function createEventStreams(backend: Backend): EventStreams {
       for (const response of open) response.end();
     },
   };
+}
+
+/** Not at once: what waits reaches the reader first, so that it gets on with every attempt. */
+function cutOff(response: ServerResponse): void {
+  response.end();
+  const timer = setTimeout(() => response.destroy(), LAST_CHANCE).unref();
+  response.once('close', () => clearTimeout(timer));
 }
 
 function eventText({ id, event }: NumberedEvent, base: string): string {

@@ -1,7 +1,8 @@
 /**
  * Reads a request body: JSON or YAML text to plain values.
  *
- * It promises to refuse what two readers could read differently: text that is not UTF-8, and keys that are there twice.
+ * It promises to refuse what two readers could read differently: text that is not UTF-8, and keys that are there twice;
+ * and what is nested so deep that walking through it could exhaust the stack.
  * Numbers that JSON cannot say (1e999) come out infinite and are refused by every schema check.
  */
 import { readYaml } from '../config/yaml-document.ts';
@@ -41,9 +42,18 @@ function parseJson(bytes: Uint8Array): unknown {
       before.length,
     );
   }
+  if (isTooDeep(value, MOST_LEVELS)) throw malformed(`it has more than ${MOST_LEVELS} levels`, '');
   const duplicate = findDuplicateKey(text);
   if (duplicate !== null) throw malformed('this key is there twice; keep one', duplicate);
   return value;
+}
+
+/** No document has more than ten. */
+const MOST_LEVELS = 100;
+
+function isTooDeep(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((one) => isTooDeep(one, levels - 1));
 }
 
 function malformed(detail: string, pointer: string, line?: number): DocumentError {

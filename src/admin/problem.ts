@@ -174,7 +174,10 @@ function answer(
 function frameworkProblem(error: unknown): { code: ApiCode; detail: string } | null {
   const { code = '', statusCode = 500 } = error as { code?: string; statusCode?: number };
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
-    return { code: 'body_too_large', detail: 'The body is larger than 16 MiB.' };
+    return {
+      code: 'body_too_large',
+      detail: 'The body is larger than 16 MiB for a rollout document, or 1 MiB for any other.',
+    };
   }
   if (statusCode === 414) return { code: 'uri_too_long', detail: 'A part of the path is too long.' };
   if (statusCode === 415)

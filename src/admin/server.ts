@@ -9,6 +9,7 @@ import { fastify, type FastifyReply, type FastifyRequest } from 'fastify';
 import { isLoopback } from '../config/host-port.ts';
 import type { AdminDefinition } from '../config/schema.ts';
 import { DocumentError } from '../policy/faults.ts';
+import { RolloutDocument } from '../policy/schema.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { authenticate, authorize, type Caller, checkOrigin, type Presented } from './auth.ts';
 import type { Backend } from './backend.ts';
@@ -21,8 +22,10 @@ import { ROLLOUT_ROUTES } from './rollout-routes.ts';
 import type { Route } from './route.ts';
 import { SERVICE_ROUTES } from './service-routes.ts';
 
-/** A document with 100,000 networks has some 2 MB. */
-const BODY_LIMIT = 16 * 1024 * 1024;
+/** A rollout document with 100,000 networks has some 2 MB; it is read in the helper thread. */
+const DOCUMENT_LIMIT = 16 * 1024 * 1024;
+/** Everything else is read on the main thread, which a rollback needs too. */
+const BODY_LIMIT = 1024 * 1024;
 const REQUEST_TIMEOUT = 30_000;
 
 const OTHER_PATHS = ['/v1/events', '/openapi.json'];
@@ -113,6 +116,7 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
   for (const route of ROUTES) {
     app.route({
       method: route.method,
+      bodyLimit: route.body === RolloutDocument ? DOCUMENT_LIMIT : BODY_LIMIT,
       url: route.path.replaceAll(/\{([a-z]+)\}/g, ':$1'),
       // Before the body is read: a stranger's 16 MiB are not worth the memory.
       onRequest: async (request) => {
@@ -149,6 +153,8 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
   }
   app.get('/v1/events', (request, reply) => {
     admit(request);
+    // The answer to HEAD would never end, and nothing would ever be in it.
+    if (request.method === 'HEAD') return reply.type('text/event-stream; charset=utf-8').send();
     reply.hijack();
     try {
       streams.open(reply.raw, headerOf(request, 'last-event-id'), baseOf(request));

@@ -315,7 +315,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
   /** Its ETag is judged when it comes: what is in force at once must not be refused afterwards. */
   function rollBackAhead(service: string, { precondition }: WriteRequest): RollbackAhead | null {
-    const { rollout, revision } = inForce.view(service);
+    // As written: a second rollback while the first is on its way to the store waits for it no longer than the first.
+    const { rollout, revision } = inForce.written(service);
     checkPrecondition(precondition, rollout === null ? null : revision, `The rollout of "${service}"`);
     return rollout !== null && isActive(rollout.phase) ? inForce.rollBackAhead(rollout.id) : null;
   }

@@ -35,7 +35,9 @@ export function createEvents(): Events {
     },
     subscribe(listener, after) {
       listeners.add(listener);
-      if (after !== null) for (const event of kept) if (event.id > after) tell(listener, event);
+      // A number that is yet to come was given by an earlier process: all that is kept is new to this reader.
+      const from = after !== null && after > last ? 0 : after;
+      if (from !== null) for (const event of kept) if (event.id > from) tell(listener, event);
       return () => listeners.delete(listener);
     },
   };

@@ -55,7 +55,8 @@ export function createInForce({ initial, keys, networks, fleet }: InForceOptions
   let snapshot: Snapshot | null = null;
   let context: { readonly of: Snapshot; readonly compiled: PolicyContext } | null = null;
   const policies = new WeakMap<Snapshot, Map<string, CompiledPolicy>>();
-  const ahead = new Set<string>();
+  /** How many rollbacks of a rollout are on their way to the store, by its id. */
+  const ahead = new Map<string, number>();
 
   function apply(): void {
     written = viewServices(state);
@@ -107,12 +108,23 @@ export function createInForce({ initial, keys, networks, fleet }: InForceOptions
       networks.keepOnly(neededNetworks(state.configuration, written.values()));
     },
     rollBackAhead(rolloutId) {
-      ahead.add(rolloutId);
-      apply();
+      const others = ahead.get(rolloutId) ?? 0;
+      ahead.set(rolloutId, others + 1);
+      if (others === 0) apply();
+      let over = false;
+      /** True when it was the last one. */
+      const end = (): boolean => {
+        if (over) return false;
+        over = true;
+        const left = (ahead.get(rolloutId) ?? 1) - 1;
+        if (left > 0) ahead.set(rolloutId, left);
+        else ahead.delete(rolloutId);
+        return left === 0;
+      };
       return {
-        settle: () => void ahead.delete(rolloutId),
+        settle: () => void end(),
         undo() {
-          if (ahead.delete(rolloutId)) apply();
+          if (end()) apply();
         },
       };
     },

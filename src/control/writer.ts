@@ -71,6 +71,8 @@ export function createWriter(options: WriterOptions): Writer {
   const { inForce, journal, changes, queue, applied, clock, random, log, patience, onWritten } = options;
   /** Writes that are not answered yet, by the ids of their changes. */
   const unanswered = new Map<string, Promise<Change>>();
+  /** Ids of rollbacks that were answered before the store took them: somebody polls them, so they may not vanish. */
+  const early = new Set<string>();
   let stopping = false;
 
   function find(id: string): Change | undefined {
@@ -123,8 +125,14 @@ export function createWriter(options: WriterOptions): Writer {
   /** A rollback is in force whatever the store does, so its answer does not wait for ever. */
   function withPatience(id: string, done: Promise<Change>): Promise<Change> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => resolve(changes.setDegraded(id, true)), patience);
-      done.then(resolve, reject).finally(() => clearTimeout(timer));
+      const timer = setTimeout(() => {
+        early.add(id);
+        resolve(changes.setDegraded(id, true));
+      }, patience);
+      done.then(resolve, reject).finally(() => {
+        clearTimeout(timer);
+        early.delete(id);
+      });
     });
   }
 
@@ -139,12 +147,14 @@ export function createWriter(options: WriterOptions): Writer {
         plan.kind === 'retry'
           ? plan.change
           : presentChange({ ...job, revision: inForce.written(job.service).revision }, applied());
-      changes.settle(id, present);
+      if (early.has(id)) changes.conclude(id, present);
+      else changes.settle(id, present);
       ahead?.undo();
       return present;
     } catch (error) {
       ahead?.undo();
-      if (changes.find(id)?.status !== 'CANCELED') changes.forget(id);
+      if (early.has(id)) changes.fail(id, error instanceof Error ? error.message : String(error));
+      else if (changes.find(id)?.status !== 'CANCELED') changes.forget(id);
       throw error;
     }
   }

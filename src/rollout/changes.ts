@@ -48,6 +48,8 @@ export interface Changes {
   begin(change: NewChange): Change;
   /** The write was refused: who follows hears that it is over, and nobody finds it any more. */
   forget(id: string): void;
+  /** As `settle`, for a change that was answered already: it stays, for whoever polls it, and is what `instead` is. */
+  conclude(id: string, instead: Change): void;
   /** The write found nothing to do: from now on its request id finds the change `instead`. */
   settle(id: string, instead: Change): void;
   /** The change is in force from `revision` on. What the service had under way before is overtaken. */
@@ -133,12 +135,24 @@ export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Cha
   }
 
   function overtake({ id: own, service, kind: by }: Change): void {
-    const status: ChangeStatus = by === 'rollout.rollback' ? 'ROLLED_BACK' : 'SUPERSEDED';
-    const progress = status === 'ROLLED_BACK' ? 'a rollback came first' : 'a later write came first';
+    const { status, progress } = by === 'rollout.rollback' ? ROLLED_BACK : SUPERSEDED;
     for (const id of waiting) {
       const change = byId.get(id);
-      if (change?.service === service && id !== own) update(change, { status, progress });
+      // One without a revision is a rollback that is in force ahead of the store: its commit is yet to come.
+      if (change?.service !== service || id === own || change.revision === null) continue;
+      update(change, { status, progress });
     }
+  }
+
+  /** Whether a rollback of the service is in force ahead of the store, so that what is written before it is void. */
+  function isRolledBackAhead({ service, kind }: Change): boolean {
+    // A finish that was first ends the rollout; then it is the rollback that comes too late.
+    if (!kind.startsWith('rollout.') || kind === 'rollout.rollback' || kind === 'rollout.finish')
+      return false;
+    return [...waiting].some((id) => {
+      const change = byId.get(id);
+      return change?.service === service && change.revision === null;
+    });
   }
 
   function refresh(): void {
@@ -177,14 +191,19 @@ export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Cha
       const { status, progress, revision } = instead;
       onUpdate({ ...change, status, progress, revision }, change.status);
     },
+    conclude(id, { revision, status, progress }) {
+      update(need(id), { revision, status, progress, degraded: false });
+    },
     applying(id, { revision, percentage, decreases, warnings }) {
       const change = need(id);
       overtake(change);
       latestOf.set(change.service, id);
       const revisions = applied();
+      const reached = isRolledBackAhead(change)
+        ? ROLLED_BACK
+        : { status: statusAt(revision, revisions), progress: progressAt(revision, revisions) };
       return update(change, {
-        status: statusAt(revision, revisions),
-        progress: progressAt(revision, revisions),
+        ...reached,
         revision,
         percentage,
         decreaseCount: decreases.length,
@@ -248,6 +267,9 @@ const BLANK = {
   decreases: [],
   warnings: [],
 } as const satisfies Partial<Change>;
+
+const ROLLED_BACK = { status: 'ROLLED_BACK', progress: 'a rollback came first' } as const;
+const SUPERSEDED = { status: 'SUPERSEDED', progress: 'a later write came first' } as const;
 
 /** The status of a revision that is in force, by what the workers have applied. */
 function statusAt(revision: number, applied: readonly number[]): ChangeStatus {
