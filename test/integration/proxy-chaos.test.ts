@@ -13,7 +13,7 @@ import { ask, connect, request, type RawClient } from '../support/raw-client.ts'
 
 const pair = startPair({
   workers: 2,
-  service: { timeouts: { responseHead: '300ms', responseIdle: '2s', requestBodyIdle: '1s' } },
+  service: { timeouts: { responseHead: '600ms', responseIdle: '2s', requestBodyIdle: '1s' } },
 });
 
 /** Mulberry32: small, seeded, good enough to shuffle with. */
@@ -144,10 +144,9 @@ async function live(number: number, random: () => number): Promise<void> {
       );
     } else {
       assert.ok([408, 502, 504].includes(message.status), `${message.status} for ${one.kind}`);
-      assert.ok(
-        ['close', 'reset', 'junk', 'never', 'cut'].includes(one.kind) || one.post,
-        `${message.status} for ${one.kind}`,
-      );
+      // Timeouts are also the machine's matter; a 502 needs an origin that failed, or a POST that may not be sent again.
+      const failing = ['close', 'reset', 'junk', 'cut'].includes(one.kind);
+      assert.ok(message.status !== 502 || failing || one.post, `502 for ${one.kind}`);
     }
     if (/close/.test(message.fields.find(([name]) => name.toLowerCase() === 'connection')?.[1] ?? '')) break;
   }
