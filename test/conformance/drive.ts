@@ -20,7 +20,7 @@ interface Sending {
 }
 
 /** A loopback address for the n-th case, outside of 127.0.0.0/16. */
-export function addressOf(index: number): string {
+function addressOf(index: number): string {
   return `127.${1 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`;
 }
 

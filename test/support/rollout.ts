@@ -11,7 +11,7 @@ export interface Change {
 const FINAL = new Set(['APPLIED', 'FAILED', 'CANCELED', 'SUPERSEDED', 'ROLLED_BACK']);
 
 /** Waits until every worker decides by the change; gives the change in its final state. */
-export async function applied(serin: Serin, answer: AdminAnswer): Promise<Change> {
+async function applied(serin: Serin, answer: AdminAnswer): Promise<Change> {
   if (answer.status !== 202 && answer.status !== 200) {
     throw new Error(`refused with ${answer.status}: ${JSON.stringify(answer.body)}`);
   }

@@ -58,7 +58,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const OUTPUT_KEPT = 1_048_576;
 
 /** Sum of the samples of `name` whose labels include `labels`. */
-export function readMetric(text: string, name: string, labels: Record<string, string> = {}): number {
+function readMetric(text: string, name: string, labels: Record<string, string> = {}): number {
   let sum = 0;
   for (const line of text.split('\n')) {
     if (!line.startsWith(name)) continue;
