@@ -4,24 +4,25 @@
  *
  * Source: RFC 3986 sections 3.2.2 and 3.2.3, made stricter: a name has at least one character and a colon is followed by a port.
  */
-import { HEX, HOST } from './grammar.ts';
+import { COLON, HEX, HOST } from './grammar.ts';
 
 const PERCENT = 0x25;
-const COLON = 0x3a;
+const BRACKET = 0x5b;
+const CLOSING_BRACKET = 0x5d;
 
-/** Whether `text[start..end)` is a host with an optional port. */
-export function isAuthority(text: string, start: number, end: number): boolean {
+/** Whether `bytes[start..end)` is a host with an optional port. */
+export function isAuthority(bytes: Buffer, start: number, end: number): boolean {
   if (start === end) return false;
   let at = start;
-  if (text.charCodeAt(start) === 0x5b) {
-    const close = text.indexOf(']', start);
-    if (close === -1 || close >= end || !isIpv6(text.slice(start + 1, close))) return false;
+  if (bytes[start] === BRACKET) {
+    const close = bytes.indexOf(CLOSING_BRACKET, start);
+    if (close === -1 || close >= end || !isIpv6(bytes.latin1Slice(start + 1, close))) return false;
     at = close + 1;
   } else {
-    let code = 0;
-    while (at < end && HOST[(code = text.charCodeAt(at))] === 1) {
-      if (code === PERCENT) {
-        if (at + 2 >= end || HEX[text.charCodeAt(at + 1)] === 255 || HEX[text.charCodeAt(at + 2)] === 255)
+    let byte = 0;
+    while (at < end && HOST[(byte = bytes[at] as number)] === 1) {
+      if (byte === PERCENT) {
+        if (at + 2 >= end || HEX[bytes[at + 1] as number] === 255 || HEX[bytes[at + 2] as number] === 255)
           return false;
         at += 2;
       }
@@ -29,14 +30,14 @@ export function isAuthority(text: string, start: number, end: number): boolean {
     }
     if (at === start) return false;
   }
-  return at === end || (text.charCodeAt(at) === COLON && isPort(text, at + 1, end));
+  return at === end || (bytes[at] === COLON && isPort(bytes, at + 1, end));
 }
 
-function isPort(text: string, start: number, end: number): boolean {
+function isPort(bytes: Buffer, start: number, end: number): boolean {
   if (start === end || end - start > 5) return false;
   let port = 0;
   for (let at = start; at < end; at += 1) {
-    const digit = text.charCodeAt(at) - 0x30;
+    const digit = (bytes[at] as number) - 0x30;
     if (digit < 0 || digit > 9) return false;
     port = port * 10 + digit;
   }

@@ -4,9 +4,10 @@
  * It allocates nothing per line, and what it accepts ends each line with CRLF, has no folded lines and no byte that the grammar
  * forbids. What a field means is not decided here.
  */
-import { F, fieldIdAt } from './fields.ts';
+import { F, fieldIdAt, NAME_LENGTH, nameAt } from './fields.ts';
 import { COLON, CR, HTAB, isSpace, LF, LOWER, NAME, SP, trimSpace, VALUE } from './grammar.ts';
 import { refusalNumber } from './refusal.ts';
+import { hasControl, viewOf } from './words.ts';
 
 const BAD_FIELD_NAME = refusalNumber('bad_field_name');
 const SPACE_BEFORE_COLON = refusalNumber('space_before_colon');
@@ -39,6 +40,8 @@ export class FieldBlock {
   seenLow = 0;
   seenHigh = 0;
   repeatedLow = 0;
+  /** For the ids in `seenLow`, the index of the first line. */
+  firstLine: Uint16Array = new Uint16Array(32);
 
   /** The offset where each line starts: nothing may stand before a name. */
   get lineStart(): Int32Array {
@@ -52,6 +55,8 @@ export class FieldBlock {
 
   /** The index of the first line with this well-known id, or -1. */
   indexOf(id: number): number {
+    if (!this.seen(id)) return -1;
+    if (id < 32) return this.firstLine[id] as number;
     const { fieldId, count } = this;
     for (let index = 0; index < count; index += 1) if (fieldId[index] === id) return index;
     return -1;
@@ -157,8 +162,12 @@ export function parseFields(
   limit: number,
   block: FieldBlock,
 ): number {
+  const { firstLine } = block;
   let { nameStart, nameEnd, valueStart, valueEnd, fieldId } = block;
   let capacity = fieldId.length;
+  const view = viewOf(bytes);
+  /** From here on there is no whole word. */
+  const lastWord = stop - 4;
   let at = from;
   let count = 0;
   let nameFlags = 0;
@@ -175,21 +184,29 @@ export function parseFields(
       break;
     }
     if (count === limit) return TOO_MANY_FIELDS;
-    const nameAt = at;
-    let flag = NAME[byte] as number;
-    while (flag !== 0) {
-      nameFlags |= flag;
-      at += 1;
-      if (at === stop) return 0;
-      byte = bytes[at] as number;
-      flag = NAME[byte] as number;
+    const lineAt = at;
+    let id = at <= lastWord ? nameAt(bytes, view, at, stop) : F.OTHER;
+    if (id === F.OTHER) {
+      let flag = NAME[byte] as number;
+      while (flag !== 0) {
+        nameFlags |= flag;
+        at += 1;
+        if (at === stop) return 0;
+        byte = bytes[at] as number;
+        flag = NAME[byte] as number;
+      }
+      if (byte !== COLON || at === lineAt) return nameRefusal(byte, at === lineAt);
+      id = fieldIdAt(bytes, lineAt, at);
+    } else {
+      at += NAME_LENGTH[id] as number;
     }
-    if (byte !== COLON || at === nameAt) return nameRefusal(byte, at === nameAt);
     const nameStop = at;
 
     at += 1;
     while (at < stop && ((byte = bytes[at] as number) === SP || byte === HTAB)) at += 1;
     const valueAt = at;
+    // Four bytes at a time to where the line's end, or a tab, is near.
+    while (at <= lastWord && !hasControl(view.getInt32(at, true))) at += 4;
     while (at < stop && VALUE[(byte = bytes[at] as number)] === 1) at += 1;
     if (at === stop) return 0;
     if (byte !== CR) return byte === LF ? BARE_LF : CONTROL_CHARACTER;
@@ -205,20 +222,21 @@ export function parseFields(
       ({ nameStart, nameEnd, valueStart, valueEnd, fieldId } = block);
       capacity = fieldId.length;
     }
-    const id = fieldIdAt(bytes, nameAt, nameStop);
-    nameStart[count] = nameAt - base;
+    nameStart[count] = lineAt - base;
     nameEnd[count] = nameStop - base;
     valueStart[count] = valueAt - base;
     valueEnd[count] = valueStop - base;
     fieldId[count] = id;
-    count += 1;
     const bit = 1 << (id & 31);
-    if (id < 32) {
-      repeatedLow |= seenLow & bit;
-      seenLow |= bit;
-    } else {
+    if (id >= 32) {
       seenHigh |= bit;
+    } else if ((seenLow & bit) === 0) {
+      seenLow |= bit;
+      firstLine[id] = count;
+    } else {
+      repeatedLow |= bit;
     }
+    count += 1;
   }
   block.count = count;
   block.hasUnderscores = (nameFlags & 2) !== 0;

@@ -2,7 +2,8 @@
  * Well-known field names as small numbers, found by length and first letter and then confirmed, so that nobody compares strings
  * per header line. A name that is not listed has the number 0, and nothing may be concluded from that.
  */
-import { LOWER } from './grammar.ts';
+import { COLON, LOWER } from './grammar.ts';
+import { wordOf } from './words.ts';
 
 /** Ids of fields. Those that the codec itself interprets come first: they must have a bit in 32. */
 export const F = {
@@ -104,4 +105,69 @@ export function fieldIdOf(text: string, start: number, end: number): number {
     id = NEXT[id] as number;
   }
   return F.OTHER;
+}
+
+/*
+ * Most names on the wire are well known. `nameAt` guesses from a name's first four bytes which it could be, and compares four bytes
+ * at a time; a name that it confirms needs no look at its bytes one by one. Names under four characters are not in its tables.
+ */
+const WORD = 4;
+const LONG_NAMES = [...FIELD_NAMES.entries()].filter(([, name]) => name.length >= WORD);
+
+/** Length of each name, 0 where it is not in the tables of `nameAt`. */
+export const NAME_LENGTH = new Uint8Array(FIELD_NAMES.length);
+const FIRST_WORD = new Uint16Array(FIELD_NAMES.length);
+/** The words of all names: at 0, 4, 8, …, and the last four bytes, which may overlap. */
+const WORDS: number[] = [];
+/** Where a word has letters, the bit that makes them lower case. Other bytes must be equal: CR with that bit would be a hyphen. */
+const CASES: number[] = [];
+for (const [id, name] of LONG_NAMES) {
+  NAME_LENGTH[id] = name.length;
+  FIRST_WORD[id] = WORDS.length;
+  const cases = name.replaceAll(/[a-z]/g, ' ').replaceAll(/[^ ]/g, '\0');
+  for (let at = 0; at < name.length; at += WORD) {
+    const from = Math.min(at, name.length - WORD);
+    WORDS.push(wordOf(name.slice(from, from + WORD)));
+    CASES.push(wordOf(cases.slice(from, from + WORD)));
+  }
+}
+const NAME_WORDS = Int32Array.from(WORDS);
+const NAME_CASES = Int32Array.from(CASES);
+
+/** First candidate by a hash of the first word, and the next candidate of the same place. */
+const CANDIDATES = new Uint8Array(256);
+const NEXT_CANDIDATE = new Uint8Array(FIELD_NAMES.length);
+for (const [id, name] of LONG_NAMES) {
+  const place = wordHash(wordOf(name));
+  NEXT_CANDIDATE[id] = CANDIDATES[place] as number;
+  CANDIDATES[place] = id;
+}
+
+/** 0 to 255, the same for upper and lower case letters (Fibonacci hashing). */
+function wordHash(word: number): number {
+  return Math.imul(word | 0x20202020, 0x9e3779b1) >>> 24;
+}
+
+/**
+ * The id of the well-known name, any case, that stands at `at` with a colon right after it; `F.OTHER` where there is none, or one of
+ * under four characters. `view` is of the same bytes; at least four of them are left before `stop`.
+ */
+export function nameAt(bytes: Buffer, view: DataView, at: number, stop: number): number {
+  let id = CANDIDATES[wordHash(view.getInt32(at, true))] as number;
+  while (id !== F.OTHER) {
+    const end = at + (NAME_LENGTH[id] as number);
+    if (end < stop && bytes[end] === COLON && isWords(view, at, end - WORD, FIRST_WORD[id] as number))
+      return id;
+    id = NEXT_CANDIDATE[id] as number;
+  }
+  return F.OTHER;
+}
+
+/** Whether the words from `at` through the one at `last` are those of a name. */
+function isWords(view: DataView, at: number, last: number, firstWord: number): boolean {
+  let index = firstWord;
+  for (let from = at; from < last; from += WORD, index += 1) {
+    if ((view.getInt32(from, true) | (NAME_CASES[index] as number)) !== NAME_WORDS[index]) return false;
+  }
+  return (view.getInt32(last, true) | (NAME_CASES[index] as number)) === NAME_WORDS[index];
 }

@@ -11,6 +11,7 @@ import { F } from './fields.ts';
 import { OPTION_CLOSE, OPTION_KEEP_ALIVE, OPTION_UPGRADE, readConnection, readFraming } from './framing.ts';
 import { CR, LF, SP, TARGET, TOKEN } from './grammar.ts';
 import { refusalNumber } from './refusal.ts';
+import { viewOf, wordOf } from './words.ts';
 
 const BAD_METHOD = refusalNumber('bad_method');
 const BAD_TARGET = refusalNumber('bad_target');
@@ -107,13 +108,24 @@ export function parseRequestHead(
   const base = at;
   const lineStop = Math.min(stop, base + limits.requestLine);
 
+  const view = viewOf(bytes);
   let byte = 0;
-  const methodStop = Math.min(lineStop, base + METHOD_LIMIT + 1);
-  while (at < methodStop && TOKEN[(byte = bytes[at] as number)] === 1) at += 1;
-  if (at === methodStop && at - base <= METHOD_LIMIT) return lineRanOut(base, start, end, limits);
-  if (byte !== SP || at === base || at - base > METHOD_LIMIT)
-    return byte === LF && at === base ? BARE_LF : BAD_METHOD;
-  const methodStop_ = at;
+  let method = '';
+  const first = at + 5 <= lineStop ? view.getInt32(at, true) : 0;
+  if (first === GET_SPACE) {
+    method = 'GET';
+    at += 3;
+  } else if (first === POST && bytes[at + 4] === SP) {
+    method = 'POST';
+    at += 4;
+  } else {
+    const methodStop = Math.min(lineStop, base + METHOD_LIMIT + 1);
+    while (at < methodStop && TOKEN[(byte = bytes[at] as number)] === 1) at += 1;
+    if (at === methodStop && at - base <= METHOD_LIMIT) return lineRanOut(base, start, end, limits);
+    if (byte !== SP || at === base || at - base > METHOD_LIMIT)
+      return byte === LF && at === base ? BARE_LF : BAD_METHOD;
+  }
+  const methodEnd = at;
 
   at += 1;
   const targetAt = at;
@@ -128,24 +140,23 @@ export function parseRequestHead(
   const targetStop = at;
 
   at += 1;
-  const versionStop = Math.min(lineStop, at + 10);
-  for (let index = 0; at < versionStop; index += 1, at += 1) {
-    byte = bytes[at] as number;
-    if (index === 5 || index === 7) {
-      if (byte < 0x30 || byte > 0x39) return BAD_VERSION;
-    } else if (byte !== VERSION[index]) {
-      return index < 8
-        ? BAD_VERSION
-        : byte === LF
-          ? index === 8
-            ? BARE_LF
-            : BAD_VERSION
-          : index === 9
-            ? BARE_CR
-            : BAD_VERSION;
+  if (
+    at + 10 <= lineStop &&
+    view.getInt32(at, true) === HTTP &&
+    view.getInt32(at + 4, true) === VERSION_1_1 &&
+    bytes[at + 8] === CR &&
+    bytes[at + 9] === LF
+  ) {
+    at += 10;
+  } else {
+    const versionStop = Math.min(lineStop, at + 10);
+    for (let index = 0; at < versionStop; index += 1, at += 1) {
+      byte = bytes[at] as number;
+      const digit = index === 5 || index === 7;
+      if (digit ? byte < 0x30 || byte > 0x39 : byte !== VERSION[index]) return versionRefusal(byte, index);
     }
+    if (at - targetStop !== 11) return lineRanOut(base, start, end, limits);
   }
-  if (at - targetStop !== 11) return lineRanOut(base, start, end, limits);
   const major = bytes[at - 5] as number;
   const minor = bytes[at - 3] as number;
 
@@ -156,14 +167,30 @@ export function parseRequestHead(
   const text = bytes.latin1Slice(base, after);
   head.text = text;
   head.versionMinor = minor - 0x30;
-  head.method = text.slice(0, methodStop_ - base);
-  if (!KNOWN_METHODS.has(head.method)) return BAD_METHOD;
+  if (method === '') {
+    method = text.slice(0, methodEnd - base);
+    if (!KNOWN_METHODS.has(method)) return BAD_METHOD;
+  }
+  head.method = method;
   head.target = text.slice(targetAt - base, targetStop - base);
-  const refusal = readTarget(head, targetAt - base, targetStop - base, queryAt === -1 ? -1 : queryAt - base);
+  const refusal = readTarget(
+    head,
+    bytes,
+    base,
+    targetAt - base,
+    targetStop - base,
+    queryAt === -1 ? -1 : queryAt - base,
+  );
   if (refusal !== 0) return refusal;
-  const meaning = readFields(head);
+  const meaning = readFields(head, bytes, base);
   return meaning === 0 ? after - start : meaning;
 }
+
+/** What nearly all requests begin and end their first line with. */
+const GET_SPACE = wordOf('GET ');
+const POST = wordOf('POST');
+const HTTP = wordOf('HTTP');
+const VERSION_1_1 = wordOf('/1.1');
 
 const VERSION = Uint8Array.from('HTTP/1.1\r\n', (character) => character.charCodeAt(0));
 
@@ -176,6 +203,12 @@ function lineRanOut(base: number, start: number, end: number, limits: HeadLimits
   return end - base >= limits.requestLine ? REQUEST_LINE_TOO_LONG : ranOut(start, end, limits);
 }
 
+/** Why `byte` may not stand at `index` of the line's end. */
+function versionRefusal(byte: number, index: number): number {
+  if (index === 9) return BARE_CR;
+  return index === 8 && byte === LF ? BARE_LF : BAD_VERSION;
+}
+
 /** Why `byte` may not stand in a target. */
 function targetRefusal(byte: number, first: boolean): number {
   if (byte === 0x23) return FRAGMENT;
@@ -183,8 +216,15 @@ function targetRefusal(byte: number, first: boolean): number {
   return BAD_TARGET;
 }
 
-/** Sets path, query and absoluteForm. Returns 0 or a refusal. */
-function readTarget(head: RequestHead, start: number, end: number, queryAt: number): number {
+/** Sets path, query and absoluteForm from the target at `text[start..end)`; `text` begins at `base`. Returns 0 or a refusal. */
+function readTarget(
+  head: RequestHead,
+  bytes: Buffer,
+  base: number,
+  start: number,
+  end: number,
+  queryAt: number,
+): number {
   const { text } = head;
   if (head.method === 'CONNECT') return CONNECT;
   head.absoluteForm = false;
@@ -200,17 +240,23 @@ function readTarget(head: RequestHead, start: number, end: number, queryAt: numb
     head.path = '*';
     return head.method === 'OPTIONS' ? 0 : ASTERISK;
   }
-  return readAbsoluteTarget(head, start, pathEnd);
+  return readAbsoluteTarget(head, bytes, base, start, pathEnd);
 }
 
-function readAbsoluteTarget(head: RequestHead, start: number, pathEnd: number): number {
+function readAbsoluteTarget(
+  head: RequestHead,
+  bytes: Buffer,
+  base: number,
+  start: number,
+  pathEnd: number,
+): number {
   const { text } = head;
   const scheme = /^https?:\/\//i.exec(text.slice(start, start + 8));
   if (scheme === null) return BAD_TARGET;
   const authorityAt = start + scheme[0].length;
   const slash = text.indexOf('/', authorityAt);
   const authorityEnd = slash === -1 || slash > pathEnd ? pathEnd : slash;
-  if (!isAuthority(text, authorityAt, authorityEnd)) return BAD_TARGET;
+  if (!isAuthority(bytes, base + authorityAt, base + authorityEnd)) return BAD_TARGET;
   head.absoluteForm = true;
   head.path = authorityEnd === pathEnd ? '/' : text.slice(authorityEnd, pathEnd);
   // The Host field is read later; until then this holds what it must agree with.
@@ -219,7 +265,7 @@ function readAbsoluteTarget(head: RequestHead, start: number, pathEnd: number): 
 }
 
 /** Host, body, connection, expectation. Returns 0 or a refusal. */
-function readFields(head: RequestHead): number {
+function readFields(head: RequestHead, bytes: Buffer, base: number): number {
   const seen = head.seenLow;
   if ((seen & HOST_BIT) === 0) return MISSING_HOST;
   if ((head.repeatedLow & HOST_BIT) !== 0) return DUPLICATE_HOST;
@@ -227,7 +273,7 @@ function readFields(head: RequestHead): number {
   const start = head.valueStart[index] as number;
   const end = head.valueEnd[index] as number;
   if (start === end) return MISSING_HOST;
-  if (!isAuthority(head.text, start, end)) return BAD_HOST;
+  if (!isAuthority(bytes, base + start, base + end)) return BAD_HOST;
   const host = head.text.slice(start, end);
   if (head.absoluteForm && head.host.toLowerCase() !== host.toLowerCase()) return HOST_MISMATCH;
   head.host = host;
