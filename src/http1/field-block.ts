@@ -4,7 +4,7 @@
  * It allocates nothing per line, and what it accepts ends each line with CRLF, has no folded lines and no byte that the grammar
  * forbids. What a field means is not decided here.
  */
-import { F, fieldIdAt, NAME_LENGTH, nameAt } from './fields.ts';
+import { F, NAME_LENGTH, nameAt, shortNameAt } from './fields.ts';
 import { COLON, CR, HTAB, isSpace, LF, LOWER, NAME, SP, trimSpace, VALUE } from './grammar.ts';
 import { refusalNumber } from './refusal.ts';
 import { hasControl, viewOf } from './words.ts';
@@ -196,7 +196,7 @@ export function parseFields(
         flag = NAME[byte] as number;
       }
       if (byte !== COLON || at === lineAt) return nameRefusal(byte, at === lineAt);
-      id = fieldIdAt(bytes, lineAt, at);
+      id = shortNameAt(bytes, lineAt, at);
     } else {
       at += NAME_LENGTH[id] as number;
     }

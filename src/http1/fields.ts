@@ -1,6 +1,6 @@
 /**
- * Well-known field names as small numbers, found by length and first letter and then confirmed, so that nobody compares strings
- * per header line. A name that is not listed has the number 0, and nothing may be concluded from that.
+ * Well-known field names as small numbers, so that nobody compares strings per header line. A name that is not listed has the number
+ * 0, and nothing may be concluded from that.
  */
 import { COLON, LOWER } from './grammar.ts';
 import { wordOf } from './words.ts';
@@ -62,57 +62,14 @@ export const FIELD_NAMES: readonly string[] = Object.keys(F).map((key) =>
   key === 'OTHER' ? '' : key.toLowerCase().replaceAll('_', '-'),
 );
 
-/** The lower-case bytes of each name, one after the other; a name starts at `STARTS[id]`. */
-const NAME_BYTES = Uint8Array.from(FIELD_NAMES.join(''), (character) => character.charCodeAt(0));
-const STARTS = Uint16Array.from(FIELD_NAMES, (_, id) => FIELD_NAMES.slice(0, id).join('').length);
-
-/** First candidate by `length * 32 + first letter's low five bits`, and the next candidate of the same place. */
-const LENGTHS = 64;
-const BUCKETS = new Uint8Array(LENGTHS * 32);
-const NEXT = new Uint8Array(FIELD_NAMES.length);
-for (const [id, name] of FIELD_NAMES.entries()) {
-  if (id === F.OTHER) continue;
-  const bucket = name.length * 32 + (name.charCodeAt(0) & 31);
-  NEXT[id] = BUCKETS[bucket] as number;
-  BUCKETS[bucket] = id;
-}
-
-/** The id of the name in `bytes[start..end)`, any case. The name has been validated as a token. */
-export function fieldIdAt(bytes: Uint8Array, start: number, end: number): number {
-  const length = end - start;
-  if (length >= LENGTHS) return F.OTHER;
-  let id = BUCKETS[length * 32 + ((bytes[start] as number) & 31)] as number;
-  while (id !== F.OTHER) {
-    const from = STARTS[id] as number;
-    let at = 0;
-    while (at < length && LOWER[bytes[start + at] as number] === NAME_BYTES[from + at]) at += 1;
-    if (at === length) return id;
-    id = NEXT[id] as number;
-  }
-  return F.OTHER;
-}
-
-/** The id of the name in `text[start..end)`, a latin1 string, any case; `F.OTHER` for names that are not well known. */
-export function fieldIdOf(text: string, start: number, end: number): number {
-  const length = end - start;
-  if (length >= LENGTHS || length === 0) return F.OTHER;
-  let id = BUCKETS[length * 32 + (text.charCodeAt(start) & 31)] as number;
-  while (id !== F.OTHER) {
-    const from = STARTS[id] as number;
-    let at = 0;
-    while (at < length && LOWER[text.charCodeAt(start + at)] === NAME_BYTES[from + at]) at += 1;
-    if (at === length) return id;
-    id = NEXT[id] as number;
-  }
-  return F.OTHER;
-}
-
 /*
  * Most names on the wire are well known. `nameAt` guesses from a name's first four bytes which it could be, and compares four bytes
  * at a time; a name that it confirms needs no look at its bytes one by one. Names under four characters are not in its tables.
  */
 const WORD = 4;
-const LONG_NAMES = [...FIELD_NAMES.entries()].filter(([, name]) => name.length >= WORD);
+const KNOWN = [...FIELD_NAMES.entries()].filter(([id]) => id !== F.OTHER);
+const LONG_NAMES = KNOWN.filter(([, name]) => name.length >= WORD);
+const SHORT_NAMES = KNOWN.filter(([, name]) => name.length < WORD);
 
 /** Length of each name, 0 where it is not in the tables of `nameAt`. */
 export const NAME_LENGTH = new Uint8Array(FIELD_NAMES.length);
@@ -170,4 +127,16 @@ function isWords(view: DataView, at: number, last: number, firstWord: number): b
     if ((view.getInt32(from, true) | (NAME_CASES[index] as number)) !== NAME_WORDS[index]) return false;
   }
   return (view.getInt32(last, true) | (NAME_CASES[index] as number)) === NAME_WORDS[index];
+}
+
+/** The id of the well-known name of under four characters, any case, in `bytes[start..end)`, or `F.OTHER`. */
+export function shortNameAt(bytes: Buffer, start: number, end: number): number {
+  if (end - start >= WORD) return F.OTHER;
+  for (const [id, name] of SHORT_NAMES) {
+    if (name.length !== end - start) continue;
+    let at = 0;
+    while (at < name.length && LOWER[bytes[start + at] as number] === name.charCodeAt(at)) at += 1;
+    if (at === name.length) return id;
+  }
+  return F.OTHER;
 }
