@@ -51,6 +51,10 @@ const SUITES: readonly Suite[] = [
   { name: 'e2e', parallel: 1, limit: 240 },
 ];
 
+/** What is printed is collected first, so no tool may think that it writes to a terminal. */
+const ENVIRONMENT: NodeJS.ProcessEnv = { ...process.env, NO_COLOR: '1' };
+delete ENVIRONMENT['FORCE_COLOR'];
+
 interface Counts {
   readonly passed: number;
   readonly failed: number;
@@ -87,7 +91,7 @@ function execute(command: readonly string[], limitSeconds: number): Promise<Ende
   const [file = '', ...args] = command;
   const started = performance.now();
   return new Promise((resolve) => {
-    const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true, env: ENVIRONMENT });
     running.add(child);
     let output = '';
     let timedOut = false;

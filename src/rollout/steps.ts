@@ -7,9 +7,9 @@
 import type { RolloutDocument, Step } from '../policy/schema.ts';
 
 /** The rule that steps and percentages mean when they name none. */
-export const EVERYONE = 'everyone';
+const EVERYONE = 'everyone';
 
-export function ruleOfStep(step: Step): string {
+function ruleOfStep(step: Step): string {
   return step.rule ?? EVERYONE;
 }
 
