@@ -122,7 +122,7 @@ try {
     ['seconds', String(seconds)],
     ['users (a third each: header, cookie, fingerprint)', String(userCount)],
     ['requests', String(found.requests)],
-    ...Object.entries(found.byKind).map(([kind, { requests, canary }]) => [
+    ...Object.entries(found.byKind).toSorted().map(([kind, { requests, canary }]) => [
       `… of ${kind} users, share on the canary`,
       `${requests}, ${((100 * canary) / requests).toFixed(1)} %`,
     ]),
