@@ -1,16 +1,19 @@
 #!/usr/bin/env node
 /**
- * The `serin` command: what an operator needs beside the API.
+ * The `serin` command: rollouts from a terminal or a pipeline, over the API, and two things that need no API: override
+ * tokens and the check of a configuration.
  *
- *   serin override create --service S --variant always|never --ttl 1h --secret-file FILE
- *   serin config check FILE
- *
- * It talks to nobody: tokens are signed with the key ring, configurations are checked as the proxy checks them. A token is
- * written to standard output alone, so that it can be piped; it is a password for as long as it lives.
+ * Results go to standard output, everything else to standard error. An override token is written to standard output
+ * alone, so that it can be piped; it is a password for as long as it lives.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { text as readText } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
+import { runCommand } from './cli/commands.ts';
+import { CommandError, EXIT, parse, UsageError } from './cli/failure.ts';
+import { USAGE } from './cli/help.ts';
+import type { Surroundings } from './cli/options.ts';
 import { parseDuration } from './config/duration.ts';
 import { loadConfiguration } from './config/load.ts';
 import { openKeyRing } from './config/secret.ts';
@@ -18,18 +21,12 @@ import { DocumentError } from './policy/faults.ts';
 import { KeyRing } from './policy/keys.ts';
 import { createOverride } from './policy/override.ts';
 
-const EXIT_USAGE = 64;
-const EXIT_CONFIGURATION = 78;
-
-const USAGE = `usage: serin override create --service NAME --variant always|never --ttl DURATION --secret-file FILE
-       serin config check FILE
-
-  override create   makes a token that shows its holder the canary always (or never), whatever the policy says.
-                    Send it as the header x-serin-override or the cookie serin_override; it is removed before a
-                    request is forwarded. DURATION is such as 1h, 30 days at most. FILE is the proxy's key ring.
-  config check      checks a configuration as the proxy would, and says every fault with its line.`;
-
-class UsageError extends Error {}
+const surroundings: Surroundings = {
+  env: process.env,
+  stdin: () => readText(process.stdin),
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+};
 
 try {
   process.exitCode = await run(process.argv.slice(2));
@@ -40,7 +37,7 @@ try {
 async function run(words: readonly string[]): Promise<number> {
   if (words.includes('--help') || words.length === 0) {
     process.stdout.write(`${USAGE}\n`);
-    return words.length === 0 ? EXIT_USAGE : 0;
+    return words.length === 0 ? EXIT.usage : EXIT.ok;
   }
   const [noun, verb, ...rest] = words;
   switch (`${noun} ${verb ?? ''}`) {
@@ -48,8 +45,11 @@ async function run(words: readonly string[]): Promise<number> {
       return overrideCreate(rest);
     case 'config check':
       return configCheck(rest);
-    default:
+    default: {
+      const code = await runCommand(words, surroundings);
+      if (code !== undefined) return code;
       throw new UsageError(`there is no command "${[noun, verb].join(' ').trim()}"`);
+    }
   }
 }
 
@@ -68,7 +68,7 @@ async function overrideCreate(args: string[]): Promise<number> {
   const keys = new KeyRing(await openKeyRing({ file: path.resolve(file), create: false }));
   const token = parse(() => createOverride(keys, service, variant, Date.now() / 1000, seconds));
   process.stdout.write(`${token}\n`);
-  return 0;
+  return EXIT.ok;
 }
 
 async function configCheck(args: string[]): Promise<number> {
@@ -81,26 +81,21 @@ async function configCheck(args: string[]): Promise<number> {
   }
   const count = Object.keys(configuration.services ?? {}).length;
   process.stdout.write(`${file} is right: ${count} ${count === 1 ? 'service' : 'services'}\n`);
-  return 0;
-}
-
-/** Runs `read`; what it throws about the command line becomes a usage error. */
-function parse<T>(read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
+  return EXIT.ok;
 }
 
 function fail(error: unknown): number {
   if (error instanceof UsageError) {
-    process.stderr.write(`serin: ${error.message}\n\n${USAGE}\n`);
-    return EXIT_USAGE;
+    process.stderr.write(`serin: ${error.message}\nserin --help says what there is\n`);
+    return EXIT.usage;
+  }
+  if (error instanceof CommandError) {
+    process.stderr.write(`serin: ${error.message}\n`);
+    return error.exitCode;
   }
   const known = error instanceof DocumentError;
   process.stderr.write(
     `serin: ${known ? error.message : String(error instanceof Error ? error.stack : error)}\n`,
   );
-  return known ? EXIT_CONFIGURATION : 1;
+  return known ? EXIT.configuration : EXIT.refused;
 }
