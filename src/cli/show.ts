@@ -44,7 +44,7 @@ export function changeLine(change: Json): string {
 }
 
 export function differenceLine({ op, pointer, name, from, to }: Json): string {
-  const place = `${plain(pointer)}${name === undefined ? '' : ` (${plain(name)})`}`;
+  const place = `${pointer === '' ? 'the document' : plain(pointer)}${name === undefined ? '' : ` (${plain(name)})`}`;
   if (op === 'add') return `+ ${place}: ${plain(to)}`;
   return op === 'remove' ? `- ${place}: ${plain(from)}` : `~ ${place}: ${plain(from)} → ${plain(to)}`;
 }
