@@ -30,7 +30,8 @@ export type DocumentCode =
   | 'unknown_rule'
   | 'networks_invalid';
 
-const STATUS: Readonly<Record<RefusalCode | ApiCode | DocumentCode, number>> = {
+/** Every code of the API with its status. */
+export const STATUS: Readonly<Record<RefusalCode | ApiCode | DocumentCode, number>> = {
   bad_request: 400,
   malformed_body: 400,
   unauthorized: 401,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { it } from 'node:test';
+import { STATUS } from '../../../src/admin/problem.ts';
 import { RESCUES } from '../../../src/data-plane/rescue.ts';
 import { REFUSALS } from '../../../src/http1/refusal.ts';
 import type { StoreErrorCode } from '../../../src/store/store.ts';
@@ -25,4 +26,14 @@ it('docs/errors.md lists every code of the codec with its status, of the proxy, 
   for (const [code, { status }] of Object.entries(RESCUES))
     assert.match(TEXT, new RegExp(`^\\| \`${code}\` +\\| ${status} `, 'm'));
   for (const code of Object.keys(STORE)) assert.match(TEXT, new RegExp(`^\\| \`${code}\` `, 'm'));
+});
+
+it('docs/errors.md lists exactly the codes of the admin API, each with its status', () => {
+  const [, section = ''] = TEXT.split('## The admin API');
+  const listed = [...section.matchAll(/^\| `([a-z_]+)` +\| (\d+) /gm)].map(([, code, status]) => [
+    code,
+    Number(status),
+  ]);
+  assert.deepEqual(Object.fromEntries(listed), STATUS);
+  assert.equal(listed.length, Object.keys(STATUS).length);
 });
