@@ -112,3 +112,9 @@ test('the identity chain of a service whose rollout runs stays as it is', async 
   assert.equal((await call('PUT', '/v1/services/shop', other, { 'if-match': '*' })).status, 202);
   assert.equal(store.commits.length, 5);
 });
+
+test('HEAD ends, also where GET would not', async () => {
+  const { call } = await startApi();
+  for (const path of ['/v1/events', '/v1/services', '/openapi.json'])
+    assert.equal((await call('HEAD', path)).status, 200);
+});

@@ -94,3 +94,12 @@ test('YAML: plain values; aliases that multiply, tags and double keys are refuse
     /multiply/,
   );
 });
+
+test('what is nested too deep is refused, not walked through', () => {
+  const nested = (levels: number): string => `${'['.repeat(levels)}${']'.repeat(levels)}`;
+  assert.match(
+    fault(() => json(nested(200_000))),
+    /levels/,
+  );
+  assert.ok(Array.isArray(json(nested(100))));
+});
