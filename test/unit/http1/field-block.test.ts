@@ -111,6 +111,24 @@ test('a name with any other token byte anywhere is another name', () => {
   }
 });
 
+test('a known name with a byte that no token has is no name', () => {
+  const others = Array.from({ length: 256 }, (_, byte) => byte).filter((byte) => TOKEN[byte] !== 1);
+  for (const name of FIELD_NAMES.filter((one) => one !== '')) {
+    for (let at = 0; at < name.length; at += 1) {
+      for (const byte of others) {
+        const bytes = latin1(
+          `${name.slice(0, at)}${String.fromCharCode(byte)}${name.slice(at + 1)}: 1\r\n\r\n`,
+        );
+        const used = parseFields(bytes, 0, bytes.length, 0, 1, block);
+        // A colon only ends the name sooner, unless nothing stands before it.
+        if (byte === 0x3a && at > 0)
+          assert.equal(block.fieldId[0], Math.max(FIELD_NAMES.indexOf(name.slice(0, at)), 0));
+        else assert.ok(used < 0, `${name} with ${byte} at ${at}`);
+      }
+    }
+  }
+});
+
 test('seen and indexOf tell which well-known fields there are', () => {
   const head = goodRequest(withLines('Accept: 1', 'Server: 2', 'Accept: 3', 'Max-Forwards: 4', 'X-Other: 5'));
   assert.deepEqual(

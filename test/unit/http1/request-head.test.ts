@@ -151,6 +151,18 @@ test('every shorter part of a good head is incomplete, and the bytes around it d
   }
 });
 
+test('bytes after the end are not read, even where they would complete the head', () => {
+  for (const method of ['GET', 'POST', 'PUT']) {
+    const bytes = latin1(
+      withLines('Via: a', 'Connection: close', 'Content-Length: 3').replace('GET', method),
+    );
+    const head = new RequestHead();
+    for (let end = 0; end < bytes.length; end += 1) {
+      assert.equal(outcome(parseRequestHead(bytes, 0, end, LIMITS, head)), 0, `${method}, ${end}`);
+    }
+  }
+});
+
 test('an incomplete head that fills its limit is refused', () => {
   const text = withLines('A: bbbbbbbb');
   for (let limit = 18; limit < text.length; limit += 1) {
