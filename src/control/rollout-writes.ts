@@ -155,11 +155,7 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
     if (command.kind !== 'step' || command.from === null) return null;
     if (code !== 'step_moved' && code !== 'no_next_step') return null;
     const change = latest(view.name);
-    const isSame =
-      change?.kind === 'rollout.step' &&
-      change.revision === view.revision &&
-      change.percentage?.from === command.from;
-    return isSame ? change : null;
+    return change?.kind === 'rollout.step' && change.percentage?.from === command.from ? change : null;
   }
 
   function warnings(document: RolloutDocument): readonly string[] {

@@ -134,12 +134,12 @@ export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Cha
     return change;
   }
 
-  function overtake({ id: own, service, kind: by }: Change): void {
+  function overtake({ service, kind: by }: Change): void {
     const { status, progress } = by === 'rollout.rollback' ? ROLLED_BACK : SUPERSEDED;
     for (const id of waiting) {
       const change = byId.get(id);
-      // One without a revision is a rollback that is in force ahead of the store: its commit is yet to come.
-      if (change?.service !== service || id === own || change.revision === null) continue;
+      // One without a revision is a rollback that is in force ahead of the store: its commit is now, or yet to come.
+      if (change?.service !== service || change.revision === null) continue;
       update(change, { status, progress });
     }
   }
