@@ -122,10 +122,12 @@ try {
     ['seconds', String(seconds)],
     ['users (a third each: header, cookie, fingerprint)', String(userCount)],
     ['requests', String(found.requests)],
-    ...Object.entries(found.byKind).toSorted().map(([kind, { requests, canary }]) => [
-      `… of ${kind} users, share on the canary`,
-      `${requests}, ${((100 * canary) / requests).toFixed(1)} %`,
-    ]),
+    ...Object.entries(found.byKind)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([kind, { requests, canary }]) => [
+        `… of ${kind} users, share on the canary`,
+        `${requests}, ${((100 * canary) / requests).toFixed(1)} %`,
+      ]),
     ['writes applied', String(writer.writes.length)],
     ...[...byWhat].map(([what, list]) => [`… ${what}`, String(list.length)]),
     ['median, longest time from a write to APPLIED, ms', writer.applyTimes()],
