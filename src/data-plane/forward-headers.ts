@@ -6,6 +6,7 @@
  * slices of the head's text, runs of neighbours in one slice.
  */
 import { F } from '../http1/fields.ts';
+import { trimSpace } from '../http1/grammar.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { Variant } from '../policy/rollout.ts';
@@ -145,7 +146,8 @@ function withoutCookie(head: RequestHead, name: string): string {
   for (let index = 0; index < head.count; index += 1) {
     if (head.fieldId[index] !== F.COOKIE) continue;
     for (const pair of head.text.slice(head.valueStart[index], head.valueEnd[index]).split(';')) {
-      const cookie = pair.trim();
+      // Not trim(): it would take a byte A0 off the value too.
+      const cookie = trimSpace(pair, 0, pair.length);
       if (cookie !== '' && !cookie.startsWith(`${name}=`)) kept.push(cookie);
     }
   }

@@ -149,6 +149,10 @@ test('the override cookie alone is taken out of the cookies', () => {
   const lines = ['GET / HTTP/1.1', 'Host: a.example', 'Cookie: a=1; serin_override=t; b=x,y', 'Cookie: c=3'];
   const out = request(lines, { stripCookie: 'serin_override' });
   assert.equal(out[2], 'Cookie: a=1; b=x,y; c=3');
+  const latin1 = request(['GET / HTTP/1.1', 'Host: a.example', 'Cookie: serin_override=t; a=1\xa0'], {
+    stripCookie: 'serin_override',
+  });
+  assert.equal(latin1[2], 'Cookie: a=1\xa0');
   const only = request(['GET / HTTP/1.1', 'Host: a.example', 'Cookie: serin_override=t'], {
     stripCookie: 'serin_override',
   });
