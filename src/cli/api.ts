@@ -3,7 +3,6 @@
  *
  * The token goes into the header and nowhere else: no message holds it.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { CommandError, EXIT } from './failure.ts';
 
 /** JSON as it comes; commands look at the few fields that they show. */
@@ -26,10 +25,20 @@ export interface RequestOptions {
   readonly ifMatch?: string | undefined;
   /** A status that is an answer all the same, such as 404 where something may be missing. */
   readonly allowed?: number;
+  /** Milliseconds that the answer may take. */
+  readonly timeout?: number;
+}
+
+export interface Clock {
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly sleep: (milliseconds: number) => Promise<unknown>;
 }
 
 /** Longer than the API takes for anything. */
 const REQUEST_TIMEOUT = 60_000;
+/** The last poll has this long at least, so that a short wait is not a wrong verdict. */
+const SHORTEST_POLL = 1000;
 
 /** `url` is the API's, such as http://127.0.0.1:9090. Throws CommandError where it is none. */
 export function connectApi(url: string, token: string | undefined): Api {
@@ -39,22 +48,30 @@ export function connectApi(url: string, token: string | undefined): Api {
       EXIT.usage,
     );
   }
+  // A space at the end comes with many a secret file; what is left must be what a header can say.
+  const secret = token?.trim();
+  if (secret !== undefined && !/^[\x21-\x7e]+$/.test(secret)) {
+    throw new CommandError('the token is empty or holds characters that no token has', EXIT.usage);
+  }
+  // An API behind a path, such as https://example.com/serin, keeps it.
+  const base = url.replace(/[?#].*$/, '').replace(/\/+$/, '');
   return {
-    async request(method, path, { body, contentType = 'application/json', ifMatch, allowed } = {}) {
-      const answer = await send(new URL(path, url), {
+    async request(method, path, options = {}) {
+      const { body, contentType = 'application/json', ifMatch, allowed, timeout = REQUEST_TIMEOUT } = options;
+      const answer = await send(new URL(base + path), {
         method,
         headers: {
           accept: 'application/json',
-          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(secret === undefined ? {} : { authorization: `Bearer ${secret}` }),
           ...(body === undefined ? {} : { 'content-type': contentType }),
           ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }),
         },
         ...(body === undefined ? {} : { body }),
-        redirect: 'error',
-        signal: AbortSignal.timeout(REQUEST_TIMEOUT),
+        redirect: 'manual',
+        signal: AbortSignal.timeout(Math.max(1, timeout)),
       });
-      const { status, headers } = answer;
-      const read = await readJson(answer);
+      const { status, etag } = answer;
+      const read = parseJson(answer.text);
       if (status >= 300 && status !== allowed) throw refusal(status, read);
       if (read === null) {
         throw new CommandError(
@@ -62,14 +79,22 @@ export function connectApi(url: string, token: string | undefined): Api {
           EXIT.unavailable,
         );
       }
-      return { status, etag: headers.get('etag'), body: read };
+      return { status, etag, body: read };
     },
   };
 }
 
-async function send(url: URL, options: RequestInit): Promise<Response> {
+interface RawAnswer {
+  readonly status: number;
+  readonly etag: string | null;
+  readonly text: string;
+}
+
+async function send(url: URL, options: RequestInit): Promise<RawAnswer> {
   try {
-    return await fetch(url, options);
+    const answer = await fetch(url, options);
+    // The connection may be lost in the middle of the body as well.
+    return { status: answer.status, etag: answer.headers.get('etag'), text: await answer.text() };
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     const reason =
@@ -81,8 +106,7 @@ async function send(url: URL, options: RequestInit): Promise<Response> {
   }
 }
 
-async function readJson(answer: Response): Promise<Json | null> {
-  const text = await answer.text();
+function parseJson(text: string): Json | null {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null ? (value as Json) : null;
@@ -91,9 +115,11 @@ async function readJson(answer: Response): Promise<Json | null> {
   }
 }
 
+/** A proxy in front of the API, or the API with its store gone: the same again may work. */
+const UNAVAILABLE = new Set([502, 503, 504]);
+
 function refusal(status: number, problem: Json | null): CommandError {
-  const exitCode =
-    status === 401 || status === 403 ? EXIT.forbidden : status >= 500 ? EXIT.unavailable : EXIT.refused;
+  const exitCode = UNAVAILABLE.has(status) ? EXIT.unavailable : EXIT.refused;
   if (problem === null || typeof problem['code'] !== 'string') {
     return new CommandError(`the API answered ${status}`, exitCode);
   }
@@ -112,28 +138,47 @@ function refusal(status: number, problem: Json | null): CommandError {
 
 const FINAL = new Set(['APPLIED', 'ROLLED_BACK', 'FAILED', 'SUPERSEDED', 'CANCELED']);
 
-/** Asks for a change until it is final, at most `timeout` ms. Tells `onProgress` whenever it got further. */
+/**
+ * Asks for a change until it is final, at most `timeout` ms. Tells `onProgress` whenever it got further.
+ *
+ * An API that is away for a moment is asked again: the change goes on without us. Throws CommandError when time is up.
+ */
 export async function waitForChange(
   api: Api,
   change: Json,
   timeout: number,
+  { now, sleep }: Clock,
   onProgress: (change: Json) => void,
 ): Promise<Json> {
-  const end = Date.now() + timeout;
+  const id = String(change['id']);
+  const end = now() + timeout;
   let current = change;
+  let away: CommandError | null = null;
   for (let pause = 50; !FINAL.has(String(current['status'])); pause = Math.min(1000, pause * 2)) {
-    if (Date.now() + pause > end) {
+    const left = end - now();
+    if (left <= 0) {
       const state = `${String(current['status'])}, ${String(current['progress'])}`;
+      const why = away === null ? '' : `; at last ${away.message}`;
       throw new CommandError(
-        `change ${String(current['id'])} is still ${state} after ${timeout / 1000} s`,
+        `change ${id} is still ${state} after ${timeout / 1000} s${why}`,
         EXIT.unavailable,
       );
     }
-    await sleep(pause);
-    // By the URL that reached the API: the public one may not be reachable from here.
-    const { body } = await api.request('GET', `/v1/changes/${encodeURIComponent(String(current['id']))}`);
-    if (body['progress'] !== current['progress']) onProgress(body);
-    current = body;
+    await sleep(Math.min(pause, left));
+    try {
+      // What statusUrl names, by the URL that reached the API: the public one may not be reachable from here, and a
+      // token goes nowhere but where it was meant for.
+      const path = `/v1/changes/${encodeURIComponent(id)}`;
+      const { body } = await api.request('GET', path, {
+        timeout: Math.min(REQUEST_TIMEOUT, Math.max(SHORTEST_POLL, end - now())),
+      });
+      if (body['progress'] !== current['progress']) onProgress(body);
+      current = body;
+      away = null;
+    } catch (error) {
+      if (!(error instanceof CommandError) || error.exitCode !== EXIT.unavailable) throw error;
+      away = error;
+    }
   }
   return current;
 }

@@ -2,13 +2,11 @@
 
 export const EXIT = {
   ok: 0,
-  /** The API refused, or a change did not come to be applied. */
+  /** The API refused or failed, or a change did not come to be applied. */
   refused: 1,
   usage: 64,
   /** Nobody answers, or the store cannot take the write now: the same again may work. */
   unavailable: 69,
-  /** No token, a wrong one, or one that may not do this. */
-  forbidden: 77,
   configuration: 78,
 } as const;
 

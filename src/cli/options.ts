@@ -1,13 +1,14 @@
 /** The options of the commands that use the API, and what they come to. */
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import { parseDuration } from '../config/duration.ts';
-import { type Api, connectApi } from './api.ts';
+import { type Api, type Clock, connectApi } from './api.ts';
 import { parse, UsageError } from './failure.ts';
 
 const string = { type: 'string' } as const;
 const flag = { type: 'boolean' } as const;
 
-const COMMON = { url: string, token: string, json: flag, yaml: flag } satisfies ParseArgsOptionsConfig;
+/** Of every command that uses the API. */
+export const COMMON = { url: string, token: string, json: flag, yaml: flag } satisfies ParseArgsOptionsConfig;
 
 /** Of every command that writes. */
 export const WRITE = {
@@ -15,6 +16,7 @@ export const WRITE = {
   'request-id': string,
   wait: flag,
   timeout: string,
+  'dry-run': flag,
   'if-match': string,
 } satisfies ParseArgsOptionsConfig;
 
@@ -32,6 +34,7 @@ export interface Surroundings {
   readonly stdin: () => Promise<string>;
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
+  readonly clock: Clock;
 }
 
 const DEFAULT_URL = 'http://127.0.0.1:9090';

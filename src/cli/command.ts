@@ -1,0 +1,30 @@
+/** What a command of `serin` is, and how all of them print. */
+import type { ParseArgsOptionsConfig } from 'node:util';
+import { stringify } from 'yaml';
+import type { Json } from './api.ts';
+import { EXIT } from './failure.ts';
+import type { Invocation, Surroundings, Values } from './options.ts';
+
+export interface Command {
+  /** Names of its words, in upper case as the help has them; all are needed. */
+  readonly words: readonly string[];
+  readonly options: ParseArgsOptionsConfig;
+  /** Resolves to the exit code; rejects with CommandError or UsageError. */
+  readonly run: (invocation: Invocation, surroundings: Surroundings) => Promise<number>;
+}
+
+export const string = { type: 'string' } as const;
+export const flag = { type: 'boolean' } as const;
+export const several = { type: 'string', multiple: true } as const;
+
+export function servicePath(service: string): string {
+  return `/v1/services/${encodeURIComponent(service)}`;
+}
+
+/** Prints the answer as JSON or YAML where that is asked for, else as `lines` has it. */
+export function print({ out }: Surroundings, values: Values, body: Json, lines: () => string): number {
+  if (values['json'] === true) out(`${JSON.stringify(body, null, 2)}\n`);
+  else if (values['yaml'] === true) out(stringify(body));
+  else out(`${lines()}\n`);
+  return EXIT.ok;
+}
