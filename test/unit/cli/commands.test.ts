@@ -95,6 +95,39 @@ test('a document that was read can be put back, and not over what somebody chang
   assert.equal((JSON.parse(now.out) as typeof RULES).rules[0]?.percentage, 30);
 });
 
+test('patches, dry runs, changes and the fleet, as the API takes them', async () => {
+  const { port, call, store } = await startApi();
+  await call('PUT', ROLLOUT, RULES);
+  const patch = 'rules: [{ name: everyone, percentage: 40 }]\n';
+  const words = ['rollout', 'patch', 'notes', '-'];
+  const dry = await run(port, [...words, '--dry-run'], {}, patch);
+  assert.match(dry.out, /10 → 40\nwould be accepted\n$/);
+  const patched = await run(port, [...words, '--wait', '--json'], {}, patch);
+  assert.equal(patched.code, 0, patched.err);
+  assert.equal((await call('GET', ROLLOUT)).body.rules[0]?.percentage, 40);
+  const commits = store.commits.length;
+  const lower = await run(port, ['rollout', 'percentage', 'notes', '5', '--dry-run']);
+  assert.equal(lower.code, 1);
+  assert.match(lower.out, /would be refused: decrease_not_allowed/);
+  for (const action of ['step', 'promote', 'finish', 'rollback', 'pause', 'resume']) {
+    const { out } = await run(port, ['rollout', action, 'notes', '--dry-run']);
+    assert.match(out, /would be (accepted|refused)/, action);
+  }
+  assert.match((await run(port, ['rollout', 'restore', 'notes', '1', '--dry-run'])).out, /would be refused/);
+  assert.equal(store.commits.length, commits, 'a dry run writes nothing');
+  const { id } = JSON.parse(patched.out) as { id: string };
+  assert.match((await run(port, ['change', 'get', id])).out, /^rollout\.patch of notes: APPLIED/);
+  const canceled = await run(port, ['change', 'cancel', id, '--reason', 'too late']);
+  assert.match(canceled.out, /APPLIED/, 'nothing happens once it is written');
+  const unknown = await run(port, ['change', 'get', 'none']);
+  assert.equal(unknown.code, 1);
+  assert.match(unknown.err, /404 change_not_found/);
+  assert.match(
+    (await run(port, ['fleet'])).out,
+    /^REPLICA +STATE +LEADER .*\n.* live +yes +2 of 2 +0: 2, 1: 2\n/,
+  );
+});
+
 test('explain shows the decision and why', async () => {
   const { port, call } = await startApi();
   const office = {
