@@ -8,8 +8,19 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { availableParallelism } from 'node:os';
 
 const started = new Set<ChildProcess>();
+
+/** Ends a process and what it started itself: each leads a process group of its own. nginx would leave workers behind. */
+function endGroup(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // The group is gone already.
+  }
+}
+
 process.on('exit', () => {
-  for (const child of started) child.kill('SIGKILL');
+  for (const child of started) endGroup(child);
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 
@@ -30,6 +41,7 @@ export function start(
 ): { child: ChildProcess; output: () => string } {
   const child = spawn(command[0] as string, command.slice(1), {
     stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
     ...(cwd === undefined ? {} : { cwd }),
   });
   let text = '';
@@ -49,7 +61,7 @@ export async function stop(child: ChildProcess): Promise<void> {
   child.kill('SIGTERM');
   await Promise.race([ended, delay(2_000)]);
   if (child.exitCode === null && child.signalCode === null) {
-    child.kill('SIGKILL');
+    endGroup(child);
     await ended;
   }
 }
@@ -59,7 +71,7 @@ export async function run(command: readonly string[], seconds: number): Promise<
   const { child, output } = start(command);
   let stdout = '';
   child.stdout?.on('data', (piece: string) => (stdout += piece));
-  const late = setTimeout(() => child.kill('SIGKILL'), seconds * 1000);
+  const late = setTimeout(() => endGroup(child), seconds * 1000);
   const code = await new Promise((resolve) => child.once('close', resolve));
   clearTimeout(late);
   if (code !== 0) throw new Error(`${command.join(' ')} failed (${String(code)}): ${output()}`);
