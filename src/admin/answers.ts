@@ -7,7 +7,7 @@ import { Type, type TObject } from 'typebox';
 import { ServiceDefinition } from '../config/schema.ts';
 import { REASONS, TIERS } from '../policy/rollout.ts';
 import { RolloutDocument } from '../policy/schema.ts';
-import { CHANGE_STATUSES } from '../rollout/change.ts';
+import { CHANGE_STATUSES } from '../policy/change-status.ts';
 
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
   Type.Union([schema, Type.Null()]);

@@ -1,7 +1,7 @@
 /**
  * The head of an answer: the endpoint's, with our cookies where they may stand and the caching that the service wants.
  *
- * Cookies are never set on 304, on a preflight, or on an answer that a shared cache may store for others.
+ * Cookies are never set on 304 or on an answer that a shared cache may store for others; the decision gives none for a preflight.
  */
 import { F } from '../http1/fields.ts';
 import type { RequestHead } from '../http1/request-head.ts';
@@ -40,7 +40,7 @@ export function finalHead(
     }
     if (cache !== 'private') setCookies = '';
   }
-  if (setCookies !== '' && (head.status === 304 || decision.preflight)) setCookies = '';
+  if (head.status === 304) setCookies = '';
   return clientResponseHead(head, { setCookies, cache, close, chunked, upgraded: false });
 }
 

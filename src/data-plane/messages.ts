@@ -31,7 +31,7 @@ export type ToWorker =
   | { readonly type: 'drain' };
 
 export type FromWorker =
-  | { readonly type: 'listening'; readonly port: number }
+  | { readonly type: 'listening' }
   | { readonly type: 'applied'; readonly sequence: number; readonly revision: number }
   | { readonly type: 'refused'; readonly sequence: number; readonly message: string }
   /** After `drain`: no connection is left. */

@@ -64,7 +64,7 @@ const context: WorkerContext = {
 
 const listener = await listen(start, context);
 applied(start.sequence, context.routing);
-tell({ type: 'listening', port: start.port });
+tell({ type: 'listening' });
 counters.heartbeat(Date.now());
 
 const usage = createUsageSampler(counters);

@@ -1,26 +1,9 @@
 /**
  * A change: one accepted write, and how far it has got. Plain data that pipelines poll, so every field is always there.
  */
+import type { ChangeStatus } from '../policy/change-status.ts';
 import type { CommitKind } from '../store/store.ts';
 import type { Decrease } from './exposure.ts';
-
-export const CHANGE_STATUSES = [
-  /** Accepted, not yet in the store. */
-  'PENDING',
-  /** In the store; not all workers decide by it yet. */
-  'APPLYING',
-  /** Every worker of every live replica decides by it. */
-  'APPLIED',
-  /** A rollback came before it was applied. */
-  'ROLLED_BACK',
-  /** It could not be applied; `progress` says why. */
-  'FAILED',
-  /** A later write to the same service came before it was applied. */
-  'SUPERSEDED',
-  /** It was canceled while pending. */
-  'CANCELED',
-] as const;
-export type ChangeStatus = (typeof CHANGE_STATUSES)[number];
 
 export interface PercentageMove {
   readonly rule: string;

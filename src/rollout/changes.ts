@@ -6,7 +6,8 @@
  */
 import type { RolloutState } from '../policy/rollout.ts';
 import type { Commit, CommitKind } from '../store/store.ts';
-import { type Change, type ChangeStatus, isFinal, type PercentageMove } from './change.ts';
+import type { ChangeStatus } from '../policy/change-status.ts';
+import { type Change, isFinal, type PercentageMove } from './change.ts';
 import { type Decrease, decreasesBetween } from './exposure.ts';
 
 /** How long a change can be read: a pipeline whose poll gets a 404 ends for good. */

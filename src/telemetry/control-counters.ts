@@ -2,19 +2,8 @@
  * What the control plane counts about itself. Lives on the main thread, with the control plane as its only writer.
  * Counting never throws.
  */
+import { CHANGE_STATUSES, type ChangeStatus } from '../policy/change-status.ts';
 import { HISTOGRAM_SLOTS, observe } from './duration-buckets.ts';
-
-/** Every status that a change can reach. */
-export const CHANGE_STATUSES = [
-  'PENDING',
-  'APPLYING',
-  'APPLIED',
-  'ROLLED_BACK',
-  'FAILED',
-  'SUPERSEDED',
-  'CANCELED',
-] as const;
-export type ChangeStatus = (typeof CHANGE_STATUSES)[number];
 
 export class ControlCounters {
   /** Changes that reached a status, by index in CHANGE_STATUSES. */
