@@ -30,7 +30,7 @@ export interface Presented {
 /** Throws ApiError `host_not_allowed` or `origin_not_allowed`. */
 export function checkOrigin({ host, origin }: Presented, settings: AdminDefinition | undefined): void {
   const publicUrl = settings?.publicUrl === undefined ? null : new URL(settings.publicUrl);
-  if (host === undefined || !(isLoopbackHost(host) || host.toLowerCase() === publicUrl?.host)) {
+  if (host === undefined || !(isLoopbackHost(host) || isPublicHost(host, publicUrl))) {
     throw new ApiError(
       'host_not_allowed',
       'The Host field must be a loopback name or the host of admin.publicUrl, so that no other name can be pointed here. Set admin.publicUrl to the URL that is used.',
@@ -48,8 +48,16 @@ export function checkOrigin({ host, origin }: Presented, settings: AdminDefiniti
 }
 
 function isLoopbackHost(host: string): boolean {
-  const name = /^(?:\[([^\]]+)\]|([^:]+))(?::[0-9]{1,5})?$/.exec(host);
+  const name = /^(?:\[([^\]]+)\]|([^:]+?)\.?)(?::[0-9]{1,5})?$/.exec(host);
   return name !== null && isLoopback(name[1] ?? name[2] ?? '');
+}
+
+/** The same host also where it is written with the root's dot (`example.com.`) or with the port that its scheme has anyway. */
+function isPublicHost(host: string, publicUrl: URL | null): boolean {
+  if (publicUrl === null) return false;
+  const port = publicUrl.protocol === 'https:' ? 443 : 80;
+  const bare = host.toLowerCase().replace(new RegExp(`:${port}$`), '');
+  return bare.replace(/\.(?=:[0-9]+$|$)/, '') === publicUrl.host;
 }
 
 /** Who is calling. Throws ApiError `unauthorized`. */

@@ -1,5 +1,6 @@
 /** One request as a record of the access log. Only called for requests that are logged. */
 import type { AccessRecord } from '../telemetry/access-log.ts';
+import { bringsRequestId } from './forward-headers.ts';
 import type { RequestView } from './request-view.ts';
 import type { ServiceRoute } from './routing.ts';
 
@@ -26,7 +27,7 @@ export function accessRecord(view: RequestView, route: ServiceRoute | null, ende
     status,
     clientAddress: view.client.text,
     userAgent: head.header('user-agent') ?? '',
-    requestId: head.header('x-request-id') ?? view.requestId,
+    requestId: (bringsRequestId(head) ? head.header('x-request-id') : undefined) ?? view.requestId,
     service: route?.name ?? '',
     variant: route === null ? '' : decision.variant,
     reason: route === null ? '' : decision.reason,

@@ -10,6 +10,7 @@ import { trimSpace } from '../http1/grammar.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { Variant } from '../policy/rollout.ts';
+import { trimBlanks } from '../policy/wire.ts';
 
 /** 1 where the field with this id is not forwarded in a request, whoever sent it. */
 const REQUEST_DROPS = dropTable([
@@ -31,6 +32,10 @@ const REQUEST_DROPS = dropTable([
   F.X_CANARY,
   F.X_SERIN_OVERRIDE,
 ]);
+
+/** The same where the request's own id is not passed on. */
+const REQUEST_DROPS_WITH_ID = REQUEST_DROPS.slice();
+REQUEST_DROPS_WITH_ID[F.X_REQUEST_ID] = 1;
 
 /** 1 where the field with this id is not forwarded in a response. */
 const RESPONSE_DROPS = dropTable([
@@ -83,7 +88,8 @@ export function upstreamRequestHead(head: RequestHead, facts: ForwardFacts): str
   const text = head.text;
   let out =
     head.absoluteForm || head.versionMinor === 0 ? requestLine(head) : text.slice(0, head.fieldsStart);
-  out += keptLines(head, REQUEST_DROPS, facts.stripCookie);
+  const ownId = !bringsRequestId(head);
+  out += keptLines(head, ownId ? REQUEST_DROPS_WITH_ID : REQUEST_DROPS, facts.stripCookie);
   if (facts.stripCookie !== '') {
     const cookies = withoutCookie(head, facts.stripCookie);
     if (cookies !== '') out += `Cookie: ${cookies}\r\n`;
@@ -92,8 +98,7 @@ export function upstreamRequestHead(head: RequestHead, facts: ForwardFacts): str
   if (facts.upgrade) out += `Connection: Upgrade\r\nUpgrade: ${head.header('upgrade') ?? ''}\r\n`;
   else if (head.seen(F.TE) && acceptsTrailers(head)) out += 'Connection: TE\r\nTE: trailers\r\n';
   out += facts.peerTrusted ? trustedForwarding(head, facts) : ownForwarding(head, facts);
-  if (!head.seen(F.X_REQUEST_ID) || head.connectionNominates?.includes('x-request-id') === true)
-    out += `X-Request-Id: ${facts.requestId}\r\n`;
+  if (ownId) out += `X-Request-Id: ${facts.requestId}\r\n`;
   return (
     out +
     (facts.variant === 'canary'
@@ -102,13 +107,23 @@ export function upstreamRequestHead(head: RequestHead, facts: ForwardFacts): str
   );
 }
 
+/** Whether the request has an id that is passed on: one that says something and that Connection does not nominate away. */
+export function bringsRequestId(head: RequestHead): boolean {
+  if (!head.seen(F.X_REQUEST_ID) || head.connectionNominates?.includes('x-request-id') === true) return false;
+  for (let index = 0; index < head.count; index += 1) {
+    if (head.fieldId[index] === F.X_REQUEST_ID && head.valueEnd[index]! > head.valueStart[index]!)
+      return true;
+  }
+  return false;
+}
+
 function requestLine(head: RequestHead): string {
-  const target = head.absoluteForm
-    ? head.query === ''
-      ? head.path
-      : `${head.path}?${head.query}`
-    : head.target;
-  return `${head.method} ${target} HTTP/1.1\r\n`;
+  return `${head.method} ${head.absoluteForm ? originForm(head) : head.target} HTTP/1.1\r\n`;
+}
+
+/** The absolute target without its scheme and authority. An empty query keeps its `?`: it is another URI (RFC 3986, 6.2.3). */
+function originForm({ path, query, target }: RequestHead): string {
+  return query !== '' || target.endsWith('?') ? `${path}?${query}` : path;
 }
 
 function ownForwarding(head: RequestHead, facts: ForwardFacts): string {
@@ -137,7 +152,9 @@ function trustedForwarding(head: RequestHead, facts: ForwardFacts): string {
 
 function acceptsTrailers(head: RequestHead): boolean {
   const value = head.header('te');
-  return value !== undefined && value.split(',').some((coding) => coding.trim().toLowerCase() === 'trailers');
+  return (
+    value !== undefined && value.split(',').some((coding) => trimBlanks(coding).toLowerCase() === 'trailers')
+  );
 }
 
 /** The cookie field's value without the cookie called `name`. */
@@ -203,7 +220,7 @@ function statusLine(head: ResponseHead): string {
 function privateCaching(value: string | undefined): string {
   const kept = (value ?? '')
     .split(',')
-    .map((directive) => directive.trim())
+    .map(trimBlanks)
     .filter(
       (directive) => directive !== '' && !/^(public|private|s-maxage|proxy-revalidate)\b/i.test(directive),
     );
@@ -228,7 +245,7 @@ type AnyHead = RequestHead | ResponseHead;
 /** The lines that pass, as runs of the original text. */
 function keptLines(head: AnyHead, drops: Uint8Array, stripCookie: string): string {
   const { text, count, fieldId, lineStart, connectionNominates } = head;
-  const lookAlikes = head.hasUnderscores && drops === REQUEST_DROPS;
+  const lookAlikes = head.hasUnderscores && drops !== RESPONSE_DROPS && drops !== PRIVATE_RESPONSE_DROPS;
   let out = '';
   let from = head.fieldsStart;
   for (let index = 0; index < count; index += 1) {

@@ -6,7 +6,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { NetworkSet } from './network.ts';
-import { standaloneText } from './wire.ts';
+import { standaloneText, trimBlanks } from './wire.ts';
 
 export interface ClientAddress {
   /** 0: not known. */
@@ -169,7 +169,7 @@ function formatV6(): string {
  * or a zone id, with spaces around. Null for `unknown`, obfuscated identifiers (RFC 7239) and junk.
  */
 export function parseForwardedElement(element: string): ClientAddress | null {
-  let text = element.trim();
+  let text = trimBlanks(element);
   if (text.length > 2 && text.startsWith('"') && text.endsWith('"')) text = text.slice(1, -1);
   if (text.startsWith('[')) {
     const close = text.indexOf(']');
@@ -228,24 +228,11 @@ export function clientAddress(
   let end = forwardedFor.length;
   for (let hop = 0; hop < MOST_HOPS && end >= 0; hop++) {
     const comma = end === 0 ? -1 : forwardedFor.lastIndexOf(',', end - 1);
-    const address = cache.get(element(forwardedFor, comma + 1, end));
+    const address = cache.get(trimBlanks(forwardedFor.slice(comma + 1, end)));
     if (address === null) break;
     client = address;
     if (!trusted.contains(address)) break;
     end = comma;
   }
   return client;
-}
-
-/** `[start, end)` of `text` without the spaces and tabs around it. */
-function element(text: string, start: number, end: number): string {
-  let from = start;
-  let to = end;
-  while (from < to && isBlank(text.charCodeAt(from))) from++;
-  while (to > from && isBlank(text.charCodeAt(to - 1))) to--;
-  return text.slice(from, to);
-}
-
-function isBlank(code: number): boolean {
-  return code === 32 || code === 9;
 }

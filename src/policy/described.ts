@@ -8,7 +8,7 @@ import { parseAddress, UNKNOWN_ADDRESS, type ClientAddress } from './address.ts'
 import type { CompiledPolicy } from './compile.ts';
 import type { RequestFacts } from './facts.ts';
 import { DocumentError, type Fault } from './faults.ts';
-import { wireText } from './wire.ts';
+import { trimBlanks, wireText } from './wire.ts';
 
 export interface DescribedRequest {
   /** GET where it is not said. */
@@ -78,7 +78,7 @@ function readHeaders(
     const value = typeof given === 'string' ? given : given.join(lowerName === 'cookie' ? '; ' : ', ');
     if (!TOKEN.test(name)) faults.push({ pointer, detail: `"${name}" cannot be the name of a header` });
     if (holdsControl(value)) faults.push({ pointer, detail: 'a header holds no control characters' });
-    found.set(lowerName, wireText(value.trim()));
+    found.set(lowerName, trimBlanks(wireText(value)));
   }
   return found;
 }
@@ -102,8 +102,8 @@ function readCookies(header: string): Map<string, string> {
   for (const pair of header.split(';')) {
     const equals = pair.indexOf('=');
     if (equals < 0) continue;
-    const name = pair.slice(0, equals).trim();
-    if (!found.has(name)) found.set(name, pair.slice(equals + 1).trim());
+    const name = trimBlanks(pair.slice(0, equals));
+    if (!found.has(name)) found.set(name, trimBlanks(pair.slice(equals + 1)));
   }
   return found;
 }

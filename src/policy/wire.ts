@@ -24,3 +24,16 @@ export function readableText(wire: string): string {
 export function standaloneText(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1');
 }
+
+/** `text` without the spaces and tabs around it: the only white space of HTTP. `trim` would take a byte A0 off as well. */
+export function trimBlanks(text: string): string {
+  let from = 0;
+  let to = text.length;
+  while (from < to && isBlank(text.charCodeAt(from))) from++;
+  while (to > from && isBlank(text.charCodeAt(to - 1))) to--;
+  return text.slice(from, to);
+}
+
+function isBlank(code: number): boolean {
+  return code === 32 || code === 9;
+}

@@ -18,11 +18,37 @@ test('hosts: loopback in every spelling, the public name, nothing else', () => {
   };
   for (const host of ['localhost', 'LOCALHOST:9090', '127.0.0.1:1', '127.9.9.9', '[::1]', '[::1]:9090'])
     assert.ok(allowed(host), host);
-  for (const host of ['canary.example.com', 'CANARY.Example.com']) assert.ok(allowed(host), host);
+  for (const host of ['canary.example.com', 'CANARY.Example.com', 'canary.example.com.', 'localhost.:9090'])
+    assert.ok(allowed(host), host);
+  for (const host of ['canary.example.com:443', 'canary.example.com.:443']) assert.ok(allowed(host), host);
   for (const host of [undefined, '', '[::2]', '::1', '[::1', '10.0.0.1', 'localhost.evil.example'])
     assert.ok(!allowed(host), String(host));
-  for (const host of ['canary.example.com.', 'canary.example.com@evil', 'xcanary.example.com', '127.0.0.1:x'])
+  for (const host of [
+    'canary.example.com..',
+    'canary.example.com@evil',
+    'xcanary.example.com',
+    '127.0.0.1:x',
+  ])
     assert.ok(!allowed(host), host);
+  for (const host of [
+    'canary.example.com:80',
+    'canary.example.com:4433',
+    '.:443',
+    ':443',
+    'canary.example.com:443:443',
+  ])
+    assert.ok(!allowed(host), host);
+});
+
+test('hosts: a public URL with a port of its own, or over plain HTTP', () => {
+  const check = (host: string, publicUrl: string): void => checkOrigin({ ...NOBODY, host }, { publicUrl });
+  check('canary.example.com:8443', 'https://canary.example.com:8443');
+  check('canary.example.com.:8443', 'https://canary.example.com:8443');
+  check('canary.example.com:80', 'http://canary.example.com');
+  check('[2001:db8::7]:443', 'https://[2001:db8::7]');
+  for (const host of ['canary.example.com', 'canary.example.com:443'])
+    assert.throws(() => check(host, 'https://canary.example.com:8443'), host);
+  assert.throws(() => check('canary.example.com:443', 'http://canary.example.com'));
 });
 
 test('tokens: the whole token, and only as a bearer', () => {

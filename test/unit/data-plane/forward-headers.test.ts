@@ -145,6 +145,31 @@ test('absolute form and HTTP/1.0 go out in origin form and HTTP/1.1', () => {
   assert.equal(request(['GET /p HTTP/1.0', 'Host: a.example'])[0], 'GET /p HTTP/1.1');
 });
 
+test('a target that ends in an empty query keeps its question mark', () => {
+  for (const [target, forwarded] of [
+    ['http://a.example/p?', '/p?'],
+    ['http://a.example?', '/?'],
+    ['http://a.example/p??', '/p??'],
+    ['/p?', '/p?'],
+  ] as const)
+    assert.equal(request([`GET ${target} HTTP/1.1`, 'Host: a.example'])[0], `GET ${forwarded} HTTP/1.1`);
+});
+
+test('a request id that says nothing is replaced, one that says something is kept', () => {
+  const ids = (...lines: string[]) =>
+    request(['GET / HTTP/1.1', 'Host: a.example', ...lines]).filter((line) => /^x-request-id/i.test(line));
+  assert.deepEqual(ids('X-Request-Id:'), ['X-Request-Id: made-1']);
+  assert.deepEqual(ids('x-request-id: \t ', 'X-Request-Id:'), ['X-Request-Id: made-1']);
+  assert.deepEqual(ids('X-Request-Id: theirs'), ['X-Request-Id: theirs']);
+  assert.deepEqual(ids('X-Request-Id: theirs', 'Connection: x-request-id'), ['X-Request-Id: made-1']);
+  // Look-alikes are dropped all the same where the id is made anew.
+  assert.deepEqual(request(['GET / HTTP/1.1', 'Host: a.example', 'X-Request-Id:', 'X_Canary: canary']), [
+    'GET / HTTP/1.1',
+    'Host: a.example',
+    ...OURS,
+  ]);
+});
+
 test('the override cookie alone is taken out of the cookies', () => {
   const lines = ['GET / HTTP/1.1', 'Host: a.example', 'Cookie: a=1; serin_override=t; b=x,y', 'Cookie: c=3'];
   const out = request(lines, { stripCookie: 'serin_override' });

@@ -138,6 +138,10 @@ test('its own text reads as the same address', () => {
 
 test('reads elements of X-Forwarded-For as proxies write them', () => {
   const read = (given: string): string | null => parseForwardedElement(given)?.text ?? null;
+  assert.equal(read(' \t203.0.113.9\t '), '203.0.113.9');
+  // A byte A0 is no white space of HTTP, whatever `trim` thinks: this is junk.
+  for (const junk of ['203.0.113.9\xa0', '\xa0203.0.113.9', '\x0b203.0.113.9'])
+    assert.equal(read(junk), null);
   assert.equal(read('203.0.113.7'), '203.0.113.7');
   assert.equal(read(' 203.0.113.7:4711\t'), '203.0.113.7');
   assert.equal(read('2001:db8::7'), '2001:db8::7');

@@ -246,3 +246,16 @@ test('shows what a request has of each kind, and long lists cut', () => {
     'region |country "CN", subdivision "SH", city "Shanghai"|CN, SH, shanghai|true',
   ]);
 });
+
+test('values are read as a request has them: only spaces and tabs around them go', () => {
+  const rules = policy([
+    { name: 'header', match: { header: { 'x-a': { equals: '\u00a0v\u00a0' } } }, percentage: 100 },
+    { name: 'cookie', match: { cookie: { c: { equals: '\u00a0w' } } }, percentage: 100 },
+  ]);
+  const headers = { 'x-a': ' \t\u00a0v\u00a0 ', cookie: 'b=1;\tc = \u00a0w ' };
+  const { rules: explained } = explain(rules, { headers }, OPTIONS);
+  assert.deepEqual(
+    explained.map(({ matches }) => matches),
+    [true, true],
+  );
+});
