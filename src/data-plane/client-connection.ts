@@ -8,13 +8,14 @@
 import type { Socket } from 'node:net';
 import { parseRequestHead } from '../http1/request-head.ts';
 import { REFUSALS } from '../http1/refusal.ts';
-import { parseAddress, UNKNOWN_ADDRESS, type ClientAddress } from '../policy/address.ts';
 import { keepable } from '../upstream/read-buffer.ts';
+import type { Arrival } from './arrival.ts';
 import type { ClientSide } from './client-side.ts';
 import { Exchange } from './exchange.ts';
 import { HeadAccumulator } from './head-accumulator.ts';
 import { problemAnswer, rescueAnswer, type RescueCode } from './rescue.ts';
 import type { Routing } from './routing.ts';
+import { tcpBeneath } from './tcp-beneath.ts';
 import { unsentBytes } from './unsent-bytes.ts';
 import type { WorkerContext } from './worker-context.ts';
 
@@ -32,7 +33,7 @@ type Deadline = 'idle' | 'head' | 'exchange' | 'linger';
 export class ClientConnection implements ClientSide {
   readonly socket: Socket;
   readonly context: WorkerContext;
-  readonly peer: ClientAddress;
+  readonly arrival: Arrival;
   readonly exchange: Exchange;
   /** Clock value (ms) at which `onDeadline` is due. */
   deadline: number;
@@ -51,11 +52,16 @@ export class ClientConnection implements ClientSide {
   #trusted = false;
   readonly #onClosed: (connection: ClientConnection) => void;
 
-  constructor(socket: Socket, context: WorkerContext, onClosed: (connection: ClientConnection) => void) {
+  constructor(
+    socket: Socket,
+    arrival: Arrival,
+    context: WorkerContext,
+    onClosed: (connection: ClientConnection) => void,
+  ) {
     this.socket = socket;
+    this.arrival = arrival;
     this.context = context;
     this.#onClosed = onClosed;
-    this.peer = parseAddress(socket.remoteAddress ?? '') ?? UNKNOWN_ADDRESS;
     this.deadline = context.now() + context.routing.proxy.keepAliveTimeout;
     this.exchange = new Exchange(this, context);
     socket.setNoDelay(true);
@@ -75,7 +81,7 @@ export class ClientConnection implements ClientSide {
     const { routing } = this.context;
     if (this.#trustedBy !== routing) {
       this.#trustedBy = routing;
-      this.#trusted = routing.trustedProxies.contains(this.peer);
+      this.#trusted = routing.trustedProxies.contains(this.arrival.peer);
     }
     return this.#trusted;
   }
@@ -154,7 +160,7 @@ export class ClientConnection implements ClientSide {
 
   /** Cuts the connection; with `reset` the client sees a reset, so that it can't take a part for the whole. */
   abort(reset: boolean): void {
-    if (reset) this.socket.resetAndDestroy();
+    if (reset) tcpBeneath(this.socket).resetAndDestroy();
     else this.socket.destroy();
   }
 
@@ -270,7 +276,7 @@ export class ClientConnection implements ClientSide {
     if (refusal !== undefined) {
       const { status, title, code, detail } = refusal;
       this.context.log.debug(
-        { 'error.type': code, 'http.response.status_code': status, 'client.address': this.peer.text },
+        { 'error.type': code, 'http.response.status_code': status, 'client.address': this.arrival.peer.text },
         'request refused',
       );
       this.socket.write(problemAnswer(status, title, code, detail, true, false), 'latin1');

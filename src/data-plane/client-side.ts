@@ -1,12 +1,13 @@
 /** What an exchange needs of its client connection. */
 import type { Socket } from 'node:net';
-import type { ClientAddress } from '../policy/address.ts';
+import type { Arrival } from './arrival.ts';
 
 export const NO_DEADLINE = Number.POSITIVE_INFINITY;
 
 export interface ClientSide {
   readonly socket: Socket;
-  readonly peer: ClientAddress;
+  /** How the connection came in. */
+  readonly arrival: Arrival;
   /** Whether the peer is a proxy whose forwarding fields are believed. */
   readonly trusted: boolean;
   /** When the exchange wants to hear `onDeadline`, on the worker's clock; replaces what was set before. */

@@ -74,6 +74,8 @@ export interface ForwardFacts {
   /** The peer's address as text, as it belongs in X-Forwarded-For. */
   readonly peerText: string;
   readonly peerTrusted: boolean;
+  /** The client's own connection is, or was, encrypted. */
+  readonly secure: boolean;
   readonly listenPort: number;
   readonly variant: Variant;
   /** Used where the request brings no usable x-request-id. */
@@ -128,7 +130,7 @@ function originForm({ path, query, target }: RequestHead): string {
 
 function ownForwarding(head: RequestHead, facts: ForwardFacts): string {
   return (
-    `X-Forwarded-For: ${facts.peerText}\r\nX-Forwarded-Proto: http\r\n` +
+    `X-Forwarded-For: ${facts.peerText}\r\nX-Forwarded-Proto: ${facts.secure ? 'https' : 'http'}\r\n` +
     `X-Forwarded-Host: ${head.host}\r\nX-Forwarded-Port: ${facts.listenPort}\r\n`
   );
 }
@@ -137,7 +139,7 @@ function ownForwarding(head: RequestHead, facts: ForwardFacts): string {
 function trustedForwarding(head: RequestHead, facts: ForwardFacts): string {
   const chain = head.header('x-forwarded-for');
   let out = `X-Forwarded-For: ${chain === undefined || chain === '' ? '' : `${chain}, `}${facts.peerText}\r\n`;
-  out += `X-Forwarded-Proto: ${head.header('x-forwarded-proto') ?? 'http'}\r\n`;
+  out += `X-Forwarded-Proto: ${head.header('x-forwarded-proto') ?? (facts.secure ? 'https' : 'http')}\r\n`;
   out += `X-Forwarded-Host: ${head.header('x-forwarded-host') ?? head.host}\r\n`;
   out += `X-Forwarded-Port: ${head.header('x-forwarded-port') ?? facts.listenPort}\r\n`;
   const realAddress = head.header('x-real-ip');

@@ -7,6 +7,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { readBuffer } from '../upstream/read-buffer.ts';
 import { readShared } from './accepted-socket.ts';
+import { arrivalOf, type Arrival } from './arrival.ts';
 import { ClientConnection } from './client-connection.ts';
 import { rescueAnswer } from './rescue.ts';
 import type { WorkerContext } from './worker-context.ts';
@@ -33,6 +34,12 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
     context.counters.connectionClosed();
     if (connections.size === 0) onEmpty?.();
   };
+  /** Serves HTTP/1.1 on a connection that is counted as open already; its bytes go to `receive`. */
+  const begin = (socket: Socket, arrival: Arrival): ClientConnection => {
+    const connection = new ClientConnection(socket, arrival, context, closed);
+    connections.add(connection);
+    return connection;
+  };
   const accept = (socket: Socket): void => {
     context.counters.accepted();
     if (connections.size >= context.routing.proxy.maxConnections) {
@@ -45,8 +52,7 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
     }
     context.counters.connectionOpened();
     const own = readShared(socket, (length) => connection.receive(readBuffer, length));
-    const connection = new ClientConnection(own, context, closed);
-    connections.add(connection);
+    const connection = begin(own, arrivalOf(own, options.port, false));
   };
   const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, accept);
   await listening(server, options);

@@ -46,13 +46,15 @@ export class RequestView implements RequestFacts, ForwardFacts {
     const side = this.#side;
     this.peerTrusted = side.trusted;
     if (!this.peerTrusted) {
-      this.client = side.peer;
-      this.secure = false;
+      this.client = side.arrival.peer;
+      this.secure = side.arrival.secure;
       return;
     }
     const chain = head.seen(F.X_FORWARDED_FOR) ? head.header('x-forwarded-for') : undefined;
-    this.client = clientAddress(side.peer, chain, routing.trustedProxies, this.#context.addresses);
-    this.secure = head.seen(F.X_FORWARDED_PROTO) && head.header('x-forwarded-proto') === 'https';
+    this.client = clientAddress(side.arrival.peer, chain, routing.trustedProxies, this.#context.addresses);
+    this.secure = head.seen(F.X_FORWARDED_PROTO)
+      ? head.header('x-forwarded-proto') === 'https'
+      : side.arrival.secure;
   }
 
   get method(): string {
@@ -68,7 +70,7 @@ export class RequestView implements RequestFacts, ForwardFacts {
   }
 
   get peer(): ClientAddress {
-    return this.#side.peer;
+    return this.#side.arrival.peer;
   }
 
   header(lowerName: string): string | undefined {
@@ -80,11 +82,11 @@ export class RequestView implements RequestFacts, ForwardFacts {
   }
 
   get peerText(): string {
-    return this.#side.peer.text;
+    return this.#side.arrival.peer.text;
   }
 
   get listenPort(): number {
-    return this.#context.listenPort;
+    return this.#side.arrival.port;
   }
 
   get variant(): Variant {

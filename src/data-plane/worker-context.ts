@@ -30,5 +30,4 @@ export interface WorkerContext {
   readonly mintIdentity: () => string;
   /** A new request id, unique over replicas for practical purposes. */
   readonly mintRequestId: () => string;
-  readonly listenPort: number;
 }

@@ -59,7 +59,6 @@ const context: WorkerContext = {
     requestIds += 1;
     return `${requestIdPrefix}-${requestIds.toString(36)}`;
   },
-  listenPort: start.port,
 };
 
 const listener = await listen(start, context);

@@ -6,10 +6,9 @@
  * are valid only during the call: they live in a buffer shared by all connections of the worker, and a handler
  * that keeps or writes them later must copy them first.
  */
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Endpoint } from './endpoint.ts';
-import { guardedLookup } from './guarded-lookup.ts';
-import { readBuffer } from './read-buffer.ts';
+import type { Transport } from './transport.ts';
 
 /** Who holds a connection. Calls never overlap; after `upstreamClosed` no other call comes. */
 export interface UpstreamHandler {
@@ -26,11 +25,10 @@ export interface UpstreamHandler {
 /** How long an endpoint may read nothing of the last bytes that it is sent, in ms. */
 const UNREAD_TIME = 30_000;
 
-const lookup = guardedLookup();
-
 export class UpstreamConnection {
   readonly socket: Socket;
   readonly endpoint: Endpoint;
+  readonly transport: Transport;
   handler: UpstreamHandler | null;
   /** True once a request was answered on it: an endpoint may be closing it at this very moment. */
   reused = false;
@@ -43,26 +41,19 @@ export class UpstreamConnection {
   constructor(endpoint: Endpoint, handler: UpstreamHandler) {
     this.endpoint = endpoint;
     this.handler = handler;
-    this.socket = connect({
-      host: endpoint.host,
-      port: endpoint.port,
-      noDelay: true,
-      allowHalfOpen: true,
-      lookup,
-      onread: {
-        buffer: readBuffer,
-        callback: (length: number): boolean => {
-          const holder = this.handler;
-          if (holder === null) this.destroy();
-          else holder.upstreamBytes(readBuffer, 0, length);
-          return true;
-        },
+    this.transport = endpoint.transport;
+    this.socket = this.transport.open(
+      endpoint,
+      () => {
+        this.connected = true;
+        this.handler?.upstreamConnected();
       },
-    });
-    this.socket.on('connect', () => {
-      this.connected = true;
-      this.handler?.upstreamConnected();
-    });
+      (bytes, length) => {
+        const holder = this.handler;
+        if (holder === null) this.destroy();
+        else holder.upstreamBytes(bytes, 0, length);
+      },
+    );
     this.socket.on('drain', () => this.handler?.upstreamDrained());
     this.socket.on('end', () => {
       if (this.handler === null) this.destroy();

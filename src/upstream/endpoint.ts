@@ -5,6 +5,7 @@
  * connection that is past its keep-alive: an expired one may be closing at the other end.
  */
 import { UpstreamConnection, type UpstreamHandler } from './connection.ts';
+import { PLAIN, type Transport } from './transport.ts';
 
 /** How long an endpoint that could not be connected to is left out, in ms, unless nothing else is left. */
 const DOWN_TIME = 1000;
@@ -23,11 +24,24 @@ export class Endpoint {
   /** No snapshot names it any more: connections close when their request is done. */
   retired = false;
   readonly #idle: UpstreamConnection[] = [];
+  #transport: Transport;
 
-  constructor(host: string, port: number) {
+  constructor(host: string, port: number, transport: Transport = PLAIN) {
+    this.#transport = transport;
     this.host = host;
     this.port = port;
     this.name = endpointName(host, port);
+  }
+
+  get transport(): Transport {
+    return this.#transport;
+  }
+
+  /** New connections are opened by `transport`; if it is another one, those of the former close when their request is done. */
+  useTransport(transport: Transport): void {
+    if (transport.id === this.#transport.id) return;
+    this.#transport = transport;
+    this.#closeIdle();
   }
 
   /** An idle connection that is good at `now` (ms), or null. The caller becomes its handler. */
@@ -53,7 +67,7 @@ export class Endpoint {
   release(connection: UpstreamConnection, idleUntil: number): void {
     connection.handler = null;
     connection.reused = true;
-    if (this.retired || connection.closed) {
+    if (this.retired || connection.closed || connection.transport !== this.#transport) {
       connection.destroy();
       return;
     }
@@ -91,6 +105,10 @@ export class Endpoint {
 
   retire(): void {
     this.retired = true;
+    this.#closeIdle();
+  }
+
+  #closeIdle(): void {
     for (let last = this.#idle.at(-1); last !== undefined; last = this.#idle.at(-1)) last.destroy();
   }
 }

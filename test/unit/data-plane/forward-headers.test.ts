@@ -15,6 +15,7 @@ const LIMITS = { requestLine: 8192, head: 32_768, fields: 100 };
 const FACTS: ForwardFacts = {
   peerText: '198.51.100.7',
   peerTrusted: false,
+  secure: false,
   listenPort: 8080,
   variant: 'canary',
   requestId: 'made-1',
