@@ -20,6 +20,7 @@ import {
   DEFAULT_ADMIN_LISTEN,
   DEFAULT_OPS_LISTEN,
   DEFAULT_PROXY_LISTEN,
+  DEFAULT_SHARE_PORT,
   drainSettings,
   logSettings,
 } from './config/defaults.ts';
@@ -113,12 +114,13 @@ async function serve(
     clock: Date.now,
     warn: (message) => log.warn({}, message),
   });
-  const { workers = 'auto' } = configuration.proxy ?? {};
+  const { workers = 'auto', sharePort = DEFAULT_SHARE_PORT } = configuration.proxy ?? {};
   const counters = new ControlCounters();
   const pool = await listening('proxy.listen', listens.proxy, () =>
     createWorkerPool({
       size: workers === 'auto' ? availableParallelism() : workers,
       ...listens.proxy,
+      sharePort,
       logLevel: logSettings(configuration).level,
       accessLog: accessLogSettings(configuration),
       log,
@@ -137,7 +139,14 @@ async function serve(
     random: randomBytes,
     log,
   });
-  await pool.start();
+  await listening('proxy.listen', listens.proxy, () => pool.start());
+  const migrates = readTcpMigrateReq();
+  if (migrates === false && (pool.size > 1 || sharePort)) {
+    log.info(
+      {},
+      'net.ipv4.tcp_migrate_req is 0: when one of several listeners closes, the kernel resets connections that wait at it',
+    );
+  }
 
   let draining = false;
   const readiness = (): { ready: boolean; reasons: readonly string[] } =>
@@ -215,11 +224,11 @@ async function serve(
 
   const stop = async (): Promise<void> => {
     draining = true;
-    const { delay, grace } = drainSettings(configuration.proxy);
-    log.info({ 'serin.delay_ms': delay, 'serin.grace_ms': grace }, 'draining');
+    const { delay, grace, idle } = drainSettings(configuration.proxy);
+    log.info({ 'serin.delay_ms': delay, 'serin.grace_ms': grace, 'serin.idle_ms': idle }, 'draining');
     await watch.close();
     await sleep(delay);
-    await pool.drain(grace);
+    await pool.drain(grace, idle);
     await admin.close();
     await controlPlane.close();
     clearInterval(heartbeats);

@@ -53,12 +53,16 @@ export const DEFAULT_IDENTITY: readonly IdentityTier[] = [
 export const DEFAULT_CACHE = 'preserve';
 const DEFAULT_PATH_PREFIX = '/';
 
-/** How a stop goes: not ready for `delay`, then up to `grace` for running requests. */
+/** How a stop goes: not ready for `delay`, then up to `grace` for running requests, and `idle` for a connection's next. */
 export interface DrainSettings {
   readonly delay: number;
   readonly grace: number;
+  /** At most `grace`. */
+  readonly idle: number;
 }
-const DEFAULT_DRAIN: DrainSettings = { delay: 10_000, grace: 25_000 };
+const DEFAULT_DRAIN: DrainSettings = { delay: 10_000, grace: 25_000, idle: 5000 };
+
+export const DEFAULT_SHARE_PORT = false;
 
 export interface AccessLogSettings {
   readonly mode: 'off' | 'sampled' | 'on';
@@ -86,9 +90,11 @@ export function proxySettings(proxy: ProxyDefinition = {}): ProxySettings {
 }
 
 export function drainSettings(proxy: ProxyDefinition = {}): DrainSettings {
+  const grace = milliseconds(proxy.drain?.grace, DEFAULT_DRAIN.grace);
   return {
     delay: milliseconds(proxy.drain?.delay, DEFAULT_DRAIN.delay),
-    grace: milliseconds(proxy.drain?.grace, DEFAULT_DRAIN.grace),
+    grace,
+    idle: Math.min(grace, milliseconds(proxy.drain?.idle, DEFAULT_DRAIN.idle)),
   };
 }
 

@@ -240,11 +240,18 @@ export const ProxyDefinition = Type.Object(
         closed,
       ),
     ),
+    sharePort: Type.Optional(
+      Type.Boolean({
+        description:
+          'another Serin of this user may listen on the same address, so that a new one can start before the old one ends',
+      }),
+    ),
     drain: Type.Optional(
       Type.Object(
         {
           delay: duration('after a stop signal: not ready, but connections are still accepted'),
           grace: duration('then: how long running requests may finish'),
+          idle: duration('meanwhile: how long a connection may stay open without a request; at most grace'),
         },
         closed,
       ),

@@ -62,7 +62,7 @@ export class ClientConnection implements ClientSide {
     this.arrival = arrival;
     this.context = context;
     this.#onClosed = onClosed;
-    this.deadline = context.now() + context.routing.proxy.keepAliveTimeout;
+    this.deadline = this.#idleUntil(context.now());
     this.exchange = new Exchange(this, context);
     socket.setNoDelay(true);
     socket.on('drain', () => {
@@ -86,10 +86,6 @@ export class ClientConnection implements ClientSide {
     return this.#trusted;
   }
 
-  get idle(): boolean {
-    return !this.exchange.active && this.#head.empty && !this.#closing;
-  }
-
   get closed(): boolean {
     return this.#closed;
   }
@@ -103,9 +99,25 @@ export class ClientConnection implements ClientSide {
   /** The next request may be read. Called by the exchange when its answer is complete. */
   nextRequest(): void {
     const now = this.context.now();
-    this.deadline = now + this.context.routing.proxy.keepAliveTimeout;
+    this.deadline = this.#idleUntil(now);
     this.#deadlineKind = 'idle';
     this.resume();
+  }
+
+  #idleUntil(now: number): number {
+    const { routing, idleLimit } = this.context;
+    return now + Math.min(routing.proxy.keepAliveTimeout, idleLimit);
+  }
+
+  /** The worker drains: if nothing is going on here, it may stay so for the shorter time that holds from now on. */
+  limitIdle(): void {
+    if (this.#deadlineKind === 'idle')
+      this.deadline = Math.min(this.deadline, this.#idleUntil(this.context.now()));
+  }
+
+  /** Bytes of a further request are here already. */
+  get moreWaits(): boolean {
+    return this.#waiting !== null;
   }
 
   /** Goes on with what waits, and with reading. */

@@ -14,6 +14,8 @@ export interface ClientSide {
   setDeadline(at: number): void;
   /** The endpoint can take the request's body: what waits of it goes out together with the head. */
   continueBody(): void;
+  /** Bytes of a further, pipelined request are here already (or of this one's body). */
+  readonly moreWaits: boolean;
   /** Goes on with what waits, and with reading. */
   resume(): void;
   pauseReading(): void;

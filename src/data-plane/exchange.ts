@@ -87,11 +87,11 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   /** Begins with the request whose head stands in `head`. */
   begin(): void {
     const { head } = this;
-    const { routing, accessLog, draining } = this.#context;
+    const { routing, accessLog } = this.#context;
     this.#routing = routing;
     this.#startedAt = this.#context.now();
     this.#route = null;
-    this.#closeAfter = !head.keepAlive || head.versionMinor === 0 || draining;
+    this.#closeAfter = !head.keepAlive || head.versionMinor === 0;
     this.#clientBlocked = false;
     this.#logged = accessLog !== null && accessLog.wanted();
     this.#errorType = '';
@@ -294,8 +294,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     this.#status = head.status;
     const route = this.#route!;
     const chunked = framing === 'chunked';
-    if (framing === 'close' || this.#context.draining || (chunked && this.plainClient))
-      this.#closeAfter = true;
+    if (framing === 'close' || this.#lastOfDrain || (chunked && this.plainClient)) this.#closeAfter = true;
     // The client's pace is now the only limit; a stream may be silent for as long as it likes.
     const deadline = this.#body.done
       ? NO_DEADLINE
@@ -303,6 +302,11 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     this.#side.setDeadline(deadline);
     const { decision } = this.#view;
     return finalHead(head, this.head, route, decision, this.#closeAfter, chunked && !this.plainClient);
+  }
+
+  /** The worker drains, and no further request is here already that would be dropped after a `Connection: close`. */
+  get #lastOfDrain(): boolean {
+    return this.#context.draining && !(this.#body.done && this.#side.moreWaits);
   }
 
   clientBlocked(): void {
@@ -527,6 +531,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     const { status } = RESCUES[code];
     this.#errorType = code;
     const incomplete = !this.#body.done;
+    if (this.#lastOfDrain) this.#closeAfter = true;
     const text = rescueAnswer(code, this.#closeAfter || incomplete, this.requestMethod === 'HEAD');
     this.socket.write(text, 'latin1');
     if (status >= 500) {

@@ -12,12 +12,21 @@ import { ClientConnection } from './client-connection.ts';
 import { rescueAnswer } from './rescue.ts';
 import type { WorkerContext } from './worker-context.ts';
 
+/** How long the listener may look for a moment in which nothing waits to be accepted, in ms, before it closes anyway. */
+const QUIET_TIME = 500;
+
+/** A turn of the event loop up to this long, in ms, is a good one to close in. */
+const SHORT_TURN = 1;
+
 export interface Listener {
   readonly connections: ReadonlySet<ClientConnection>;
   /** Ends what is overdue; call it a few times a second. */
   sweep(now: number): void;
-  /** Stops accepting and closes idle connections; `onEmpty` is called once when none is left. */
-  drain(onEmpty: () => void): void;
+  /**
+   * Accepts what still waits, then closes the listener; running requests finish, and idle connections may wait `idle` ms for
+   * one more. `onEmpty` is called once, when the listener is closed and no connection is left.
+   */
+  drain(idle: number, onEmpty: () => void): void;
 }
 
 export interface ListenOptions {
@@ -40,7 +49,9 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
     connections.add(connection);
     return connection;
   };
+  let accepted = 0;
   const accept = (socket: Socket): void => {
+    accepted += 1;
     context.counters.accepted();
     if (connections.size >= context.routing.proxy.maxConnections) {
       context.counters.overloaded();
@@ -64,15 +75,47 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
         if (now >= connection.exchange.cutAt) connection.exchange.onDeadline(now);
       }
     },
-    drain: (whenEmpty) => {
-      onEmpty = whenEmpty;
-      server.close();
-      for (const connection of connections) {
-        if (connection.idle) connection.closeGracefully();
-      }
-      if (connections.size === 0) whenEmpty();
+    drain: (idle, whenEmpty) => {
+      context.idleLimit = idle;
+      for (const connection of connections) connection.limitIdle();
+      whenQuiet(
+        () => accepted,
+        () => context.now(),
+        () => {
+          server.close();
+          onEmpty = whenEmpty;
+          if (connections.size === 0) whenEmpty();
+        },
+      );
     },
   };
+}
+
+/**
+ * Calls `close` as soon as one whole turn of the event loop, its poll included, has brought no connection: closing a listener
+ * resets those that the kernel has accepted and it has not, and Node.js takes one of them a turn. What comes between that
+ * poll and the close is lost all the same, so a short turn is waited for; but never for longer than a moment.
+ */
+function whenQuiet(accepted: () => number, now: () => number, close: () => void): void {
+  const end = now() + QUIET_TIME;
+  let seen = accepted();
+  let last = now();
+  // The first turn may have begun before the drain: only those after it say something.
+  let whole = false;
+  const turn = (): void => {
+    const count = accepted();
+    const at = now();
+    const quiet = whole && count === seen && at - last <= SHORT_TURN;
+    if (quiet || at >= end) {
+      close();
+      return;
+    }
+    whole = true;
+    seen = count;
+    last = at;
+    setImmediate(turn);
+  };
+  setImmediate(turn);
 }
 
 async function listening(server: Server, { host, port }: ListenOptions): Promise<void> {

@@ -27,12 +27,12 @@ export type ToWorker =
       readonly snapshot: Snapshot;
       readonly serviceCounters: ServiceBlocks;
     }
-  /** Answers say `Connection: close` from now on, idle connections close; running requests finish. */
-  | { readonly type: 'drain' };
+  /** Answers say `Connection: close` from now on; running requests finish, idle connections wait `idle` ms for a last one. */
+  | { readonly type: 'drain'; readonly idle: number };
 
 export type FromWorker =
   | { readonly type: 'listening' }
   | { readonly type: 'applied'; readonly sequence: number; readonly revision: number }
   | { readonly type: 'refused'; readonly sequence: number; readonly message: string }
-  /** After `drain`: no connection is left. */
+  /** After `drain`: the listener is closed and no connection is left. */
   | { readonly type: 'drained' };

@@ -13,6 +13,8 @@ export interface WorkerContext {
   routing: Routing;
   /** Set when the worker drains: answers say `Connection: close`. */
   draining: boolean;
+  /** How long a client connection may be idle, in ms, where that is less than `keepAliveTimeout`: set when the worker drains. */
+  idleLimit: number;
   readonly counters: WorkerCounters;
   readonly accessLog: AccessLog | null;
   readonly log: Logger;

@@ -2,8 +2,8 @@
  * The worker pool: the main thread's side of the data plane.
  *
  * Promise: each worker gets every snapshot in order; one that dies or hangs is ended and replaced while its siblings
- * go on; its counters live on in its replacement. It never lets a worker share a port with a stranger: the port is
- * probed without SO_REUSEPORT before the first worker listens on it.
+ * go on; its counters live on in its replacement. It never lets a worker share a port with a stranger, unless the
+ * configuration says so: the port is probed without SO_REUSEPORT before the first worker listens on it.
  */
 import { createServer } from 'node:net';
 import { Worker } from 'node:worker_threads';
@@ -22,6 +22,8 @@ export interface WorkerPoolOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
+  /** Another process of this user may listen there too: the port is not probed. */
+  readonly sharePort: boolean;
   readonly logLevel: WorkerStart['logLevel'];
   readonly accessLog: WorkerStart['accessLog'];
   readonly log: PoolLog;
@@ -49,8 +51,11 @@ export interface WorkerPool extends WorkerFleet {
   counters(): readonly { readonly index: number; readonly counters: WorkerCounters }[];
   /** The blocks of a service, one a worker, or none when it is unknown. */
   serviceCounters(service: string): readonly ServiceCounters[];
-  /** Stops accepting and waits until running requests are done, at most `grace` ms. */
-  drain(grace: number): Promise<void>;
+  /**
+   * Stops accepting and waits until running requests are done, at most `grace` ms; connections without one may wait `idle` ms
+   * for another.
+   */
+  drain(grace: number, idle: number): Promise<void>;
   /** Ends all workers at once. */
   close(): Promise<void>;
 }
@@ -72,7 +77,7 @@ const RESTART_DELAYS = [0, 100, 1000, 5000] as const;
 
 export async function createWorkerPool(options: WorkerPoolOptions): Promise<WorkerPool> {
   const { size, host, log, clock } = options;
-  const port = await probePort(host, options.port);
+  const port = options.sharePort && options.port !== 0 ? options.port : await probePort(host, options.port);
   const blocks = new Map<string, SharedArrayBuffer[]>();
   const listeners: ((index: number, revision: number) => void)[] = [];
   let snapshot: Snapshot | null = null;
@@ -237,7 +242,8 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
     checkHeartbeats() {
       const now = clock();
       for (const slot of slots) {
-        if (slot.worker === null) continue;
+        // A worker that has drained gives no sign of life any more.
+        if (slot.worker === null || slot.drained) continue;
         const last = Math.max(slot.counters.lastHeartbeat, slot.startedAt);
         if (now - last <= options.hangTime) continue;
         log.error(
@@ -253,9 +259,9 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
 
     serviceCounters: (service) => (blocks.get(service) ?? []).map((buffer) => new ServiceCounters(buffer)),
 
-    async drain(grace) {
+    async drain(grace, idle) {
       stopping = true;
-      const message: ToWorker = { type: 'drain' };
+      const message: ToWorker = { type: 'drain', idle };
       for (const slot of slots) {
         if (slot.worker === null) slot.drained = true;
         else slot.worker.postMessage(message);

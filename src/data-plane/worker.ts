@@ -45,6 +45,7 @@ let requestIds = 0;
 const context: WorkerContext = {
   routing: compileRouting(start.snapshot, null, countersOf),
   draining: false,
+  idleLimit: Number.POSITIVE_INFINITY,
   counters,
   accessLog: makeAccessLog(),
   log,
@@ -86,7 +87,7 @@ port.on('message', (message: ToWorker) => {
       return;
     case 'drain':
       context.draining = true;
-      listener.drain(() => {
+      listener.drain(message.idle, () => {
         clearInterval(ticker);
         const drained = (): void => tell({ type: 'drained' });
         if (context.accessLog === null) drained();

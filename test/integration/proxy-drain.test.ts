@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { eventually, within } from '../support/bounded.ts';
+import { inspect } from '../support/inspector.ts';
 import { answer, startOrigin, type Origin, type Received } from '../support/origin.ts';
+import { freePort } from '../support/ports.ts';
 import { ask, connect, request } from '../support/raw-client.ts';
 import { startSerin, type Serin } from '../support/serin.ts';
 import { value } from '../support/strict-head.ts';
@@ -20,20 +22,36 @@ after(async () => {
   await origin?.close();
 });
 
-async function start(drain: { delay: string; grace: string }): Promise<Serin> {
+async function start(
+  drain: { delay: string; grace: string; idle?: string },
+  { proxy = {}, ...more }: { proxy?: object; workers?: number; nodeArguments?: string[] } = {},
+): Promise<Serin> {
   const serin = await startSerin({
     services: { notes: { hosts: ['*'], stable: { endpoints: [origin.endpoint] } } },
-    configuration: { proxy: { drain }, log: { level: 'warn' } },
+    configuration: { proxy: { drain, ...proxy }, log: { level: 'warn' } },
     workers: 2,
+    ...more,
   });
   running.push(serin);
   return serin;
 }
 
+/** Waits until nobody listens on the proxy's port any more. */
+async function listenerClosed(serin: Serin): Promise<void> {
+  await eventually(
+    () =>
+      connect(serin.proxyPort).then(
+        (client) => (client.destroy(), false),
+        () => true,
+      ),
+    'no new connections',
+  );
+}
+
 const readiness = async (serin: Serin) => (await fetch(`http://127.0.0.1:${serin.opsPort}/readyz`)).status;
 
 test('SIGTERM: not ready at once, serving goes on for the delay, running requests finish, exit 0', async () => {
-  const serin = await start({ delay: '700ms', grace: '10s' });
+  const serin = await start({ delay: '700ms', grace: '10s', idle: '100ms' });
   let held: Received | null = null;
   origin.route('/long', (received) => (held = received));
   const idle = await connect(serin.proxyPort);
@@ -50,14 +68,7 @@ test('SIGTERM: not ready at once, serving goes on for the delay, running request
 
   assert.equal(await within(idle.finished, 'the end of the idle connection'), 'end');
   idle.end();
-  await eventually(
-    () =>
-      connect(serin.proxyPort).then(
-        (client) => (client.destroy(), false),
-        () => true,
-      ),
-    'no new connections',
-  );
+  await listenerClosed(serin);
   answer(held as unknown as Received, { body: 'done' });
   const message = await long.answer();
   assert.equal(message.body.toString(), 'done');
@@ -79,7 +90,7 @@ test('what does not finish within the grace is cut, and the exit is still 0', as
 });
 
 test('requests on kept connections during the drain: each is answered, or its connection ends cleanly before', async () => {
-  const serin = await start({ delay: '300ms', grace: '5s' });
+  const serin = await start({ delay: '300ms', grace: '5s', idle: '1s' });
   let resets = 0;
   let served = 0;
   const state = { stopped: false };
@@ -109,4 +120,103 @@ test('requests on kept connections during the drain: each is answered, or its co
   state.stopped = true;
   await Promise.all(workers);
   assert.equal(resets, 0);
+});
+
+test('an idle connection gets one more answer during the drain, and the process does not wait any longer', async () => {
+  const serin = await start({ delay: '0s', grace: '30s', idle: '30s' });
+  const idle = await connect(serin.proxyPort);
+  idle.write(request('/first'));
+  assert.equal(value(await idle.answer(), 'connection'), undefined);
+  process.kill(serin.pid, 'SIGTERM');
+  await listenerClosed(serin);
+  idle.write(request('/last'));
+  const last = await idle.answer();
+  assert.equal(last.status, 200);
+  assert.equal(value(last, 'connection'), 'close');
+  assert.equal(await within(idle.finished, 'the end of the connection'), 'end');
+  idle.end();
+  assert.equal(await within(serin.exit, 'the end of the process'), 0, serin.output());
+});
+
+test('an idle connection that stays idle ends by a FIN; a request that crosses it is dropped without a reset', async () => {
+  const serin = await start({ delay: '0s', grace: '30s', idle: '50ms' });
+  const idle = await connect(serin.proxyPort);
+  idle.write(request('/before'));
+  await idle.answer();
+  process.kill(serin.pid, 'SIGTERM');
+  assert.equal(await within(idle.finished, 'the end of the idle connection'), 'end');
+  idle.write(request('/crossing', { method: 'POST', body: 'x'.repeat(10_000) }));
+  idle.end();
+  assert.equal(await within(idle.over, 'the close'), 'end');
+  assert.equal(await within(serin.exit, 'the end of the process'), 0, serin.output());
+  assert.equal(origin.at('/crossing').length, 0);
+});
+
+test('requests that are pipelined are all answered, and only the last answer says that it is', async () => {
+  const serin = await start({ delay: '0s', grace: '30s' });
+  const held: Received[] = [];
+  origin.route('/pipelined', (received) => void held.push(received));
+  const client = await connect(serin.proxyPort);
+  client.write(request('/pipelined') + request('/pipelined') + request('/pipelined'));
+  await eventually(() => held.length === 1, 'the first request');
+  process.kill(serin.pid, 'SIGTERM');
+  await listenerClosed(serin);
+  const said: (string | undefined)[] = [];
+  for (const body of ['one', 'two', 'three']) {
+    answer(await eventually(() => held.shift(), body), { body });
+    const message = await client.answer();
+    assert.equal(message.body.toString(), body);
+    said.push(value(message, 'connection'));
+  }
+  assert.deepEqual(said, [undefined, undefined, 'close']);
+  client.destroy();
+  assert.equal(await within(serin.exit, 'the end of the process'), 0, serin.output());
+});
+
+test('connections that the kernel has accepted and the worker has not are served before the listener closes', async () => {
+  const inspectorPort = await freePort();
+  const serin = await start(
+    { delay: '0s', grace: '30s', idle: '1s' },
+    { workers: 1, nodeArguments: [`--inspect=127.0.0.1:${inspectorPort}`] },
+  );
+  const inspector = await inspect(inspectorPort);
+  const listeners = `process.getActiveResourcesInfo().filter((kind) => kind === 'TCPServerWrap').length`;
+  for (const worker of inspector.workers) {
+    if ((await inspector.ask(worker, listeners)) === 1)
+      inspector.evaluate(worker, 'for (const end = Date.now() + 2000; Date.now() < end;);');
+  }
+  await eventually(async () => {
+    const client = await connect(serin.proxyPort);
+    client.write(request('/probe'));
+    return client.answer(100).then(
+      () => (client.destroy(), false),
+      () => (client.destroy(), true),
+    );
+  }, 'a worker that does not accept');
+  inspector.close();
+  const clients = await Promise.all(
+    Array.from({ length: 50 }, async (_, number) => {
+      const client = await connect(serin.proxyPort);
+      client.write(request(`/waiting/${number}`));
+      return client;
+    }),
+  );
+  process.kill(serin.pid, 'SIGTERM');
+  const answers = await Promise.all(clients.map(async (client) => client.answer()));
+  assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
+  for (const client of clients) client.destroy();
+  assert.equal(await within(serin.exit, 'the end of the process'), 0, serin.output());
+});
+
+test('a port is shared with another Serin only where the configuration says so', async () => {
+  const first = await start({ delay: '0s', grace: '5s', idle: '100ms' }, { proxy: { sharePort: true } });
+  const listen = `127.0.0.1:${first.proxyPort}`;
+  await assert.rejects(start({ delay: '0s', grace: '5s' }, { proxy: { listen } }), /EADDRINUSE/);
+  const second = await start({ delay: '0s', grace: '5s' }, { proxy: { listen, sharePort: true } });
+  process.kill(first.pid, 'SIGTERM');
+  assert.equal(await within(first.exit, 'the end of the first'), 0, first.output());
+  for (let count = 0; count < 20; count++) {
+    assert.equal((await ask(first.proxyPort, request('/second'))).status, 200);
+  }
+  assert.equal(await second.metric('serin_connections_accepted_total'), 20);
 });
