@@ -81,7 +81,14 @@ async function services({ api, values }: Invocation, surroundings: Surroundings)
 
 function endpoints(variant: unknown): string {
   const list = record(variant)['endpoints'];
-  return Array.isArray(list) && list.length > 0 ? list.map(plain).join(',') : '-';
+  return Array.isArray(list) && list.length > 0 ? list.map(endpoint).join(',') : '-';
+}
+
+/** An endpoint of a definition: its address, and its weight where it has one. */
+function endpoint(definition: unknown): string {
+  if (typeof definition === 'string') return definition;
+  const { address, weight } = record(definition);
+  return weight === undefined ? plain(address) : `${plain(address)}*${plain(weight)}`;
 }
 
 function rolloutTable(body: Json): string {

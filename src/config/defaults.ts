@@ -4,8 +4,9 @@
  * Every default is in this file and in no other. Times are milliseconds, sizes bytes.
  */
 import type { CookieSettings, ProxySettings, ServiceSettings } from '../data-plane/snapshot.ts';
+import { upstreamSettings } from './upstream-defaults.ts';
 import type { IdentityTier } from '../policy/rollout.ts';
-import { parseDuration } from './duration.ts';
+import { milliseconds } from './duration.ts';
 import type { Configuration, ProxyDefinition, ServiceDefinition } from './schema.ts';
 
 export const DEFAULT_PROXY_LISTEN = '0.0.0.0:8080';
@@ -24,7 +25,7 @@ const DEFAULT_PROXY: ProxySettings = {
   maxConnections: 16_384,
 };
 
-const DEFAULT_SERVICE: ServiceSettings = {
+const DEFAULT_SERVICE = {
   connectTimeout: 1000,
   responseHeadTimeout: 30_000,
   requestBodyIdleTimeout: 30_000,
@@ -111,6 +112,7 @@ export function serviceSettings(service: ServiceDefinition): ServiceSettings {
     maxRetries: service.retries ?? DEFAULT_SERVICE.maxRetries,
     fallbackToStable: fallback.toStable ?? DEFAULT_SERVICE.fallbackToStable,
     fallbackToCanary: fallback.toCanary ?? DEFAULT_SERVICE.fallbackToCanary,
+    ...upstreamSettings(service),
   };
 }
 
@@ -140,8 +142,4 @@ export function accessLogSettings(configuration: Configuration): AccessLogSettin
     mode: mode ?? DEFAULT_ACCESS_LOG.mode,
     share: percentage === undefined ? DEFAULT_ACCESS_LOG.share : percentage / 100,
   };
-}
-
-function milliseconds(text: string | undefined, otherwise: number): number {
-  return text === undefined ? otherwise : parseDuration(text);
 }

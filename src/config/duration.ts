@@ -14,3 +14,8 @@ export function parseDuration(text: string): number {
   }
   return Number(count) * factor;
 }
+
+/** The same, or `otherwise` where nothing is said. */
+export function milliseconds(text: string | undefined, otherwise: number): number {
+  return text === undefined ? otherwise : parseDuration(text);
+}

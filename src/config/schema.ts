@@ -6,20 +6,18 @@
  * `defaults.ts`. A field that holds a secret is marked `writeOnly`, so that no message quotes it.
  */
 import { Type, type Static } from 'typebox';
-import { DURATION_PATTERN } from './duration.ts';
-
-const closed = { additionalProperties: false } as const;
+import { closed, count, duration } from './schema-parts.ts';
+import {
+  BalanceDefinition,
+  BreakerDefinition,
+  CanaryDefinition,
+  OutlierDefinition,
+  RetryBudgetDefinition,
+  StableDefinition,
+} from './upstream-schema.ts';
 
 /** RFC 9110 token: the characters of field and cookie names. */
 const TOKEN = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
-
-const duration = (description: string) =>
-  Type.Optional(
-    Type.String({ pattern: DURATION_PATTERN, description: `a duration such as 30s; ${description}` }),
-  );
-
-const count = (description: string, minimum: number, maximum: number) =>
-  Type.Optional(Type.Integer({ minimum, maximum, description }));
 
 const listen = (description: string) =>
   Type.Optional(
@@ -62,34 +60,6 @@ export const IdentityTierDefinition = Type.Union([
   ),
 ]);
 export type IdentityTierDefinition = Static<typeof IdentityTierDefinition>;
-
-const Endpoint = Type.String({
-  minLength: 1,
-  description: 'an endpoint such as 10.1.0.7:8080, [2001:db8::7]:8080 or notes.internal:8080',
-});
-
-const StableDefinition = Type.Object(
-  {
-    endpoints: Type.Array(Endpoint, {
-      minItems: 1,
-      maxItems: 10_000,
-      description: 'where the version runs, such as ["10.1.0.7:8080"]',
-    }),
-  },
-  { ...closed, description: 'the version that runs now, such as { endpoints: ["10.1.0.7:8080"] }' },
-);
-
-const CanaryDefinition = Type.Object(
-  {
-    endpoints: Type.Optional(
-      Type.Array(Endpoint, {
-        maxItems: 10_000,
-        description: 'where the new version runs; may be empty until a rollout starts',
-      }),
-    ),
-  },
-  { ...closed, description: 'the new version; may be left out until a rollout starts' },
-);
 
 const CookieDefinition = Type.Object(
   {
@@ -155,6 +125,10 @@ export const ServiceDefinition = Type.Object(
     canary: Type.Optional(CanaryDefinition),
     timeouts: Type.Optional(ServiceTimeouts),
     retries: count('attempts after the first, for requests that are safe to send again', 0, 10),
+    retryBudget: Type.Optional(RetryBudgetDefinition),
+    balance: Type.Optional(BalanceDefinition),
+    outlier: Type.Optional(OutlierDefinition),
+    breaker: Type.Optional(BreakerDefinition),
     fallback: Type.Optional(
       Type.Object(
         {

@@ -12,6 +12,9 @@ import { joinPointer } from '../schema/json-value.ts';
 import { pathPrefix } from './defaults.ts';
 import { parseEndpoint } from './host-port.ts';
 import { type IdentityTierDefinition, ServiceDefinition } from './schema.ts';
+import { upstreamFaults } from './upstream-checks.ts';
+import { endpointAddress } from './upstream-defaults.ts';
+import type { EndpointDefinition } from './upstream-schema.ts';
 import { withoutUnavailable } from './unavailable.ts';
 
 /** The one cookie that the proxy mints. */
@@ -46,6 +49,7 @@ export function serviceFaults(service: ServiceDefinition): Fault[] {
     ...cookieFaults(service),
     ...endpointFaults(service.stable.endpoints, '/stable/endpoints'),
     ...endpointFaults(service.canary?.endpoints ?? [], '/canary/endpoints'),
+    ...upstreamFaults(service),
   ];
 }
 
@@ -198,20 +202,22 @@ function cookieFaults({ cookies }: ServiceDefinition): Fault[] {
   return faults;
 }
 
-function endpointFaults(endpoints: readonly string[], at: string): Fault[] {
+function endpointFaults(endpoints: readonly EndpointDefinition[], at: string): Fault[] {
   const faults: Fault[] = [];
   const seen = new Map<string, number>();
-  for (const [index, text] of endpoints.entries()) {
+  for (const [index, definition] of endpoints.entries()) {
+    const text = endpointAddress(definition);
     const parsed = parseEndpoint(text);
+    const pointer = `${at}/${index}${typeof definition === 'string' ? '' : '/address'}`;
     if (typeof parsed === 'string') {
-      faults.push({ pointer: `${at}/${index}`, detail: parsed });
+      faults.push({ pointer, detail: parsed });
       continue;
     }
     const key = `${parsed.host} ${parsed.port}`;
     const before = seen.get(key);
     if (before !== undefined)
       faults.push({
-        pointer: `${at}/${index}`,
+        pointer,
         detail: `"${text}" is listed twice, first at ${before}; remove one`,
       });
     seen.set(key, before ?? index);

@@ -10,9 +10,9 @@ import {
   proxySettings,
   serviceSettings,
 } from '../config/defaults.ts';
-import { parseEndpoint } from '../config/host-port.ts';
 import type { Configuration } from '../config/schema.ts';
-import type { EndpointAddress, KeyData, ServiceSnapshot, Snapshot } from '../data-plane/snapshot.ts';
+import { variantSnapshot } from '../config/upstream-defaults.ts';
+import type { KeyData, ServiceSnapshot, Snapshot } from '../data-plane/snapshot.ts';
 import { networksKey, ruleNetworks } from '../policy/compile.ts';
 import { EMPTY_NETWORKS, type NetworkSetData } from '../policy/network.ts';
 import { normaliseHost } from '../policy/service-match.ts';
@@ -67,8 +67,8 @@ export function serviceSnapshot(
     cache: definition.cache ?? DEFAULT_CACHE,
     follow: definition.follow ?? [],
     settings: serviceSettings(definition),
-    stable: { endpoints: definition.stable.endpoints.map(address) },
-    canary: { endpoints: (definition.canary?.endpoints ?? []).map(address) },
+    stable: variantSnapshot(definition.stable),
+    canary: variantSnapshot(definition.canary),
     rollout,
     revision,
     networks: rollout === null || !isUnderWay(rollout.phase) ? {} : compiledAhead(rollout.document, networks),
@@ -84,13 +84,6 @@ function compiledAhead(
     return data === undefined ? [] : [[key, data] as const];
   });
   return Object.fromEntries(found);
-}
-
-function address(text: string): EndpointAddress {
-  const parsed = parseEndpoint(text);
-  // The definition's checks have been through it.
-  if (typeof parsed === 'string') throw new Error(parsed);
-  return parsed;
 }
 
 /** The lists of networks that the configuration holds. */

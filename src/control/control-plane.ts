@@ -6,6 +6,7 @@
  */
 import type { Backend, HistoryEntry, RolloutWrite, WriteRequest } from '../admin/backend.ts';
 import type { Configuration } from '../config/schema.ts';
+import { endpointAddress } from '../config/upstream-defaults.ts';
 import type { KeyData } from '../data-plane/snapshot.ts';
 import { CANARY_USABLE, STABLE_USABLE } from '../policy/decide.ts';
 import { explain } from '../policy/explain.ts';
@@ -267,10 +268,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     endpoints: () =>
       [...inForce.views.values()].flatMap(({ name, definition }) =>
         (['stable', 'canary'] as const).flatMap((variant) =>
-          (definition[variant]?.endpoints ?? []).map((address) => ({
+          (definition[variant]?.endpoints ?? []).map((endpoint) => ({
             service: name,
             variant,
-            address,
+            address: endpointAddress(endpoint),
             load: null,
           })),
         ),

@@ -7,6 +7,7 @@
 import { connect } from 'node:net';
 import { parseEndpoint } from '../config/host-port.ts';
 import type { ServiceDefinition } from '../config/schema.ts';
+import { endpointAddress } from '../config/upstream-defaults.ts';
 import type { GuardVerdict } from '../rollout/lifecycle.ts';
 
 /** Whether stable can take everybody now. Never rejects. */
@@ -21,7 +22,7 @@ const MOST_PROBES = 50;
 export function createFinishGuard(probe: Probe): FinishGuard {
   return async (service, { stable }) => {
     const every = Math.max(1, Math.ceil(stable.endpoints.length / MOST_PROBES));
-    const probed = stable.endpoints.filter((_, index) => index % every === 0);
+    const probed = stable.endpoints.filter((_, index) => index % every === 0).map(endpointAddress);
     const ready = await Promise.all(probed.map((endpoint) => isReady(endpoint, probe)));
     const count = ready.filter(Boolean).length;
     const needed = Math.max(1, Math.ceil(probed.length / 2));

@@ -1,18 +1,24 @@
 /**
  * The attempts of one request: which endpoint is asked, over which connection, how it ended, and whether there may be another.
  *
- * Promise: an endpoint that failed this request is not asked again; load and results are counted once for each attempt.
- * It knows nothing of HTTP.
+ * Promise: an endpoint that failed this request is not asked again; load, limits and results are counted once for each
+ * attempt. It knows nothing of HTTP.
  */
-import { OUTCOMES, type Outcome, type VariantIndex } from '../telemetry/counters.ts';
+import {
+  CIRCUIT_LIMITS,
+  type CircuitLimit,
+  OUTCOMES,
+  type Outcome,
+  type VariantIndex,
+} from '../telemetry/counters.ts';
 import type { UpstreamConnection, UpstreamHandler } from '../upstream/connection.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
-import { pickEndpoint } from '../upstream/picker.ts';
+import type { VariantUpstream } from '../upstream/variant-upstream.ts';
 import type { RescueCode } from './rescue.ts';
 import type { ServiceRoute } from './routing.ts';
 import type { WorkerContext } from './worker-context.ts';
 
-/** `ready`: a connection stands open. `connecting`: the handler will hear. `none`: no endpoint is left. */
+/** `ready`: a connection stands open. `connecting`: the handler will hear. `none`: no endpoint is left, or a limit is reached. */
 export type AttemptStart = 'ready' | 'connecting' | 'none';
 
 export class Attempts {
@@ -29,8 +35,16 @@ export class Attempts {
   readonly #tried: Endpoint[] = [];
   #endpoint: Endpoint | null = null;
   #route: ServiceRoute | null = null;
+  #upstream: VariantUpstream | null = null;
   #variant: VariantIndex = 0;
   #startedAt = 0;
+  /** When the endpoint had the whole request; its latency counts from here. */
+  #sentAt = 0;
+  /** When the head of the answer came, where the answer was not complete then; 0 otherwise. */
+  #answeredAt = 0;
+  /** This attempt is counted against the limit of requests, of pending connections. */
+  #counted = false;
+  #pending = false;
   /** The next one opens a connection: the idle ones may all be stale. */
   #fresh = false;
 
@@ -55,31 +69,103 @@ export class Attempts {
   /** Makes the next attempt. */
   next(route: ServiceRoute, variant: VariantIndex): AttemptStart {
     const now = this.#context.now();
-    const endpoints = variant === 1 ? route.canary : route.stable;
-    // Only stable is tried when all of it is down: the canary falls back to it, stable has nothing better.
-    const endpoint = pickEndpoint(endpoints, now, this.#context.random, this.#tried, variant === 0);
+    const upstream = route.upstreams[variant];
+    let endpoint = upstream.pick(this.#tried, this.#context.random);
     if (endpoint === null) return 'none';
-    this.count += 1;
-    this.#startedAt = now;
     this.#route = route;
     this.#variant = variant;
+    this.#upstream = upstream;
+    if (upstream.limitsRequests) {
+      if (!upstream.circuit.takeRequest(upstream.limits)) return this.#limited('requests');
+      this.#counted = true;
+    }
+    let up = this.#fresh ? null : endpoint.takeIdle(this.#handler, now);
+    let start: AttemptStart = 'ready';
+    if (up === null) {
+      const limit = this.#openingLimit(upstream);
+      if (limit === null) {
+        up = endpoint.open(this.#handler);
+        start = 'connecting';
+      } else {
+        up = this.#idleElsewhere(upstream, now);
+        if (up === null) return this.#limited(limit);
+        ({ endpoint } = up);
+      }
+    }
+    this.up = up;
+    if (this.count === 0) upstream.budget.requests += 1;
+    this.count += 1;
+    this.#startedAt = now;
+    this.#sentAt = now;
+    this.#answeredAt = 0;
     this.#endpoint = endpoint;
     this.endpointName = endpoint.name;
     endpoint.inFlight += 1;
     route.counters.inFlight(variant, 1);
-    const idle = this.#fresh ? null : endpoint.takeIdle(this.#handler, now);
-    this.up = idle ?? endpoint.open(this.#handler);
-    return idle === null ? 'connecting' : 'ready';
+    return start;
+  }
+
+  /** Counts the connection that is to be opened; the limit that forbids it, or null. */
+  #openingLimit(upstream: VariantUpstream): CircuitLimit | null {
+    const { circuit, limits } = upstream;
+    if (upstream.limitsPending) {
+      if (!circuit.takePending(limits)) return 'pending';
+      this.#pending = true;
+    }
+    if (circuit.takeConnection(limits)) return null;
+    this.#pendingOver();
+    return 'connections';
+  }
+
+  /** No connection may be opened: one that another endpoint has to spare is as good. */
+  #idleElsewhere(upstream: VariantUpstream, now: number): UpstreamConnection | null {
+    if (this.#fresh) return null;
+    for (const endpoint of upstream.picture.endpoints) {
+      const idle = this.#tried.includes(endpoint) ? null : endpoint.takeIdle(this.#handler, now);
+      if (idle !== null) return idle;
+    }
+    return null;
+  }
+
+  #limited(limit: CircuitLimit): 'none' {
+    this.#requestOver();
+    this.failure = 'circuit_limit';
+    this.#route?.counters.circuitRefused(this.#variant, CIRCUIT_LIMITS.indexOf(limit));
+    return 'none';
+  }
+
+  #requestOver(): void {
+    if (!this.#counted) return;
+    this.#counted = false;
+    this.#upstream?.circuit.requestOver();
+  }
+
+  #pendingOver(): void {
+    if (!this.#pending) return;
+    this.#pending = false;
+    this.#upstream?.circuit.pendingOver();
   }
 
   connected(): void {
-    this.#endpoint?.markUp();
+    this.#pendingOver();
+    const endpoint = this.#endpoint;
+    if (endpoint !== null) this.#upstream?.connected(endpoint, this.#context.now());
+  }
+
+  /** The endpoint has the whole request at `now`. */
+  sent(now: number): void {
+    this.#sentAt = now;
+  }
+
+  /** The head of the answer is here, and the answer goes on. */
+  answered(): void {
+    if (this.#answeredAt === 0) this.#answeredAt = this.#context.now();
   }
 
   /** Nothing could be sent: the endpoint is left alone for a while. */
   refused(code: 'connect_failed' | 'connect_timeout', reason: string): void {
     const endpoint = this.#endpoint!;
-    endpoint.markDown(this.#context.now());
+    this.#upstream?.refused(endpoint, this.#context.now());
     this.#context.warn(
       { 'error.type': reason, 'server.address': endpoint.name, 'serin.service': this.#route?.name },
       'an endpoint did not accept a connection',
@@ -94,26 +180,66 @@ export class Attempts {
     const stale = this.up?.reused === true;
     const endpoint = this.#endpoint;
     this.failure = code;
-    this.drop('reset');
+    this.drop('reset', true, !stale);
     if (stale) this.#fresh = true;
     else if (endpoint !== null) this.#tried.push(endpoint);
   }
 
-  /** Counts the end of the attempt. `timed`: its time is a latency. */
-  end(outcome: Outcome, timed = true): void {
+  /** Whether there may be another attempt, of `most` after the first and within the budget; if so, it is taken from that. */
+  mayRetry(most: number): boolean {
+    const upstream = this.#upstream;
+    if (this.count > most || upstream === null) return false;
+    if (upstream.budget.take(upstream.settings.retryBudget)) {
+      this.#route?.counters.retry(this.#variant);
+      return true;
+    }
+    this.#route?.counters.retryRefused(this.#variant);
+    return false;
+  }
+
+  /** Counts the end of the attempt. `timed`: its time is a latency. `blamed`: a failure is the endpoint's. */
+  end(outcome: Outcome, timed = true, blamed = true): void {
     const endpoint = this.#endpoint;
     const route = this.#route;
     if (endpoint === null || route === null) return;
     this.#endpoint = null;
     endpoint.inFlight -= 1;
     route.counters.inFlight(this.#variant, -1);
-    const seconds = timed ? (this.#context.now() - this.#startedAt) / 1000 : -1;
+    if (this.#counted) this.#requestOver();
+    if (this.#pending) this.#pendingOver();
+    const now = this.#context.now();
+    const seconds = timed ? (now - this.#startedAt) / 1000 : -1;
     route.counters.upstreamResult(this.#variant, OUTCOMES.indexOf(outcome), seconds);
+    this.#judge(endpoint, outcome, timed, blamed, now);
+  }
+
+  /** What the end of the attempt says of its endpoint. */
+  #judge(endpoint: Endpoint, outcome: Outcome, timed: boolean, blamed: boolean, now: number): void {
+    const upstream = this.#upstream!;
+    const latency = (this.#answeredAt === 0 ? now : this.#answeredAt) - this.#sentAt;
+    if (outcome === 'ok') {
+      endpoint.outlier.success();
+      if (timed) endpoint.observeLatency(latency, now, upstream.settings.balance.latencyDecay);
+      return;
+    }
+    // Whoever left had waited so long: a hung endpoint must not look fast because nobody stays for its answers.
+    endpoint.observeAtLeast(latency, now);
+    if (outcome === 'client_gone' || !blamed || !upstream.failed(endpoint, now)) return;
+    this.#route?.counters.ejected(this.#variant, 1);
+    this.#context.warn(
+      {
+        'error.type': outcome,
+        'server.address': endpoint.name,
+        'serin.service': this.#route?.name,
+        'serin.delay_ms': Math.round(endpoint.outlier.ejectedUntil - now),
+      },
+      'an endpoint keeps failing and is ejected',
+    );
   }
 
   /** Ends the attempt and its connection. */
-  drop(outcome: Outcome, timed = true): void {
-    this.end(outcome, timed);
+  drop(outcome: Outcome, timed = true, blamed = true): void {
+    this.end(outcome, timed, blamed);
     const { up } = this;
     this.up = null;
     up?.destroy();

@@ -16,7 +16,7 @@ import { CANARY_USABLE, decide, STABLE_USABLE } from '../policy/decide.ts';
 import { REASONS, TIERS, type Variant } from '../policy/rollout.ts';
 import type { VariantIndex } from '../telemetry/counters.ts';
 import type { UpstreamHandler } from '../upstream/connection.ts';
-import { hasEndpointUp } from '../upstream/picker.ts';
+import { GATE_OPEN } from '../upstream/shared-blocks.ts';
 import { accessRecord } from './access-record.ts';
 import { endpointKeepAlive, finalHead, interimHead, upgradedHead } from './answer-head.ts';
 import { Attempts } from './attempts.ts';
@@ -127,7 +127,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     let usable = 0;
     // Stable with every endpoint down is still tried: there is nothing better to fall back to.
     if (route.stable.length > 0) usable |= STABLE_USABLE;
-    if (hasEndpointUp(route.canary, this.#startedAt)) usable |= CANARY_USABLE;
+    if (route.upstreams[1].usable) usable |= CANARY_USABLE;
     const { mintIdentity } = this.#context;
     decide(route.policy, this.#view, usable, this.#context.wallSeconds(), mintIdentity, decision);
     const { counters } = route;
@@ -138,7 +138,19 @@ export class Exchange implements UpstreamHandler, ResponseSink {
       return;
     }
     if (route.rollingOut && route.flips.observe(decision)) counters.flip();
-    this.#attempt(route);
+    if (decision.variant === 'canary' && route.gate[0]! < GATE_OPEN && this.#heldBack(route))
+      this.#fallBack(route);
+    else this.#attempt(route);
+  }
+
+  /** The canary's breaker is not closed: whether it keeps this user out. The lowest buckets come in first. */
+  #heldBack(route: ServiceRoute): boolean {
+    const { reason, bucket, fallback } = this.#view.decision;
+    if (reason === 'override' || fallback || !route.settings.fallbackToStable || !route.upstreams[0].usable)
+      return false;
+    // Without a bucket (a promoted rollout, a followed caller) chance has to do.
+    const place = bucket < 0 ? this.#context.random() * GATE_OPEN : bucket;
+    return place >= route.gate[0]!;
   }
 
   get variant(): Variant {
@@ -223,7 +235,9 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     if (this.#phase === 'waiting') {
       const { settings } = this.#route!;
       const wait = body.done ? settings.responseHeadTimeout : settings.requestBodyIdleTimeout;
-      this.#side.setDeadline(this.#context.now() + wait);
+      const now = this.#context.now();
+      if (body.done) this.#attempts.sent(now);
+      this.#side.setDeadline(now + wait);
     }
     return used;
   }
@@ -270,7 +284,10 @@ export class Exchange implements UpstreamHandler, ResponseSink {
 
   upstreamBytes(bytes: Buffer, start: number, end: number): void {
     if (this.#tunnel !== null) this.#tunnel.fromUpstream(bytes, start, end);
-    else this.#relay.push(bytes, start, end, this.#routing.responseLimits);
+    else {
+      this.#relay.push(bytes, start, end, this.#routing.responseLimits);
+      if (this.#phase === 'answering') this.#attempts.answered();
+    }
   }
 
   get socket(): Socket {
@@ -337,7 +354,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     const up = this.#attempts.up!;
     const complete = this.#body.done;
     const { head, framing } = this.#relay;
-    this.#attempts.end('ok');
+    this.#attempts.end(this.#isGatewayError() ? 'gateway_error' : 'ok');
     this.#attempts.up = null;
     if (!leftover && complete && head.keepAlive && framing !== 'close') {
       if (this.#clientBlocked) up.socket.resume();
@@ -346,6 +363,12 @@ export class Exchange implements UpstreamHandler, ResponseSink {
       up.destroy();
     }
     this.#finish(this.#status, !complete);
+  }
+
+  /** 502, 503 and 504, where the service takes them for failures of the endpoint. */
+  #isGatewayError(): boolean {
+    const status = this.#status;
+    return status >= 502 && status <= 504 && this.#route!.settings.outlier.gatewayStatuses;
   }
 
   responseInvalid(code: number, begun: boolean): void {
@@ -442,12 +465,10 @@ export class Exchange implements UpstreamHandler, ResponseSink {
 
   #again(safe: boolean): void {
     const route = this.#route!;
-    if (!safe || this.#attempts.count > route.settings.maxRetries) {
-      this.#rescue(this.#attempts.failure);
-      return;
-    }
-    route.counters.retry(variantIndex(this.variant));
-    this.#attempt(route);
+    if (!safe) this.#rescue(this.#attempts.failure);
+    else if (this.#attempts.mayRetry(route.settings.maxRetries)) this.#attempt(route);
+    // What may be sent again may as well be sent to the other variant.
+    else this.#fallBack(route);
   }
 
   // ── 8. observe, and what ends an exchange before its time ──────────────────────────────────────────────

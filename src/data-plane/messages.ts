@@ -2,6 +2,7 @@
  * What the main thread and a worker say to each other. Plain data; a worker never asks for anything.
  */
 import type { LogOptions } from '../telemetry/log.ts';
+import type { UpstreamBlocks } from '../upstream/shared-blocks.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** Given to a worker when it starts. */
@@ -14,6 +15,8 @@ export interface WorkerStart {
   readonly workerCounters: SharedArrayBuffer;
   /** This worker's block for each service, by name. */
   readonly serviceCounters: ServiceBlocks;
+  /** What it shares with the other threads about each service's endpoints, by name. */
+  readonly upstreamBlocks: Readonly<Record<string, UpstreamBlocks>>;
   readonly logLevel: LogOptions['level'];
   readonly accessLog: { readonly mode: 'off' | 'sampled' | 'on'; readonly share: number };
 }
@@ -26,6 +29,7 @@ export type ToWorker =
       readonly sequence: number;
       readonly snapshot: Snapshot;
       readonly serviceCounters: ServiceBlocks;
+      readonly upstreamBlocks: WorkerStart['upstreamBlocks'];
     }
   /** Answers say `Connection: close` from now on; running requests finish, idle connections wait `idle` ms for a last one. */
   | { readonly type: 'drain'; readonly idle: number };

@@ -49,6 +49,11 @@ export const RESCUES = {
     title: 'Service Unavailable',
     detail: 'No endpoint accepted a connection.',
   },
+  circuit_limit: {
+    status: 503,
+    title: 'Service Unavailable',
+    detail: 'As much is under way at the endpoints as may be.',
+  },
   overloaded: {
     status: 503,
     title: 'Service Unavailable',

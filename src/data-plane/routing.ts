@@ -4,7 +4,10 @@
  * It is immutable but for the live state of endpoints, which outlives a snapshot: an endpoint that the next snapshot
  * names again keeps its connections. A worker swaps its routing whole between two requests.
  */
+import { Circuit } from '../upstream/circuit.ts';
 import { Endpoint, endpointName } from '../upstream/endpoint.ts';
+import { LOAD_FIELDS, type UpstreamBlocks } from '../upstream/shared-blocks.ts';
+import { VariantUpstream } from '../upstream/variant-upstream.ts';
 import type { ChunkedLimits } from '../http1/body.ts';
 import type { HeadLimits } from '../http1/request-head.ts';
 import { compileContext, compilePolicy, type CompiledPolicy, type PolicyContext } from '../policy/compile.ts';
@@ -13,11 +16,11 @@ import { NetworkSet } from '../policy/network.ts';
 import { compileServiceMatcher, type ServiceMatcher } from '../policy/service-match.ts';
 import type { ServiceCounters } from '../telemetry/counters.ts';
 import type {
-  EndpointAddress,
   ProxySettings,
   ServiceSettings,
   ServiceSnapshot,
   Snapshot,
+  VariantSnapshot,
 } from './snapshot.ts';
 
 /** Bytes of chunk extensions in one message: nobody uses them but attackers. */
@@ -33,10 +36,23 @@ export interface ServiceRoute {
   readonly flips: FlipTable;
   readonly stable: readonly Endpoint[];
   readonly canary: readonly Endpoint[];
+  /** The same endpoints as requests meet them, stable's and canary's. */
+  readonly upstreams: readonly [VariantUpstream, VariantUpstream];
+  /** One number: canary users with a bucket below it get the canary. The main thread moves it. */
+  readonly gate: Int32Array;
   /** Open connections to stable's and to canary's endpoints when they were last counted. */
   readonly openConnections: [number, number];
   /** Whether a rollout is under way (running, paused or promoted). */
   readonly rollingOut: boolean;
+}
+
+/** What a worker's routing is made with, apart from the snapshot. */
+export interface RoutingSource {
+  readonly worker: number;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  countersOf(service: string): ServiceCounters;
+  blocksOf(service: string): UpstreamBlocks;
 }
 
 export interface Routing {
@@ -55,11 +71,7 @@ export interface Routing {
  * Compiles `snapshot`. `previous` gives what can be taken over; endpoints that are no longer named are retired.
  * Throws what the policy compiler throws; `previous` is then untouched and goes on.
  */
-export function compileRouting(
-  snapshot: Snapshot,
-  previous: Routing | null,
-  countersOf: (service: string) => ServiceCounters,
-): Routing {
+export function compileRouting(snapshot: Snapshot, previous: Routing | null, source: RoutingSource): Routing {
   const context = compileContext(snapshot, previous?.context ?? null);
   const before = new Map(previous?.services.map((route) => [route.name, route]));
   const compiled = snapshot.services.map((service) => ({
@@ -70,16 +82,21 @@ export function compileRouting(
   const services = compiled.map(({ service, policy }) => {
     const old = before.get(service.name);
     const phase = service.rollout?.phase;
+    const blocks = source.blocksOf(service.name);
+    const stable = variantUpstream(service, 0, blocks, old, source);
+    const canary = variantUpstream(service, 1, blocks, old, source);
     return {
       name: service.name,
       snapshot: service,
       settings: service.settings,
       policy,
-      counters: old?.counters ?? countersOf(service.name),
+      counters: old?.counters ?? source.countersOf(service.name),
       flips:
         old !== undefined && old.snapshot.rollout?.id === service.rollout?.id ? old.flips : new FlipTable(),
-      stable: takeOver(service.stable.endpoints, old?.stable),
-      canary: takeOver(service.canary.endpoints, old?.canary),
+      stable: stable.endpoints,
+      canary: canary.endpoints,
+      upstreams: [stable, canary] as const,
+      gate: new Int32Array(blocks.gate),
       openConnections: old?.openConnections ?? [0, 0],
       rollingOut: phase === 'running' || phase === 'paused' || phase === 'promoted',
     };
@@ -102,13 +119,48 @@ function limitsOf(proxy: ProxySettings): Pick<Routing, 'headLimits' | 'bodyLimit
   return { headLimits, bodyLimits, responseLimits: { ...headLimits, ...bodyLimits } };
 }
 
-function takeOver(
-  addresses: readonly EndpointAddress[],
-  before: readonly Endpoint[] | undefined,
-): Endpoint[] {
-  return addresses.map(({ host, port }) => {
-    const name = endpointName(host, port);
-    return before?.find((endpoint) => endpoint.name === name) ?? new Endpoint(host, port);
+function variantUpstream(
+  service: ServiceSnapshot,
+  variant: 0 | 1,
+  blocks: UpstreamBlocks,
+  old: ServiceRoute | undefined,
+  { worker, now }: RoutingSource,
+): VariantUpstream {
+  const own = variant === 0 ? service.stable : service.canary;
+  const before = old?.upstreams[variant] ?? null;
+  const at = now();
+  const from = variant === 0 ? 0 : service.stable.endpoints.length;
+  return new VariantUpstream(
+    {
+      endpoints: takeOver(own, before, at),
+      settings: service.settings,
+      limits: own.circuit,
+      circuit: before?.circuit ?? new Circuit(blocks.circuit, worker, variant),
+      // Only stable is used when it is sick: the canary falls back to it, stable has nothing better.
+      panics: variant === 0,
+      health: new Uint8Array(blocks.health, from, own.endpoints.length),
+      loads: new Float64Array(
+        blocks.loads,
+        from * LOAD_FIELDS * Float64Array.BYTES_PER_ELEMENT,
+        own.endpoints.length * LOAD_FIELDS,
+      ),
+      before,
+    },
+    at,
+  );
+}
+
+/** An endpoint that was there before goes on; one that joins others starts slowly. */
+function takeOver({ endpoints }: VariantSnapshot, before: VariantUpstream | null, now: number): Endpoint[] {
+  const known = new Map(before?.endpoints.map((endpoint) => [endpoint.name, endpoint]));
+  return endpoints.map(({ host, port, weight }) => {
+    let endpoint = known.get(endpointName(host, port));
+    if (endpoint === undefined) {
+      endpoint = new Endpoint(host, port);
+      if (known.size > 0) endpoint.usedSince = now;
+    }
+    endpoint.weight = weight;
+    return endpoint;
   });
 }
 

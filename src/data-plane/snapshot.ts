@@ -7,20 +7,34 @@
  */
 import type { NetworkSetData } from '../policy/network.ts';
 import type { IdentityTier, RolloutState } from '../policy/rollout.ts';
+import type {
+  BreakerSettings,
+  CircuitSettings,
+  HealthCheckSettings,
+  UpstreamSettings,
+} from '../upstream/settings.ts';
 
-/** One network address of a variant. Weights and health come with upstream resilience. */
+/** A network address. */
 export interface EndpointAddress {
   /** An IP address without brackets, or a host name. */
   readonly host: string;
   readonly port: number;
 }
 
+export interface EndpointSnapshot extends EndpointAddress {
+  /** Its share of the requests, relative to its siblings'. */
+  readonly weight: number;
+}
+
 export interface VariantSnapshot {
-  readonly endpoints: readonly EndpointAddress[];
+  readonly endpoints: readonly EndpointSnapshot[];
+  readonly circuit: CircuitSettings;
+  /** Null where endpoints are judged by the requests of users alone. */
+  readonly healthCheck: HealthCheckSettings | null;
 }
 
 /** Times in milliseconds, sizes in bytes. All settable per service; the defaults are in `config/defaults.ts`. */
-export interface ServiceSettings {
+export interface ServiceSettings extends UpstreamSettings {
   readonly connectTimeout: number;
   readonly responseHeadTimeout: number;
   readonly requestBodyIdleTimeout: number;
@@ -34,6 +48,7 @@ export interface ServiceSettings {
   /** stable → canary fallback is only taken where the operator allows it; canary → stable unless forbidden. */
   readonly fallbackToStable: boolean;
   readonly fallbackToCanary: boolean;
+  readonly breaker: BreakerSettings;
 }
 
 export interface CookieSettings {

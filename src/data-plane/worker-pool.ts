@@ -14,8 +14,10 @@ import {
   WORKER_COUNTER_BYTES,
   WorkerCounters,
 } from '../telemetry/counters.ts';
+import { blocksOf, type ReplicaBlocks } from '../upstream/shared-blocks.ts';
 import type { FromWorker, ServiceBlocks, ToWorker, WorkerStart } from './messages.ts';
 import type { Snapshot } from './snapshot.ts';
+import { createUpstreamMemory } from './upstream-memory.ts';
 
 export interface WorkerPoolOptions {
   readonly size: number;
@@ -51,6 +53,8 @@ export interface WorkerPool extends WorkerFleet {
   counters(): readonly { readonly index: number; readonly counters: WorkerCounters }[];
   /** The blocks of a service, one a worker, or none when it is unknown. */
   serviceCounters(service: string): readonly ServiceCounters[];
+  /** What the threads share about a service's endpoints, in the order of the snapshot; null when it is unknown. */
+  upstreamBlocks(service: string): ReplicaBlocks | null;
   /**
    * Stops accepting and waits until running requests are done, at most `grace` ms; connections without one may wait `idle` ms
    * for another.
@@ -79,6 +83,7 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
   const { size, host, log, clock } = options;
   const port = options.sharePort && options.port !== 0 ? options.port : await probePort(host, options.port);
   const blocks = new Map<string, SharedArrayBuffer[]>();
+  const upstreams = createUpstreamMemory(size);
   const listeners: ((index: number, revision: number) => void)[] = [];
   let snapshot: Snapshot | null = null;
   let sequence = 0;
@@ -101,6 +106,7 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
   });
 
   const allocate = (services: Snapshot['services']): void => {
+    upstreams.allocate(services);
     for (const { name } of services) {
       if (blocks.has(name)) continue;
       blocks.set(
@@ -110,11 +116,16 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
     }
   };
 
-  const blocksOf = (index: number): ServiceBlocks => {
+  const countersOf = (index: number): ServiceBlocks => {
     const own: Record<string, SharedArrayBuffer> = {};
     for (const [name, buffers] of blocks) own[name] = buffers[index]!;
     return own;
   };
+
+  const upstreamsOf = (index: number): WorkerStart['upstreamBlocks'] =>
+    Object.fromEntries(
+      (snapshot?.services ?? []).map(({ name }) => [name, blocksOf(upstreams.of(name)!, index)]),
+    );
 
   const begin = (slot: Slot, listening: (error: Error | null) => void): void => {
     const start: WorkerStart = {
@@ -124,7 +135,8 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
       snapshot: snapshot!,
       sequence,
       workerCounters: slot.buffer,
-      serviceCounters: blocksOf(slot.index),
+      serviceCounters: countersOf(slot.index),
+      upstreamBlocks: upstreamsOf(slot.index),
       logLevel: options.logLevel,
       accessLog: options.accessLog,
     };
@@ -227,7 +239,8 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
           type: 'snapshot',
           sequence,
           snapshot: next,
-          serviceCounters: blocksOf(slot.index),
+          serviceCounters: countersOf(slot.index),
+          upstreamBlocks: upstreamsOf(slot.index),
         };
         slot.worker?.postMessage(message);
       }
@@ -238,6 +251,8 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
     onApplied(listener) {
       listeners.push(listener);
     },
+
+    upstreamBlocks: (service) => upstreams.of(service),
 
     checkHeartbeats() {
       const now = clock();

@@ -15,8 +15,8 @@ import { createLog } from '../telemetry/log.ts';
 import { cutExchanges } from './cut-exchanges.ts';
 import { listen } from './listener.ts';
 import type { FromWorker, ServiceBlocks, ToWorker, WorkerStart } from './messages.ts';
-import { compileRouting, type Routing, type ServiceRoute } from './routing.ts';
-import type { Endpoint } from '../upstream/endpoint.ts';
+import { compileRouting, type Routing, type RoutingSource, type ServiceRoute } from './routing.ts';
+import { adoptCircuit } from '../upstream/circuit.ts';
 import { createWarnings } from './warnings.ts';
 import type { WorkerContext } from './worker-context.ts';
 
@@ -34,16 +34,24 @@ const counters = new WorkerCounters(start.workerCounters);
 counters.adopt();
 const blocks = new Map<string, ServiceCounters>();
 addBlocks(start.serviceCounters);
+let { upstreamBlocks } = start;
+for (const { circuit } of Object.values(upstreamBlocks)) adoptCircuit(circuit, start.index);
 
 const log = createLog({ level: start.logLevel, fields: { 'serin.worker': start.index } });
 
 const now = (): number => performance.now();
+const routingSource: RoutingSource = {
+  worker: start.index,
+  now,
+  countersOf,
+  blocksOf: (service) => need(upstreamBlocks[service], service),
+};
 let wallSeconds = Math.floor(Date.now() / 1000);
 const requestIdPrefix = randomBytes(8).toString('hex');
 let requestIds = 0;
 
 const context: WorkerContext = {
-  routing: compileRouting(start.snapshot, null, countersOf),
+  routing: compileRouting(start.snapshot, null, routingSource),
   draining: false,
   idleLimit: Number.POSITIVE_INFINITY,
   counters,
@@ -83,6 +91,7 @@ const ticker = setInterval(() => {
 port.on('message', (message: ToWorker) => {
   switch (message.type) {
     case 'snapshot':
+      ({ upstreamBlocks } = message);
       apply(message.sequence, message.snapshot, message.serviceCounters);
       return;
     case 'drain':
@@ -102,7 +111,7 @@ function apply(sequence: number, snapshot: WorkerStart['snapshot'], serviceBlock
   const before = context.routing;
   let routing: Routing;
   try {
-    routing = compileRouting(snapshot, before, countersOf);
+    routing = compileRouting(snapshot, before, routingSource);
   } catch (error) {
     log.error(
       { err: error, 'serin.revision': snapshot.revision },
@@ -131,24 +140,27 @@ function addBlocks(serviceBlocks: ServiceBlocks): void {
 }
 
 function countersOf(service: string): ServiceCounters {
-  const block = blocks.get(service);
-  if (block === undefined) throw new Error(`worker ${threadId} has no counters for service ${service}`);
+  return need(blocks.get(service), service);
+}
+
+function need<Block>(block: Block | undefined, service: string): Block {
+  if (block === undefined) throw new Error(`worker ${threadId} has no shared memory for service ${service}`);
   return block;
 }
 
 function tidyEndpoints(routing: Routing, at: number): void {
   for (const route of routing.services) {
-    count(route, 0, route.stable, at);
-    count(route, 1, route.canary, at);
+    tidyVariant(route, 0, at);
+    tidyVariant(route, 1, at);
   }
 }
 
-function count(route: ServiceRoute, variant: 0 | 1, endpoints: readonly Endpoint[], at: number): void {
+function tidyVariant(route: ServiceRoute, variant: 0 | 1, at: number): void {
+  const upstream = route.upstreams[variant];
+  const ejections = upstream.tick(at);
+  if (ejections > 0) route.counters.ejected(variant, ejections);
   let open = 0;
-  for (const endpoint of endpoints) {
-    endpoint.closeExpired(at);
-    open += endpoint.connections;
-  }
+  for (const endpoint of upstream.endpoints) open += endpoint.connections;
   route.counters.upstreamConnections(variant, open - route.openConnections[variant]);
   route.openConnections[variant] = open;
 }

@@ -22,9 +22,15 @@ export const OUTCOMES = [
   'reset',
   'response_timeout',
   'bad_response',
+  /** A complete answer of 502, 503 or 504, where the service takes these for failures. */
+  'gateway_error',
   'client_gone',
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
+
+/** What a service may limit at its endpoints, by index. */
+export const CIRCUIT_LIMITS = ['connections', 'pending', 'requests'] as const;
+export type CircuitLimit = (typeof CIRCUIT_LIMITS)[number];
 
 /** 0 is stable, 1 is canary. */
 export type VariantIndex = 0 | 1;
@@ -71,7 +77,10 @@ export const SERVICE_SLOT = (() => {
   const fallbacks = retries + 2;
   const flips = fallbacks + 2;
   const sharedCacheable = flips + 1;
-  const inFlight = sharedCacheable + 1;
+  const ejections = sharedCacheable + 1;
+  const circuitRefusals = ejections + 2;
+  const retriesRefused = circuitRefusals + 2 * CIRCUIT_LIMITS.length;
+  const inFlight = retriesRefused + 2;
   const upstreamConnections = inFlight + 2;
   const end = upstreamConnections + 2;
   return {
@@ -84,6 +93,9 @@ export const SERVICE_SLOT = (() => {
     fallbacks,
     flips,
     sharedCacheable,
+    ejections,
+    circuitRefusals,
+    retriesRefused,
     /** From here on gauges, which `adopt` clears. */
     gauges: inFlight,
     inFlight,
@@ -233,6 +245,21 @@ export class ServiceCounters {
 
   retry(variant: VariantIndex): void {
     this.slots[SERVICE_SLOT.retries + variant]!++;
+  }
+
+  /** A retry would have been safe, but the budget had none left. */
+  retryRefused(variant: VariantIndex): void {
+    this.slots[SERVICE_SLOT.retriesRefused + variant]!++;
+  }
+
+  /** Endpoints were ejected because they kept failing. */
+  ejected(variant: VariantIndex, endpoints: number): void {
+    this.slots[SERVICE_SLOT.ejections + variant]! += endpoints;
+  }
+
+  /** An attempt was not made because a limit is reached; `limitIndex` in CIRCUIT_LIMITS. */
+  circuitRefused(variant: VariantIndex, limitIndex: number): void {
+    this.slots[SERVICE_SLOT.circuitRefusals + variant * CIRCUIT_LIMITS.length + limitIndex]!++;
   }
 
   /** A request left its assigned variant `from` for the other one, which had usable endpoints. */

@@ -5,7 +5,14 @@
  * alert needs to see rise from zero are always there.
  */
 import { REASONS, TIERS, type Phase, type RolloutState } from '../policy/rollout.ts';
-import { histogramSlot, OUTCOMES, SERVICE_SLOT, SERVICE_SLOTS, type ServiceCounters } from './counters.ts';
+import {
+  CIRCUIT_LIMITS,
+  histogramSlot,
+  OUTCOMES,
+  SERVICE_SLOT,
+  SERVICE_SLOTS,
+  type ServiceCounters,
+} from './counters.ts';
 import { histogramSamples, type Labels, type MetricFamily, type Sample } from './metric-family.ts';
 import type { ServiceSource } from './metrics-source.ts';
 import { STATUS_LABELS } from './status-codes.ts';
@@ -105,6 +112,33 @@ export const SERVICE_METRICS: readonly Family[] = [
   ),
   family(
     'counter',
+    'serin_retries_refused_total',
+    'Attempts that would have been safe to repeat, but the retry budget had none left.',
+    ['service', 'variant'],
+    ({ name, slots }) => pair(name, slots, SERVICE_SLOT.retriesRefused),
+  ),
+  family(
+    'counter',
+    'serin_upstream_ejections_total',
+    'Endpoints left out for a while because their requests kept failing; each worker judges by itself.',
+    ['service', 'variant'],
+    ({ name, slots }) => pair(name, slots, SERVICE_SLOT.ejections),
+  ),
+  family(
+    'counter',
+    'serin_circuit_refusals_total',
+    'Attempts that were not made because a limit of the variant (label limit) was reached.',
+    ['service', 'variant', 'limit'],
+    ({ name, slots }) =>
+      byVariant((variant, index) =>
+        CIRCUIT_LIMITS.map((limit, slot) => ({
+          labels: { service: name, variant, limit },
+          value: slots[SERVICE_SLOT.circuitRefusals + index * CIRCUIT_LIMITS.length + slot]!,
+        })),
+      ),
+  ),
+  family(
+    'counter',
     'serin_decisions_total',
     'Decisions, by reason and by the tier of the identity chain that spoke.',
     ['service', 'reason', 'tier'],
@@ -119,7 +153,7 @@ export const SERVICE_METRICS: readonly Family[] = [
   family(
     'counter',
     'serin_fallbacks_total',
-    'Requests that left their assigned variant (label from) because it had no usable endpoint.',
+    'Requests that left their assigned variant (label from) because it could not take them.',
     ['service', 'from'],
     ({ name, slots }) =>
       VARIANTS.map((from, index) => ({

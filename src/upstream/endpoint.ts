@@ -1,14 +1,25 @@
 /**
- * An endpoint as one worker sees it: its idle connections, its load, and whether it lately refused to be connected to.
+ * An endpoint as one worker sees it: its idle connections, its load, its latency, and whether it lately refused to be
+ * connected to.
  *
  * Idle connections are kept last in, first out, so that few stay warm and the rest expire. It never hands out a
  * connection that is past its keep-alive: an expired one may be closing at the other end.
  */
+import type { Circuit } from './circuit.ts';
 import { UpstreamConnection, type UpstreamHandler } from './connection.ts';
+import { OutlierRecord } from './outlier.ts';
 import { PLAIN, type Transport } from './transport.ts';
 
 /** How long an endpoint that could not be connected to is left out, in ms, unless nothing else is left. */
 const DOWN_TIME = 1000;
+
+/** The latency of an endpoint that nothing is known of, in ms, where nothing is known of its siblings either. */
+const ASSUMED_LATENCY = 1;
+/** Estimates are not told apart below this, in ms. */
+const LEAST_LATENCY = 0.01;
+
+/** What active health checks say; `unknown` is as good as `healthy`. */
+export type Health = 'unknown' | 'healthy' | 'unhealthy';
 
 export class Endpoint {
   readonly host: string;
@@ -23,6 +34,20 @@ export class Endpoint {
   downUntil = 0;
   /** No snapshot names it any more: connections close when their request is done. */
   retired = false;
+  /** Its share of the requests, relative to its siblings'. */
+  weight = 1;
+  /** Clock value (ms) since which it is in use: its slow start begins there. -Infinity: it needs none. */
+  usedSince = Number.NEGATIVE_INFINITY;
+  /** What one request in flight counts: less the greater its weight is. Kept by the picture that it is part of. */
+  loadFactor = 1;
+  /** Estimate of its latency in ms: a moving average that follows a peak at once. Assumed while `observedAt` is 0. */
+  latency = ASSUMED_LATENCY;
+  /** Clock value (ms) of the last latency that was observed; 0: none was. */
+  observedAt = 0;
+  health: Health = 'unknown';
+  readonly outlier = new OutlierRecord();
+  /** Counts its connections against its variant's limit. */
+  circuit: Circuit | null = null;
   readonly #idle: UpstreamConnection[] = [];
   #transport: Transport;
 
@@ -41,7 +66,39 @@ export class Endpoint {
   useTransport(transport: Transport): void {
     if (transport.id === this.#transport.id) return;
     this.#transport = transport;
-    this.#closeIdle();
+    this.closeIdle();
+  }
+
+  /** What the next request would meet here: the latency, times the requests that are there already by weight. */
+  get cost(): number {
+    return this.latency * (1 + this.inFlight * this.loadFactor);
+  }
+
+  /**
+   * Takes note of a latency of `ms`. A rise counts at once, a fall by and by: by a share of what is left that grows with the
+   * time since the last one, as an exponential average with time constant `decay` (ms) does for short times.
+   * Source: Finagle's PeakEwma; Linkerd's balancer has it from there.
+   */
+  observeLatency(ms: number, now: number, decay: number): void {
+    if (this.observedAt === 0 || ms >= this.latency) {
+      this.latency = ms;
+    } else {
+      const elapsed = now - this.observedAt;
+      this.latency += ((ms - this.latency) * elapsed) / (decay + elapsed);
+    }
+    this.observedAt = now;
+  }
+
+  /** A latency of at least `ms`: its end was not seen. */
+  observeAtLeast(ms: number, now: number): void {
+    if (ms < this.latency) return;
+    this.latency = ms;
+    this.observedAt = now;
+  }
+
+  /** `elapsed` ms went by without news: the estimate sinks, so that a slow endpoint is tried again some day. */
+  forgetLatency(elapsed: number, decay: number): void {
+    this.latency = Math.max(LEAST_LATENCY, this.latency * Math.exp(-elapsed / decay));
   }
 
   /** An idle connection that is good at `now` (ms), or null. The caller becomes its handler. */
@@ -78,6 +135,7 @@ export class Endpoint {
   /** Called by a connection when it has closed. */
   forget(connection: UpstreamConnection): void {
     this.connections -= 1;
+    this.circuit?.connectionClosed();
     const index = this.#idle.lastIndexOf(connection);
     if (index >= 0) this.#idle.splice(index, 1);
   }
@@ -103,13 +161,14 @@ export class Endpoint {
     }
   }
 
-  retire(): void {
-    this.retired = true;
-    this.#closeIdle();
+  /** Closes all idle connections. */
+  closeIdle(): void {
+    for (let last = this.#idle.at(-1); last !== undefined; last = this.#idle.at(-1)) last.destroy();
   }
 
-  #closeIdle(): void {
-    for (let last = this.#idle.at(-1); last !== undefined; last = this.#idle.at(-1)) last.destroy();
+  retire(): void {
+    this.retired = true;
+    this.closeIdle();
   }
 }
 

@@ -1,77 +1,119 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { Endpoint } from '../../../src/upstream/endpoint.ts';
-import { hasEndpointUp, pickEndpoint } from '../../../src/upstream/picker.ts';
+import type { Endpoint } from '../../../src/upstream/endpoint.ts';
+import { makePicture, pick, pickUntried } from '../../../src/upstream/picker.ts';
+import { endpoints, generator, sequence } from './support.ts';
 
-function endpoints(count: number): Endpoint[] {
-  return Array.from({ length: count }, (_, index) => new Endpoint('127.0.0.1', 1000 + index));
+/** Counts of 40,000 picks by endpoint, with `held` requests kept in flight at a time, oldest given back first. */
+function shares(all: readonly Endpoint[], held: number, slowStart = 0, now = 0): number[] {
+  const { picture } = makePicture(all, now, slowStart);
+  const random = generator();
+  const counts = new Map(all.map((endpoint) => [endpoint, 0]));
+  const inFlight: Endpoint[] = [];
+  for (let n = 0; n < 40_000; n += 1) {
+    const picked = pick(picture, random)!;
+    counts.set(picked, counts.get(picked)! + 1);
+    picked.inFlight += 1;
+    inFlight.push(picked);
+    if (inFlight.length > held) inFlight.shift()!.inFlight -= 1;
+  }
+  for (const endpoint of inFlight) endpoint.inFlight -= 1;
+  return [...counts.values()].map((count) => count / 40_000);
 }
 
-/** A source of numbers in [0, 1) that repeats what it is given. */
-function sequence(...values: readonly number[]): () => number {
-  let at = 0;
-  return () => values[at++ % values.length]!;
-}
+const close = (got: readonly number[], expected: readonly number[], by: number): void => {
+  for (const [index, share] of got.entries())
+    assert.ok(Math.abs(share - expected[index]!) <= by, `${got.join()} for ${expected.join()}`);
+};
 
-test('of two endpoints drawn, the one with fewer requests in flight is picked', () => {
+test('of two endpoints, the one with fewer requests in flight is picked', () => {
   const [a, b] = endpoints(2) as [Endpoint, Endpoint];
   a.inFlight = 3;
   b.inFlight = 2;
-  for (const draw of [0, 0.49, 0.51, 0.99]) {
-    assert.equal(pickEndpoint([a, b], 0, sequence(draw), [], false), b);
+  const { picture } = makePicture([a, b], 0, 0);
+  for (const draw of [0, 0.49, 0.51, 0.99]) assert.equal(pick(picture, sequence(draw)), b);
+});
+
+test('of two endpoints, the faster one is picked, and noise decides nothing', () => {
+  const [a, b] = endpoints(2) as [Endpoint, Endpoint];
+  const { picture } = makePicture([a, b], 0, 0);
+  a.latency = 20;
+  b.latency = 10;
+  for (const draw of [0, 0.49, 0.51, 0.99]) assert.equal(pick(picture, sequence(draw)), b);
+  a.latency = 11;
+  assert.equal(pick(picture, sequence(0)), a);
+  assert.equal(pick(picture, sequence(0.99)), b);
+});
+
+test('nothing is picked from nothing, and one from one', () => {
+  assert.equal(pick(makePicture([], 0, 0).picture, sequence(0.5)), null);
+  const [only] = endpoints(1) as [Endpoint];
+  assert.equal(pick(makePicture([only], 0, 0).picture, sequence(0.99)), only);
+});
+
+test('shares follow the weights, with little in flight and with much', () => {
+  for (const held of [0, 4, 400]) {
+    close(shares(endpoints(4), held), [0.25, 0.25, 0.25, 0.25], 0.02);
+    const weighted = endpoints(2);
+    weighted[0]!.weight = 9;
+    close(shares(weighted, held), [0.9, 0.1], held === 4 ? 0.1 : 0.03);
+    const three = endpoints(3);
+    three[2]!.weight = 2;
+    close(shares(three, held), [0.25, 0.25, 0.5], held === 4 ? 0.1 : 0.06);
   }
 });
 
-test('an endpoint that is down is left out until its time is over', () => {
-  const [a, b] = endpoints(2) as [Endpoint, Endpoint];
-  a.markDown(10_000);
-  for (const draw of [0, 0.5, 0.99]) assert.equal(pickEndpoint([a, b], 10_500, sequence(draw), [], false), b);
-  assert.equal(pickEndpoint([a, b], 11_000, sequence(0), [], false), a);
+test('an endpoint in its slow start gets a part of its share that grows', () => {
+  const of = (age: number, held: number): number => {
+    const all = endpoints(4);
+    all[3]!.usedSince = 0;
+    return shares(all, held, 10_000, age)[3]!;
+  };
+  for (const held of [0, 200]) {
+    close([of(0, held), of(5000, held), of(10_000, held)], [0.1 / 3.1, 0.5 / 3.5, 0.25], 0.04);
+    assert.ok(of(1000, held) < of(5000, held) && of(5000, held) < of(9000, held));
+  }
 });
 
-test('with all endpoints down only panic picks one', () => {
+test('a picture of endpoints in their slow start is not settled, and all new ones share alike', () => {
   const all = endpoints(3);
-  for (const endpoint of all) endpoint.markDown(0);
-  assert.equal(hasEndpointUp(all, 1), false);
-  assert.equal(pickEndpoint(all, 1, sequence(0.5), [], false), null);
-  assert.ok(pickEndpoint(all, 1, sequence(0.5), [], true));
+  assert.equal(makePicture(all, 0, 1000).settled, true);
+  for (const endpoint of all) endpoint.usedSince = 0;
+  const { picture, settled } = makePicture(all, 0, 1000);
+  assert.equal(settled, false);
+  assert.equal(picture.sums, null);
+  assert.equal(makePicture(all, 1000, 1000).settled, true);
 });
 
-test('nothing is picked twice for one request, and nothing from nothing', () => {
-  const [a, b] = endpoints(2) as [Endpoint, Endpoint];
-  assert.equal(pickEndpoint([a, b], 0, sequence(0.1), [a], true), b);
-  assert.equal(pickEndpoint([a, b], 0, sequence(0.1), [a, b], true), null);
-  assert.equal(pickEndpoint([], 0, sequence(0.1), [], true), null);
-});
-
-test('every endpoint that is up gets its turn, and none that is not', () => {
+test('every endpoint of a picture gets its turn, and nothing else', () => {
+  const weight = fc.double({ min: 1e-3, max: 1000, noNaN: true });
+  const draws = fc.array(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), {
+    minLength: 2,
+    maxLength: 9,
+  });
   fc.assert(
-    fc.property(
-      fc.integer({ min: 1, max: 12 }),
-      fc.array(fc.nat(11)),
-      fc.infiniteStream(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })),
-      (count, down, draws) => {
-        const all = endpoints(count);
-        for (const index of down) all[index]?.markDown(0);
-        const up = all.filter((endpoint) => endpoint.isUp(1));
-        const picked = pickEndpoint(all, 1, () => draws.next().value as number, [], false);
-        assert.equal(picked === null, up.length === 0);
-        if (picked !== null) assert.ok(up.includes(picked));
-      },
-    ),
+    fc.property(fc.array(weight, { minLength: 1, maxLength: 12 }), draws, (weights, values) => {
+      const all = endpoints(weights.length);
+      for (const [index, endpoint] of all.entries()) endpoint.weight = weights[index]!;
+      const { picture } = makePicture(all, 0, 0);
+      assert.ok(all.includes(pick(picture, sequence(...values))!));
+      if (picture.sums === null) return;
+      // The middle of an endpoint's own stretch draws it first, and with nothing to tell them apart it stays.
+      let from = 0;
+      const total = picture.sums.at(-1)!;
+      for (const [index, sum] of picture.sums.entries()) {
+        const middle = (from + sum) / 2 / total;
+        const narrow = sum - from < total * 1e-9;
+        if (!narrow) assert.equal(pick(picture, sequence(middle, values[0]!)), all[index]);
+        from = sum;
+      }
+    }),
   );
 });
 
-test('requests spread evenly over idle endpoints', () => {
-  const all = endpoints(4);
-  const counts = new Map(all.map((endpoint) => [endpoint, 0]));
-  let state = 1;
-  // A linear congruential generator (Numerical Recipes): the same numbers in every run.
-  const random = (): number => (state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32) / 2 ** 32;
-  for (let n = 0; n < 40_000; n += 1) {
-    const picked = pickEndpoint(all, 0, random, [], false)!;
-    counts.set(picked, counts.get(picked)! + 1);
-  }
-  for (const count of counts.values()) assert.ok(Math.abs(count - 10_000) < 400, `${count} of 10,000`);
+test('nothing is picked twice for one request', () => {
+  const [a, b] = endpoints(2) as [Endpoint, Endpoint];
+  assert.equal(pickUntried([a, b], [a], sequence(0.1)), b);
+  assert.equal(pickUntried([a, b], [a, b], sequence(0.1)), null);
 });

@@ -1,0 +1,135 @@
+/**
+ * The endpoints of a service in the configuration: where a variant runs, and what becomes of endpoints in trouble.
+ * The same rules hold as for `schema.ts`.
+ */
+import { Type, type Static } from 'typebox';
+import { closed, count, duration, percent } from './schema-parts.ts';
+
+const address = Type.String({
+  minLength: 1,
+  description: 'an endpoint such as 10.1.0.7:8080, [2001:db8::7]:8080 or notes.internal:8080',
+});
+
+export const EndpointDefinition = Type.Union([
+  address,
+  Type.Object(
+    {
+      address,
+      weight: Type.Optional(
+        Type.Number({
+          exclusiveMinimum: 0,
+          maximum: 1000,
+          description: "a number above 0; its share of the requests, relative to its siblings'",
+        }),
+      ),
+    },
+    { ...closed, description: 'an endpoint with a weight, such as { address: "10.1.0.7:8080", weight: 2 }' },
+  ),
+]);
+export type EndpointDefinition = Static<typeof EndpointDefinition>;
+
+const HealthCheckDefinition = Type.Object(
+  {
+    path: Type.String({
+      pattern: '^/[!-"$-~]*$',
+      maxLength: 1024,
+      description: 'a path that begins with "/"; what is asked for, with a query if need be',
+    }),
+    interval: duration('between two checks of an endpoint'),
+    timeout: duration('for the whole answer'),
+    healthyThreshold: count('good answers in a row that make an unhealthy endpoint healthy', 1, 100),
+    unhealthyThreshold: count('bad answers in a row that make an endpoint unhealthy', 1, 100),
+    expectedStatus: Type.Optional(
+      Type.Array(Type.Integer({ minimum: 200, maximum: 599 }), {
+        minItems: 1,
+        maxItems: 20,
+        description: 'the statuses of a good answer, such as [200, 204]; any 2xx if unsaid',
+      }),
+    ),
+  },
+  { ...closed, description: 'regular questions to each endpoint, such as { path: /healthz }' },
+);
+
+const CircuitDefinition = Type.Object(
+  {
+    maxConnections: count('open connections of this replica to the endpoints', 1, 1_000_000),
+    maxPending: count('requests that wait for a connection to open', 1, 1_000_000),
+    maxRequests: count('requests under way at the endpoints', 1, 1_000_000),
+  },
+  { ...closed, description: 'what this replica may have under way at the endpoints' },
+);
+
+export const StableDefinition = Type.Object(
+  {
+    endpoints: Type.Array(EndpointDefinition, {
+      minItems: 1,
+      maxItems: 10_000,
+      description: 'where the version runs, such as ["10.1.0.7:8080"]',
+    }),
+    circuit: Type.Optional(CircuitDefinition),
+    healthCheck: Type.Optional(HealthCheckDefinition),
+  },
+  { ...closed, description: 'the version that runs now, such as { endpoints: ["10.1.0.7:8080"] }' },
+);
+
+export const CanaryDefinition = Type.Object(
+  {
+    endpoints: Type.Optional(
+      Type.Array(EndpointDefinition, {
+        maxItems: 10_000,
+        description: 'where the new version runs; may be empty until a rollout starts',
+      }),
+    ),
+    circuit: Type.Optional(CircuitDefinition),
+    healthCheck: Type.Optional(HealthCheckDefinition),
+  },
+  { ...closed, description: 'the new version; may be left out until a rollout starts' },
+);
+
+export const BalanceDefinition = Type.Object(
+  {
+    slowStart: duration('how long an endpoint that joins others or comes back gets less than its share'),
+    latencyDecay: duration('how fast a bad latency is forgotten'),
+  },
+  { ...closed, description: 'how requests are divided among the endpoints of a variant' },
+);
+
+export const OutlierDefinition = Type.Object(
+  {
+    consecutiveFailures: count('failures in a row that eject an endpoint; 0: never for that', 0, 1000),
+    failurePercentage: percent(
+      'failures in a window above which an endpoint is ejected; 100: never for that',
+    ),
+    minRequests: count('attempts in a window below which the percentage says nothing', 1, 1_000_000),
+    window: duration('over which failures are counted'),
+    ejection: duration('how long the first ejection lasts; the n-th in a row lasts n times as long'),
+    maxEjection: duration('how long an ejection lasts at most'),
+    maxEjectedPercentage: percent(
+      'endpoints of a variant that may be ejected at a time, one at least; 0: none ever is',
+    ),
+    panicPercentage: percent("stable's endpoints in good standing below which all of them are used"),
+    gatewayStatuses: Type.Optional(
+      Type.Boolean({ description: 'answers of 502, 503 and 504 are failures too' }),
+    ),
+  },
+  { ...closed, description: 'when an endpoint that keeps failing is left out, and for how long' },
+);
+
+export const BreakerDefinition = Type.Object(
+  {
+    failurePercentage: percent('failures in the window above which canary users get stable; 100: never'),
+    minRequests: count('attempts in the window below which the percentage says nothing', 1, 1_000_000),
+    window: duration('over which failures are counted'),
+    open: duration('how long all canary users get stable'),
+    recovery: duration('from the first users who probe the canary to all of them'),
+  },
+  { ...closed, description: 'when canary users get stable because the canary fails' },
+);
+
+export const RetryBudgetDefinition = Type.Object(
+  {
+    percentage: percent('retries, of the requests of the last ten seconds'),
+    minPerSecond: count('retries a second that are allowed on top', 0, 100_000),
+  },
+  { ...closed, description: 'how many retries a variant may see, in each worker' },
+);

@@ -1,0 +1,193 @@
+/**
+ * The endpoints of one variant as one worker uses them: which of them may be picked, what becomes of those that fail, and
+ * what may be retried.
+ *
+ * Promises: at most the allowed share of the endpoints is ejected at a time; a variant with an endpoint in good
+ * standing uses no other, but for stable's panic (few are in good standing: better all than an overload of the rest). Whatever costs
+ * more than a few operations happens in `tick`, four times a second, or when an endpoint fails.
+ */
+import type { Circuit } from './circuit.ts';
+import type { Endpoint } from './endpoint.ts';
+import { ejectionRoom } from './outlier.ts';
+import { EMPTY_PICTURE, makePicture, pick, type Picture, pickUntried } from './picker.ts';
+import { RetryBudget } from './retry-budget.ts';
+import type { CircuitSettings, UpstreamSettings } from './settings.ts';
+import { HEALTH, LOAD, LOAD_FIELDS } from './shared-blocks.ts';
+
+export interface VariantUpstreamOptions {
+  readonly endpoints: readonly Endpoint[];
+  readonly settings: UpstreamSettings;
+  readonly limits: CircuitSettings;
+  readonly circuit: Circuit;
+  /** All endpoints are used when too few are in good standing. */
+  readonly panics: boolean;
+  /** Where the main thread writes what health checks say: one byte an endpoint. */
+  readonly health: Uint8Array;
+  /** Where this worker writes what it knows: LOAD_FIELDS an endpoint. */
+  readonly loads: Float64Array;
+  /** Whose budget and what else is worth keeping goes on here; null at first. */
+  readonly before: VariantUpstream | null;
+}
+
+export class VariantUpstream {
+  readonly endpoints: readonly Endpoint[];
+  readonly settings: UpstreamSettings;
+  readonly limits: CircuitSettings;
+  readonly circuit: Circuit;
+  /** Whether requests have to be counted against a limit. */
+  readonly limitsRequests: boolean;
+  readonly limitsPending: boolean;
+  readonly budget: RetryBudget;
+  /** Swapped whole when an endpoint comes, goes, fails or returns. */
+  picture: Picture = EMPTY_PICTURE;
+  /** Whether an endpoint in good standing is there. */
+  usable = false;
+  readonly #panics: boolean;
+  readonly #health: Uint8Array;
+  readonly #loads: Float64Array;
+  /** The picture's weights are those for good. */
+  #settled = true;
+  #tickedAt = 0;
+
+  constructor(options: VariantUpstreamOptions, now: number) {
+    const { endpoints, settings, limits, circuit, before } = options;
+    this.endpoints = endpoints;
+    this.settings = settings;
+    this.limits = limits;
+    this.circuit = circuit;
+    this.limitsRequests = limits.maxRequests > 0;
+    this.limitsPending = limits.maxPending > 0;
+    this.budget = before?.budget ?? new RetryBudget();
+    this.#panics = options.panics;
+    this.#health = options.health;
+    this.#loads = options.loads;
+    this.#tickedAt = now;
+    for (const endpoint of endpoints) endpoint.circuit = circuit;
+    this.#readHealth(now);
+    this.#assumeLatencies();
+    this.refresh(now);
+  }
+
+  /** The endpoint for the next attempt of a request that has been to those in `tried`, or null. */
+  pick(tried: readonly Endpoint[], random: () => number): Endpoint | null {
+    if (tried.length === 0) return pick(this.picture, random);
+    const next = pickUntried(this.picture.endpoints, tried, random);
+    // Stable has nothing better than what is left of it.
+    return next === null && this.#panics ? pickUntried(this.endpoints, tried, random) : next;
+  }
+
+  /** An endpoint did not accept a connection: it is left alone for a moment. */
+  refused(endpoint: Endpoint, now: number): void {
+    endpoint.markDown(now);
+    this.refresh(now);
+  }
+
+  /** A connection to an endpoint opened. */
+  connected(endpoint: Endpoint, now: number): void {
+    if (endpoint.downUntil === 0) return;
+    endpoint.markUp();
+    this.refresh(now);
+  }
+
+  /** An attempt failed; true where the endpoint is ejected for it. */
+  failed(endpoint: Endpoint, now: number): boolean {
+    return endpoint.outlier.failure(this.settings.outlier) && this.#eject(endpoint, now);
+  }
+
+  #eject(endpoint: Endpoint, now: number): boolean {
+    let ejected = 0;
+    for (const { outlier } of this.endpoints) if (outlier.ejected) ejected += 1;
+    if (ejected >= ejectionRoom(this.endpoints.length, this.settings.outlier)) return false;
+    endpoint.outlier.eject(now, this.settings.outlier);
+    this.refresh(now);
+    return true;
+  }
+
+  /** Four times a second. Returns how many endpoints were ejected for what the last window says. */
+  tick(now: number): number {
+    const { balance, outlier } = this.settings;
+    const elapsed = now - this.#tickedAt;
+    this.#tickedAt = now;
+    this.budget.tick(now);
+    const makeRoom = this.circuit.connectionsWanted();
+    let ejections = 0;
+    for (const endpoint of this.endpoints) {
+      if (makeRoom) endpoint.closeIdle();
+      else endpoint.closeExpired(now);
+      if (endpoint.observedAt < now - elapsed) endpoint.forgetLatency(elapsed, balance.latencyDecay);
+      switch (endpoint.outlier.tick(now, outlier)) {
+        case 'returned':
+          endpoint.usedSince = now;
+          break;
+        case 'outlier':
+          if (this.#eject(endpoint, now)) ejections += 1;
+          break;
+        case 'same':
+          break;
+      }
+    }
+    this.#readHealth(now);
+    this.#assumeLatencies();
+    this.refresh(now);
+    this.#report(now);
+    return ejections;
+  }
+
+  /** Makes the picture anew where it is not the one of this moment. */
+  refresh(now: number): void {
+    const { endpoints } = this;
+    const standing = endpoints.filter(({ outlier, health }) => !outlier.ejected && health !== 'unhealthy');
+    const good = standing.filter((endpoint) => endpoint.isUp(now));
+    this.usable = good.length > 0;
+    let use = good;
+    if (this.#panics) {
+      const { panicBelow } = this.settings.outlier;
+      // To refuse connections is a fact, not an opinion: panic does not change it while there is another endpoint.
+      if (standing.length < endpoints.length * panicBelow)
+        use = endpoints.filter((endpoint) => endpoint.isUp(now));
+      if (use.length === 0) use = standing.length > 0 ? standing : [...endpoints];
+    }
+    if (this.#settled && same(use, this.picture.endpoints)) return;
+    const { picture, settled } = makePicture(use, now, this.settings.balance.slowStart);
+    this.picture = picture;
+    this.#settled = settled;
+  }
+
+  #readHealth(now: number): void {
+    for (const [index, endpoint] of this.endpoints.entries()) {
+      const health = HEALTH[this.#health[index]!] ?? 'unknown';
+      if (health === endpoint.health) continue;
+      if (endpoint.health === 'unhealthy') endpoint.usedSince = now;
+      endpoint.health = health;
+    }
+  }
+
+  /** What nothing is known of is taken to be like its siblings. */
+  #assumeLatencies(): void {
+    let sum = 0;
+    let known = 0;
+    for (const { observedAt, latency } of this.endpoints) {
+      if (observedAt === 0) continue;
+      sum += latency;
+      known += 1;
+    }
+    if (known === 0 || known === this.endpoints.length) return;
+    for (const endpoint of this.endpoints) if (endpoint.observedAt === 0) endpoint.latency = sum / known;
+  }
+
+  #report(now: number): void {
+    const loads = this.#loads;
+    for (const [index, endpoint] of this.endpoints.entries()) {
+      const at = index * LOAD_FIELDS;
+      loads[at + LOAD.inFlight] = endpoint.inFlight;
+      loads[at + LOAD.connections] = endpoint.connections;
+      loads[at + LOAD.latency] = endpoint.observedAt === 0 ? -1 : endpoint.latency;
+      loads[at + LOAD.down] = endpoint.isUp(now) ? 0 : 1;
+      loads[at + LOAD.ejectedFor] = Math.max(0, endpoint.outlier.ejectedUntil - now);
+    }
+  }
+}
+
+function same(a: readonly Endpoint[], b: readonly Endpoint[]): boolean {
+  return a.length === b.length && a.every((endpoint, index) => endpoint === b[index]);
+}
