@@ -9,6 +9,7 @@ import type { Socket } from 'node:net';
 import { parseRequestHead } from '../http1/request-head.ts';
 import { REFUSALS } from '../http1/refusal.ts';
 import { keepable } from '../upstream/read-buffer.ts';
+import { Wire, type WireOwner } from '../upstream/wire.ts';
 import type { Arrival } from './arrival.ts';
 import type { ClientSide } from './client-side.ts';
 import { Exchange } from './exchange.ts';
@@ -30,8 +31,9 @@ const UNREAD_TIME = 30_000;
 
 type Deadline = 'idle' | 'head' | 'exchange' | 'linger';
 
-export class ClientConnection implements ClientSide {
+export class ClientConnection implements ClientSide, WireOwner {
   readonly socket: Socket;
+  readonly wire: Wire;
   readonly context: WorkerContext;
   readonly arrival: Arrival;
   readonly exchange: Exchange;
@@ -62,13 +64,10 @@ export class ClientConnection implements ClientSide {
     this.arrival = arrival;
     this.context = context;
     this.#onClosed = onClosed;
+    this.wire = new Wire(socket, this);
     this.deadline = this.#idleUntil(context.now());
     this.exchange = new Exchange(this, context);
     socket.setNoDelay(true);
-    socket.on('drain', () => {
-      this.exchange.clientDrained();
-      this.resume();
-    });
     socket.on('end', () => this.#onEnd());
     socket.on('error', () => {
       // 'close' follows and does what is to be done; without a listener the error would end the worker.
@@ -131,11 +130,9 @@ export class ClientConnection implements ClientSide {
     this.#readIfRoom();
   }
 
-  /** The endpoint can take the body: what is here goes out together with the head. Nothing to do while bytes are being handled. */
+  /** The endpoint can take the body. Nothing to do while bytes are being handled. */
   continueBody(): void {
-    if (this.#processing) return;
-    this.resume();
-    this.exchange.flush();
+    if (!this.#processing) this.resume();
   }
 
   pauseReading(): void {
@@ -147,6 +144,7 @@ export class ClientConnection implements ClientSide {
   /** Sends what is written, then ends; what the client still sends is dropped, so that no reset overtakes the answer. */
   closeGracefully(): void {
     if (this.#closing) return;
+    this.wire.flush();
     this.#beginClosing();
     this.socket.end();
     if (this.#paused) {
@@ -157,6 +155,7 @@ export class ClientConnection implements ClientSide {
 
   /** Sends what is written, then cuts: the end comes before the answer is complete, and the client can tell. */
   cutWhenSent(): void {
+    this.wire.flush();
     this.#beginClosing();
     this.socket.destroySoon();
   }
@@ -201,15 +200,24 @@ export class ClientConnection implements ClientSide {
   }
 
   answerAndClose(code: RescueCode): void {
-    this.socket.write(rescueAnswer(code, true, false), 'latin1');
+    this.wire.write(rescueAnswer(code, true, false));
     this.closeGracefully();
   }
 
+  stalled(): void {
+    this.exchange.clientStalled();
+  }
+
+  drained(): void {
+    this.exchange.clientDrained();
+    this.resume();
+  }
+
   /** The first `length` bytes of `bytes` have come. They are valid only during the call. */
-  receive(bytes: Buffer, length: number): void {
+  received(bytes: Buffer, length: number): void {
     if (this.#closing) return;
     if (this.exchange.tunnelling) {
-      this.exchange.tunnelBytes(keepable(bytes, 0, length));
+      this.exchange.tunnelBytes(bytes, 0, length);
       return;
     }
     if (this.#waiting !== null) {
@@ -230,13 +238,12 @@ export class ClientConnection implements ClientSide {
         at += used;
       } else {
         // A client that does not read its answers gets no further ones.
-        if (this.socket.writableNeedDrain) break;
+        if (this.wire.blocked) break;
         const used = this.#readHead(bytes, at, end);
         if (used < 0) break;
         at += used;
       }
     }
-    this.exchange.flush();
     this.#processing = false;
     if (this.#closing || this.#closed) return;
     if (at < end) {
@@ -250,7 +257,7 @@ export class ClientConnection implements ClientSide {
   resumeTunnel(): void {
     const waiting = this.#waiting;
     this.#waiting = null;
-    if (waiting !== null) this.exchange.tunnelBytes(waiting);
+    if (waiting !== null) this.exchange.tunnelBytes(waiting, 0, waiting.length);
     this.#readIfRoom();
   }
 
@@ -291,7 +298,7 @@ export class ClientConnection implements ClientSide {
         { 'error.type': code, 'http.response.status_code': status, 'client.address': this.arrival.peer.text },
         'request refused',
       );
-      this.socket.write(problemAnswer(status, title, code, detail, true, false), 'latin1');
+      this.wire.write(problemAnswer(status, title, code, detail, true, false));
     }
     this.closeGracefully();
     return -1;

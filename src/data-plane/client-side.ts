@@ -1,18 +1,20 @@
 /** What an exchange needs of its client connection. */
 import type { Socket } from 'node:net';
+import type { Wire } from '../upstream/wire.ts';
 import type { Arrival } from './arrival.ts';
 
 export const NO_DEADLINE = Number.POSITIVE_INFINITY;
 
 export interface ClientSide {
   readonly socket: Socket;
+  readonly wire: Wire;
   /** How the connection came in. */
   readonly arrival: Arrival;
   /** Whether the peer is a proxy whose forwarding fields are believed. */
   readonly trusted: boolean;
   /** When the exchange wants to hear `onDeadline`, on the worker's clock; replaces what was set before. */
   setDeadline(at: number): void;
-  /** The endpoint can take the request's body: what waits of it goes out together with the head. */
+  /** The endpoint can take the request's body: what waits of it is taken. */
   continueBody(): void;
   /** Bytes of a further, pipelined request are here already (or of this one's body). */
   readonly moreWaits: boolean;

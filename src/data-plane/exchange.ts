@@ -8,7 +8,6 @@
  * rescue table or by a visible truncation; a request is never delivered twice unless it may be; an upstream
  * connection is used again only when both messages on it are complete.
  */
-import type { Socket } from 'node:net';
 import { REFUSALS } from '../http1/refusal.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseFraming, ResponseHead } from '../http1/response-head.ts';
@@ -17,6 +16,7 @@ import { REASONS, TIERS, type Variant } from '../policy/rollout.ts';
 import type { VariantIndex } from '../telemetry/counters.ts';
 import type { UpstreamHandler } from '../upstream/connection.ts';
 import { GATE_OPEN } from '../upstream/shared-blocks.ts';
+import type { Wire } from '../upstream/wire.ts';
 import { accessRecord } from './access-record.ts';
 import { endpointKeepAlive, finalHead, interimHead, upgradedHead } from './answer-head.ts';
 import { Attempts } from './attempts.ts';
@@ -56,7 +56,6 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   #route: ServiceRoute | null = null;
   #phase: Phase = 'none';
   #tunnel: Tunnel | null = null;
-  #corked = false;
   #clientBlocked = false;
   #closeAfter = false;
   #status = 0;
@@ -200,25 +199,11 @@ export class Exchange implements UpstreamHandler, ResponseSink {
 
   #send(): void {
     const { settings } = this.#route!;
-    const { socket } = this.#attempts.up!;
     this.#phase = 'waiting';
-    const text = upstreamRequestHead(this.head, this.#view);
-    if (!this.#body.done) {
-      // What is here of the body goes out together with the head.
-      socket.cork();
-      this.#corked = true;
-    }
     const wait = this.#body.done ? settings.responseHeadTimeout : settings.requestBodyIdleTimeout;
     this.#side.setDeadline(this.#context.now() + wait);
-    socket.write(text, 'latin1');
-    this.#side.continueBody();
-  }
-
-  /** Writes what was held back to go out together. */
-  flush(): void {
-    if (!this.#corked) return;
-    this.#corked = false;
-    this.#attempts.up?.socket.uncork();
+    this.#attempts.up!.wire.write(upstreamRequestHead(this.head, this.#view));
+    if (!this.#body.done) this.#side.continueBody();
   }
 
   /** Takes what belongs to the request's body from `bytes[start..end)`; returns how much, 0 when nothing can be taken now. */
@@ -226,12 +211,11 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     const { up } = this.#attempts;
     const body = this.#body;
     if (body.done || up === null || this.#phase === 'connecting') return 0;
-    const used = body.take(bytes, start, end, up.socket);
+    const used = body.take(bytes, start, end, up.wire);
     if (used < 0) {
       this.#refuseBody(used);
       return end - start;
     }
-    if (body.blocked) this.#side.pauseReading();
     if (this.#phase === 'waiting') {
       const { settings } = this.#route!;
       const wait = body.done ? settings.responseHeadTimeout : settings.requestBodyIdleTimeout;
@@ -251,10 +235,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     if (this.#phase === 'waiting' && refusal !== undefined) {
       const { status, title, code, detail } = refusal;
       this.#errorType = code;
-      this.socket.write(
-        problemAnswer(status, title, code, detail, true, this.requestMethod === 'HEAD'),
-        'latin1',
-      );
+      this.wire.write(problemAnswer(status, title, code, detail, true, this.requestMethod === 'HEAD'));
       this.#finish(status, true);
       return;
     }
@@ -268,6 +249,14 @@ export class Exchange implements UpstreamHandler, ResponseSink {
 
   get readingBlocked(): boolean {
     return this.active && this.#body.blocked;
+  }
+
+  upstreamStalled(): void {
+    if (this.#tunnel !== null) this.#tunnel.upstreamStalled();
+    else if (!this.#body.done) {
+      this.#body.blocked = true;
+      this.#side.pauseReading();
+    }
   }
 
   upstreamDrained(): void {
@@ -290,8 +279,8 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     }
   }
 
-  get socket(): Socket {
-    return this.#side.socket;
+  get wire(): Wire {
+    return this.#side.wire;
   }
 
   get requestMethod(): string {
@@ -326,15 +315,17 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     return this.#context.draining && !(this.#body.done && this.#side.moreWaits);
   }
 
-  clientBlocked(): void {
-    if (this.#clientBlocked) return;
+  /** The client reads slowly: nothing more is read for it. */
+  clientStalled(): void {
+    if (this.#tunnel !== null) this.#tunnel.clientStalled();
+    if (this.#clientBlocked || this.#phase !== 'answering') return;
     this.#clientBlocked = true;
     this.#attempts.up?.socket.pause();
     this.#watchSlowClient();
   }
 
   #watchSlowClient(): void {
-    this.#unsent = unsentBytes(this.socket);
+    this.#unsent = unsentBytes(this.#side.socket);
     this.#side.setDeadline(this.#context.now() + this.#route!.settings.responseIdleTimeout);
   }
 
@@ -392,11 +383,11 @@ export class Exchange implements UpstreamHandler, ResponseSink {
       this.responseInvalid(0, false);
       return;
     }
-    this.socket.write(upgradedHead(head), 'latin1');
+    this.wire.write(upgradedHead(head));
     this.#phase = 'tunnel';
     this.#context.counters.tunnelOpened();
     const { tunnelIdleTimeout } = this.#route!.settings;
-    this.#tunnel = new Tunnel(this.socket, this.#attempts.up!.socket, () => {
+    this.#tunnel = new Tunnel(this.wire, this.#attempts.up!.wire, () => {
       this.#side.setDeadline(this.#context.now() + tunnelIdleTimeout);
     });
     if (start < end) this.#tunnel.fromUpstream(bytes, start, end);
@@ -407,8 +398,8 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     return this.#tunnel !== null;
   }
 
-  tunnelBytes(chunk: Buffer): void {
-    this.#tunnel?.fromClient(chunk);
+  tunnelBytes(bytes: Buffer, start: number, end: number): void {
+    this.#tunnel?.fromClient(bytes, start, end);
   }
 
   tunnelClientEnded(): void {
@@ -451,7 +442,6 @@ export class Exchange implements UpstreamHandler, ResponseSink {
       return;
     }
     this.#attempts.broken('upstream_reset');
-    this.#corked = false;
     const { untouched, done } = this.#body;
     const again = !this.#relay.heard && untouched && done && IDEMPOTENT.has(this.requestMethod);
     this.#again(again);
@@ -502,7 +492,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
         }
         return;
       case 'answering':
-        if (this.#clientBlocked && unsentBytes(this.socket) !== this.#unsent) {
+        if (this.#clientBlocked && unsentBytes(this.#side.socket) !== this.#unsent) {
           this.#watchSlowClient();
           return;
         }
@@ -544,7 +534,6 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   }
 
   #drop(outcome: Parameters<Attempts['drop']>[0]): void {
-    this.#corked = false;
     this.#attempts.drop(outcome);
   }
 
@@ -554,7 +543,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     const incomplete = !this.#body.done;
     if (this.#lastOfDrain) this.#closeAfter = true;
     const text = rescueAnswer(code, this.#closeAfter || incomplete, this.requestMethod === 'HEAD');
-    this.socket.write(text, 'latin1');
+    this.wire.write(text);
     if (status >= 500) {
       this.#context.warn(
         {

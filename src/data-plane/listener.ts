@@ -62,8 +62,9 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
       return;
     }
     context.counters.connectionOpened();
-    const own = readShared(socket, (length) => connection.receive(readBuffer, length));
+    const own = readShared(socket, (length) => connection.received(readBuffer, length));
     const connection = begin(own, arrivalOf(own, options.port, false));
+    connection.wire.attach();
   };
   const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, accept);
   await listening(server, options);

@@ -3,10 +3,9 @@
  *
  * It never passes on a byte that the codec has not validated, and never more than the message has.
  */
-import type { Socket } from 'node:net';
 import { ChunkedReader, type ChunkedLimits } from '../http1/body.ts';
 import type { RequestHead } from '../http1/request-head.ts';
-import { keepable } from '../upstream/read-buffer.ts';
+import type { Wire } from '../upstream/wire.ts';
 
 export class RequestBody {
   /** True when the whole body has been taken (at once where there is none). */
@@ -29,30 +28,26 @@ export class RequestBody {
   }
 
   /**
-   * Takes what belongs to the body from `bytes[start..end)` and writes it to `socket`.
+   * Takes what belongs to the body from `bytes[start..end)` and writes it to `wire`.
    * Returns the number of bytes used, or a negative refusal.
    */
-  take(bytes: Buffer, start: number, end: number, socket: Socket): number {
+  take(bytes: Buffer, start: number, end: number, wire: Wire): number {
     this.untouched = false;
-    if (this.#chunked) return this.#takeChunks(bytes, start, end, socket);
+    if (this.#chunked) return this.#takeChunks(bytes, start, end, wire);
     const used = Math.min(this.#remaining, end - start);
     this.#remaining -= used;
     this.done = this.#remaining === 0;
-    this.#write(keepable(bytes, start, start + used), socket);
+    wire.writeBytes(bytes, start, start + used);
     return used;
   }
 
-  #takeChunks(bytes: Buffer, start: number, end: number, socket: Socket): number {
+  #takeChunks(bytes: Buffer, start: number, end: number, wire: Wire): number {
     const reader = this.#reader;
     const used = reader.push(bytes, start, end);
     if (used < 0) return used;
-    if (reader.held !== null) this.#write(reader.held, socket);
-    if (reader.to > reader.from) this.#write(keepable(bytes, reader.from, reader.to), socket);
+    if (reader.held !== null) wire.writeBytes(reader.held, 0, reader.held.length);
+    if (reader.to > reader.from) wire.writeBytes(bytes, reader.from, reader.to);
     this.done = reader.done;
     return used;
-  }
-
-  #write(bytes: Buffer, socket: Socket): void {
-    if (!socket.write(bytes)) this.blocked = true;
   }
 }

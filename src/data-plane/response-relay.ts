@@ -4,7 +4,6 @@
  * Promise: only what the codec validated is written, in the framing that the client can read; bytes of the shared read
  * buffer are copied before they are written; a body that ends early never looks complete.
  */
-import type { Socket } from 'node:net';
 import { ChunkedReader, type ChunkedLimits } from '../http1/body.ts';
 import {
   parseResponseHead,
@@ -13,18 +12,16 @@ import {
   type ResponseFraming,
 } from '../http1/response-head.ts';
 import type { HeadLimits } from '../http1/request-head.ts';
+import type { Wire } from '../upstream/wire.ts';
 import { HeadAccumulator } from './head-accumulator.ts';
 
 /** Interim (1xx) answers that one request may get; an endpoint that sends more is broken. */
 const INTERIM_LIMIT = 16;
 
-/** Up to this size head and body go out as one string: it costs no allocation of a buffer. */
-const ONE_WRITE_LIMIT = 8 * 1024;
-
 /** Who owns the relay: makes the heads and hears how the response goes. */
 export interface ResponseSink {
   /** The client's. */
-  readonly socket: Socket;
+  readonly wire: Wire;
   /** The method of the request. */
   readonly requestMethod: string;
   /** True where the client reads no chunks (HTTP/1.0). */
@@ -35,8 +32,6 @@ export interface ResponseSink {
   interimHead(head: ResponseHead): string;
   /** The endpoint switched protocols; `bytes[start..end)` are the tunnel's first. */
   upgraded(head: ResponseHead, bytes: Buffer, start: number, end: number): void;
-  /** The client reads slowly: stop reading from the endpoint. */
-  clientBlocked(): void;
   /** The response is complete. `leftover`: the endpoint sent more than it should have. */
   responseComplete(leftover: boolean): void;
   /** The endpoint sent something invalid. `begun`: the client has seen the head. */
@@ -113,7 +108,7 @@ export class ResponseRelay {
         return;
       }
       const text = this.#sink.interimHead(this.head);
-      if (text !== '') this.#sink.socket.write(text, 'latin1');
+      if (text !== '') this.#sink.wire.write(text);
       if (at === until) {
         this.#pieces.clear();
         return;
@@ -175,7 +170,7 @@ export class ResponseRelay {
     }
     if (this.#sink.plainClient) {
       if (prefix !== '') this.#emit(prefix, bytes, start, start);
-      for (const piece of reader.payload) this.#write(Buffer.from(piece));
+      for (const piece of reader.payload) this.#emit('', Buffer.from(piece), 0, piece.length);
     } else {
       let text = prefix;
       if (reader.held !== null) text += reader.held.latin1Slice(0, reader.held.length);
@@ -185,27 +180,8 @@ export class ResponseRelay {
   }
 
   #emit(prefix: string, bytes: Buffer, start: number, end: number): void {
-    const length = end - start;
-    const client = this.#sink.socket;
-    if (prefix.length + length <= ONE_WRITE_LIMIT) {
-      const text = length === 0 ? prefix : prefix + bytes.latin1Slice(start, end);
-      if (text !== '' && !client.write(text, 'latin1')) this.#sink.clientBlocked();
-      return;
-    }
-    // The bytes lie in the read buffer that all connections share: they are copied, for a write may outlive this call.
-    const copy = Buffer.allocUnsafeSlow(length);
-    bytes.copy(copy, 0, start, end);
-    if (prefix === '') {
-      this.#write(copy);
-      return;
-    }
-    client.cork();
-    client.write(prefix, 'latin1');
-    this.#write(copy);
-    client.uncork();
-  }
-
-  #write(bytes: Buffer): void {
-    if (!this.#sink.socket.write(bytes)) this.#sink.clientBlocked();
+    const { wire } = this.#sink;
+    if (prefix !== '') wire.write(prefix);
+    if (start < end) wire.writeBytes(bytes, start, end);
   }
 }

@@ -1,56 +1,62 @@
 /**
  * A tunnel: after an upgrade, bytes go both ways unread, each direction at the pace of its reader, each with its own end.
- *
- * Bytes from the endpoint lie in a buffer shared by all connections and are copied before they are written.
  */
-import type { Socket } from 'node:net';
+import type { Wire } from '../upstream/wire.ts';
 
 export class Tunnel {
-  readonly #client: Socket;
-  readonly #upstream: Socket;
+  readonly #client: Wire;
+  readonly #upstream: Wire;
   readonly #active: () => void;
   #clientEnded = false;
   #upstreamEnded = false;
 
   /** `active` is called whenever bytes move, for the idle timeout. */
-  constructor(client: Socket, upstream: Socket, active: () => void) {
+  constructor(client: Wire, upstream: Wire, active: () => void) {
     this.#client = client;
     this.#upstream = upstream;
     this.#active = active;
     active();
   }
 
-  fromClient(chunk: Buffer): void {
+  fromClient(bytes: Buffer, start: number, end: number): void {
     this.#active();
-    if (!this.#upstream.write(chunk)) this.#client.pause();
+    this.#upstream.writeBytes(bytes, start, end);
   }
 
   fromUpstream(bytes: Buffer, start: number, end: number): void {
     this.#active();
-    const copy = Buffer.allocUnsafeSlow(end - start);
-    bytes.copy(copy, 0, start, end);
-    if (!this.#client.write(copy)) this.#upstream.pause();
+    this.#client.writeBytes(bytes, start, end);
+  }
+
+  upstreamStalled(): void {
+    this.#client.socket.pause();
+  }
+
+  clientStalled(): void {
+    this.#upstream.socket.pause();
   }
 
   upstreamDrained(): void {
-    this.#client.resume();
+    this.#client.socket.resume();
   }
 
   clientDrained(): void {
-    this.#upstream.resume();
+    this.#upstream.socket.resume();
   }
 
   /** The client finished sending. True when both sides have. */
   clientEnded(): boolean {
     this.#clientEnded = true;
-    this.#upstream.end();
+    this.#upstream.flush();
+    this.#upstream.socket.end();
     return this.#upstreamEnded;
   }
 
   /** The endpoint finished sending. True when both sides have. */
   upstreamEnded(): boolean {
     this.#upstreamEnded = true;
-    this.#client.end();
+    this.#client.flush();
+    this.#client.socket.end();
     return this.#clientEnded;
   }
 }

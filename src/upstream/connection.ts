@@ -8,14 +8,17 @@
  */
 import type { Socket } from 'node:net';
 import type { Endpoint } from './endpoint.ts';
-import type { Transport } from './transport.ts';
+import { PLAIN, type Transport } from './transport.ts';
+import { Wire, type WireOwner } from './wire.ts';
 
 /** Who holds a connection. Calls never overlap; after `upstreamClosed` no other call comes. */
 export interface UpstreamHandler {
   upstreamConnected(): void;
   /** `bytes[start..end)` arrived; copy what must outlive the call. */
   upstreamBytes(bytes: Buffer, start: number, end: number): void;
-  /** The write buffer is empty again. */
+  /** The endpoint reads slowly: write no more until it has drained. */
+  upstreamStalled(): void;
+  /** All that was written has left. */
   upstreamDrained(): void;
   /** The endpoint finished sending (FIN); it may still read. */
   upstreamEnded(): void;
@@ -25,8 +28,9 @@ export interface UpstreamHandler {
 /** How long an endpoint may read nothing of the last bytes that it is sent, in ms. */
 const UNREAD_TIME = 30_000;
 
-export class UpstreamConnection {
+export class UpstreamConnection implements WireOwner {
   readonly socket: Socket;
+  readonly wire: Wire;
   readonly endpoint: Endpoint;
   readonly transport: Transport;
   handler: UpstreamHandler | null;
@@ -46,15 +50,12 @@ export class UpstreamConnection {
       endpoint,
       () => {
         this.connected = true;
+        if (this.transport === PLAIN) this.wire.attach();
         this.handler?.upstreamConnected();
       },
-      (bytes, length) => {
-        const holder = this.handler;
-        if (holder === null) this.destroy();
-        else holder.upstreamBytes(bytes, 0, length);
-      },
+      (bytes, length) => this.received(bytes, length),
     );
-    this.socket.on('drain', () => this.handler?.upstreamDrained());
+    this.wire = new Wire(this.socket, this);
     this.socket.on('end', () => {
       if (this.handler === null) this.destroy();
       else this.handler.upstreamEnded();
@@ -63,6 +64,20 @@ export class UpstreamConnection {
       this.#error = error;
     });
     this.socket.on('close', () => this.#onClose());
+  }
+
+  received(bytes: Buffer, length: number): void {
+    const holder = this.handler;
+    if (holder === null) this.destroy();
+    else holder.upstreamBytes(bytes, 0, length);
+  }
+
+  stalled(): void {
+    this.handler?.upstreamStalled();
+  }
+
+  drained(): void {
+    this.handler?.upstreamDrained();
   }
 
   #onClose(): void {
@@ -80,6 +95,7 @@ export class UpstreamConnection {
     this.closed = true;
     this.handler = null;
     this.endpoint.forget(this);
+    this.wire.flush();
     this.socket.setTimeout(UNREAD_TIME, () => this.socket.destroy());
     this.socket.destroySoon();
   }

@@ -10,7 +10,10 @@ export const readBuffer: Buffer = Buffer.allocUnsafeSlow(64 * 1024);
 
 /** `bytes[start..end)` as bytes that stay as they are: a copy if they lie in the shared buffer, else a view. */
 export function keepable(bytes: Buffer, start: number, end: number): Buffer {
-  if (bytes !== readBuffer) return bytes.subarray(start, end);
+  return bytes === readBuffer ? copyOf(bytes, start, end) : bytes.subarray(start, end);
+}
+
+export function copyOf(bytes: Buffer, start: number, end: number): Buffer {
   const copy = Buffer.allocUnsafeSlow(end - start);
   bytes.copy(copy, 0, start, end);
   return copy;
