@@ -10,7 +10,6 @@ interface Parser {
   initialize(type: number, resource: object, maxHeaderSize: number, lenient: number): void;
   execute(bytes: Buffer): number | (Error & { code?: string });
   finish(): undefined | (Error & { code?: string });
-  free(): void;
 }
 
 interface ParserClass {
@@ -46,9 +45,130 @@ export interface LlhttpReading {
   readonly error: string | null;
 }
 
+/** One parser, made once: it is set to its beginning for each input, as Node does with the parsers that it keeps. */
+class Reader {
+  readonly #kind: Kind;
+  readonly #parser = new HTTPParser();
+  readonly #resource = {};
+  #messages: MessageRead[] = [];
+  #answered: readonly string[] = [];
+  #finals = 0;
+  #headDone = false;
+  #upgrade = false;
+  #fields: string[] = [];
+  /** A head of more than 32 lines comes in parts, of which only the first says the target. */
+  #target = '';
+
+  constructor(kind: Kind) {
+    this.#kind = kind;
+    const on = (callback: number, listener: (...values: never[]) => unknown): void => {
+      this.#parser[callback] = listener;
+    };
+    on(HTTPParser.kOnMessageBegin, () => {
+      this.#headDone = false;
+      this.#fields = [];
+      this.#target = '';
+    });
+    // Called for parts of a long head, and for trailers.
+    on(HTTPParser.kOnHeaders, (list: string[], target: string) => {
+      if (this.#headDone) {
+        this.#messages.at(-1)!.trailers.push(...list);
+        return;
+      }
+      if (target !== '') this.#target = target;
+      this.#fields.push(...list);
+    });
+    on(
+      HTTPParser.kOnHeadersComplete,
+      (
+        _major: number,
+        minor: number,
+        list: string[] | undefined,
+        method: number | undefined,
+        target: string | undefined,
+        status: number | undefined,
+        _reason: string | undefined,
+        upgrading: boolean,
+        keepAlive: boolean,
+      ) => this.#headEnds(minor, list, method, target, status, upgrading, keepAlive),
+    );
+    on(HTTPParser.kOnBody, (piece: Buffer) => {
+      this.#messages.at(-1)!.body += piece.latin1Slice();
+    });
+    on(HTTPParser.kOnMessageComplete, () => {
+      this.#messages.at(-1)!.complete = true;
+    });
+  }
+
+  #headEnds(
+    minor: number,
+    list: string[] | undefined,
+    method: number | undefined,
+    target: string | undefined,
+    status: number | undefined,
+    upgrading: boolean,
+    keepAlive: boolean,
+  ): number {
+    const request = this.#kind === 'request';
+    this.#headDone = true;
+    this.#upgrade = upgrading;
+    const message: MessageRead = {
+      method: request ? (METHOD_NAMES.get(method as number) ?? String(method)) : '',
+      target: request ? (target ?? this.#target) : '',
+      status: request ? 0 : (status as number),
+      minor,
+      keepAlive,
+      fields:
+        list === undefined ? this.#fields : this.#fields.length === 0 ? list : [...this.#fields, ...list],
+      trailers: [],
+      body: '',
+      complete: false,
+    };
+    this.#messages.push(message);
+    if (request || (status as number) < 200) return 0;
+    const headOnly = this.#answered[this.#finals] === 'HEAD';
+    this.#finals += 1;
+    // Said before llhttp is told that there is no body, so that without a length it would expect the end of the connection.
+    if (headOnly) message.keepAlive = true;
+    // 1: there is no body, whatever the fields say.
+    return headOnly ? 1 : 0;
+  }
+
+  #begin(): void {
+    const type = this.#kind === 'request' ? HTTPParser.REQUEST : HTTPParser.RESPONSE;
+    this.#parser.initialize(type, this.#resource, HEADER_LIMIT, 0);
+  }
+
+  read(bytes: Buffer, answered: readonly string[], ended: boolean): LlhttpReading {
+    const messages: MessageRead[] = [];
+    this.#messages = messages;
+    this.#answered = answered;
+    this.#finals = 0;
+    this.#headDone = false;
+    this.#fields = [];
+    this.#target = '';
+    this.#begin();
+    let error: string | null = null;
+    let rest = bytes;
+    while (rest.length > 0 && error === null) {
+      this.#upgrade = false;
+      const used = this.#parser.execute(rest);
+      if (typeof used !== 'number') error = used.code ?? used.message;
+      else if (used < rest.length && this.#upgrade && this.#kind === 'request') {
+        rest = rest.subarray(used);
+        this.#begin();
+      } else break;
+    }
+    if (ended && error === null) error = this.#parser.finish()?.code ?? null;
+    return { messages, error };
+  }
+}
+
+const READERS = { request: new Reader('request'), response: new Reader('response') };
+
 /**
- * Reads `bytes`. `methods`: of the requests that final responses answer, in order, GET beyond the list. `ended`: whether
- * the connection ends after the bytes. An upgrade never happens: what follows such a request is a request again.
+ * Reads `bytes`. `answered`: the methods of the requests that final responses answer, in order, GET beyond the list. `ended`:
+ * whether the connection ends after the bytes. An upgrade never happens: what follows such a request is a request again.
  */
 export function readByLlhttp(
   kind: Kind,
@@ -56,94 +176,5 @@ export function readByLlhttp(
   answered: readonly string[] = [],
   ended = false,
 ): LlhttpReading {
-  const messages: MessageRead[] = [];
-  let finals = 0;
-  let headDone = false;
-  let upgrade = false;
-  let fields: string[] = [];
-  const parser = new HTTPParser();
-  const begin = (): void =>
-    parser.initialize(kind === 'request' ? HTTPParser.REQUEST : HTTPParser.RESPONSE, {}, HEADER_LIMIT, 0);
-  begin();
-  const on = (callback: number, listener: (...values: never[]) => unknown): void => {
-    parser[callback] = listener;
-  };
-  on(HTTPParser.kOnMessageBegin, () => {
-    headDone = false;
-    fields = [];
-  });
-  // Called for parts of a long head, and for trailers.
-  on(HTTPParser.kOnHeaders, (list: string[]) => {
-    if (headDone) messages.at(-1)!.trailers.push(...list);
-    else fields.push(...list);
-  });
-  on(
-    HTTPParser.kOnHeadersComplete,
-    (
-      _major: number,
-      minor: number,
-      list: string[] | undefined,
-      method: number | undefined,
-      target: string | undefined,
-      status: number | undefined,
-      _reason: string | undefined,
-      upgrading: boolean,
-      keepAlive: boolean,
-    ) => {
-      headDone = true;
-      upgrade = upgrading;
-      messages.push({
-        method: kind === 'request' ? (METHOD_NAMES.get(method as number) ?? String(method)) : '',
-        target: pendingTarget(target),
-        status: kind === 'request' ? 0 : (status as number),
-        minor,
-        keepAlive,
-        fields: list === undefined ? fields : [...fields, ...list],
-        trailers: [],
-        body: '',
-        complete: false,
-      });
-      if (kind === 'request' || (status as number) < 200) return 0;
-      // Said before llhttp is told that there is no body, so that without a length it would expect the end of the connection.
-      const headOnly = answered[finals] === 'HEAD';
-      finals += 1;
-      if (headOnly) messages.at(-1)!.keepAlive = true;
-      // 1: there is no body, whatever the fields say.
-      return headOnly ? 1 : 0;
-    },
-  );
-  on(HTTPParser.kOnBody, (piece: Buffer) => {
-    messages.at(-1)!.body += piece.latin1Slice();
-  });
-  on(HTTPParser.kOnMessageComplete, () => {
-    messages.at(-1)!.complete = true;
-  });
-
-  let early = '';
-  // A head of more than 32 lines comes in parts, of which only the first says the target.
-  function pendingTarget(target: string | undefined): string {
-    const whole = target ?? early;
-    early = '';
-    return kind === 'request' ? whole : '';
-  }
-  const inParts = parser[HTTPParser.kOnHeaders] as (list: string[], target: string) => void;
-  on(HTTPParser.kOnHeaders, (list: string[], target: string) => {
-    if (!headDone && target !== '') early = target;
-    inParts(list, target);
-  });
-
-  let error: string | null = null;
-  let rest = bytes;
-  while (rest.length > 0 && error === null) {
-    upgrade = false;
-    const used = parser.execute(rest);
-    if (typeof used !== 'number') error = used.code ?? used.message;
-    else if (used < rest.length && upgrade && kind === 'request') {
-      rest = rest.subarray(used);
-      begin();
-    } else break;
-  }
-  if (ended && error === null) error = parser.finish()?.code ?? null;
-  parser.free();
-  return { messages, error };
+  return READERS[kind].read(bytes, answered, ended);
 }

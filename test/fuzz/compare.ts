@@ -1,8 +1,9 @@
 /**
  * The rule of the codec: what it accepts, llhttp in strict mode accepts and reads identically.
  *
- * llhttp gets exactly the bytes that a proxy would have passed on, and must find the same messages in them, and no fault;
- * then the bytes that the codec still waits with, in which it must not find another message.
+ * llhttp gets exactly the bytes that a proxy would have passed on, and must find the same messages in them, and no fault.
+ * Where the codec stopped before the end, llhttp then gets all of the bytes: in those that the codec still waits with it must
+ * not find another message, and what it makes of those that the codec refuses is told, so that they can be counted.
  */
 import { readByCodec } from './by-codec.ts';
 import { readByLlhttp, type LlhttpReading } from './by-llhttp.ts';
@@ -13,24 +14,34 @@ export interface Comparison {
   readonly fault: string | null;
   /** Why the codec stopped. */
   readonly state: string;
-  /** Messages whose head the codec accepted, and complete ones. */
-  readonly heads: number;
+  /** What llhttp says of the bytes that the codec refuses: its fault, or `reads`; null where nothing was refused. */
+  readonly opinion: string | null;
+  readonly messages: readonly MessageRead[];
+  /** Messages that both read to their end. */
   readonly complete: number;
 }
 
-const COMPARED = ['method', 'target', 'status', 'minor', 'body', 'complete'] as const;
+const NOT_REFUSED = new Set(['between', 'end', 'incomplete', 'until-close']);
 
-function difference(ours: MessageRead, theirs: MessageRead): string | null {
-  for (const key of COMPARED) {
-    if (ours[key] !== theirs[key])
-      return `${key} ${JSON.stringify(ours[key])}, llhttp ${JSON.stringify(theirs[key])}`;
-  }
-  for (const key of ['fields', 'trailers'] as const) {
-    const [own, other] = [ours[key], theirs[key]];
-    if (own.length !== other.length || own.some((text, index) => text !== other[index])) {
-      return `${key} ${JSON.stringify(own)}, llhttp ${JSON.stringify(other)}`;
-    }
-  }
+function shown(key: string, own: unknown, other: unknown): string {
+  return `${key} ${JSON.stringify(own)}, llhttp ${JSON.stringify(other)}`;
+}
+
+function sameList(own: readonly string[], other: readonly string[]): boolean {
+  if (own.length !== other.length) return false;
+  for (let index = 0; index < own.length; index += 1) if (own[index] !== other[index]) return false;
+  return true;
+}
+
+function difference(own: MessageRead, other: MessageRead): string | null {
+  if (own.method !== other.method) return shown('method', own.method, other.method);
+  if (own.target !== other.target) return shown('target', own.target, other.target);
+  if (own.status !== other.status) return shown('status', own.status, other.status);
+  if (own.minor !== other.minor) return shown('minor', own.minor, other.minor);
+  if (own.body !== other.body) return shown('body', own.body, other.body);
+  if (own.complete !== other.complete) return shown('complete', own.complete, other.complete);
+  if (!sameList(own.fields, other.fields)) return shown('fields', own.fields, other.fields);
+  if (!sameList(own.trailers, other.trailers)) return shown('trailers', own.trailers, other.trailers);
   return null;
 }
 
@@ -44,7 +55,8 @@ export function faultOf(
   if (ours.length !== theirs.messages.length) {
     return `${ours.length} messages, llhttp ${theirs.messages.length}`;
   }
-  for (const [index, own] of ours.entries()) {
+  for (let index = 0; index < ours.length; index += 1) {
+    const own = ours[index] as MessageRead;
     const other = theirs.messages[index] as MessageRead;
     const found = difference(own, other);
     if (found !== null) return `message ${index + 1}: ${found}`;
@@ -55,6 +67,12 @@ export function faultOf(
     }
   }
   return null;
+}
+
+function countComplete(messages: readonly MessageRead[]): number {
+  let count = 0;
+  for (const message of messages) if (message.complete) count += 1;
+  return count;
 }
 
 /** Compares the two readings of `bytes`. Throws where the codec contradicts itself. */
@@ -69,10 +87,16 @@ export function compare(
   if (untilClose) (messages.at(-1) as MessageRead).complete = true;
   const theirs = readByLlhttp(kind, bytes.subarray(0, accepted), answered, untilClose);
   let fault = faultOf(messages, theirs, untilClose);
-  const complete = messages.filter((message) => message.complete).length;
-  if (fault === null && state === 'incomplete' && accepted < bytes.length) {
-    const later = readByLlhttp(kind, bytes, answered).messages.filter((message) => message.complete).length;
-    if (later > complete) fault = `waits after ${complete} messages, llhttp has read ${later}`;
+  const complete = countComplete(messages);
+  let opinion: string | null = null;
+  if (fault === null && accepted < bytes.length && state !== 'end') {
+    const whole = readByLlhttp(kind, bytes, answered);
+    if (!NOT_REFUSED.has(state)) {
+      opinion = whole.error ?? 'reads';
+    } else {
+      const later = countComplete(whole.messages);
+      if (later > complete) fault = `waits after ${complete} messages, llhttp has read ${later}`;
+    }
   }
-  return { fault, state, heads: messages.length, complete };
+  return { fault, state, opinion, messages, complete };
 }
