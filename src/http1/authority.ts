@@ -1,10 +1,13 @@
 /**
  * The grammar of an authority as a Host field or an absolute target may have it: a registered name, an IPv4 address or a
  * bracketed IPv6 address, and an optional port of 1 to 5 digits up to 65535. No user information, no zone, no future IP versions.
+ * At most 512 bytes: names in DNS have 253, and some parts of a proxy cost more than a name's length.
  *
  * Source: RFC 3986 sections 3.2.2 and 3.2.3, made stricter: a name has at least one character and a colon is followed by a port.
  */
 import { COLON, HEX, HOST } from './grammar.ts';
+
+const LONGEST = 512;
 
 const PERCENT = 0x25;
 const BRACKET = 0x5b;
@@ -12,7 +15,7 @@ const CLOSING_BRACKET = 0x5d;
 
 /** Whether `bytes[start..end)` is a host with an optional port. */
 export function isAuthority(bytes: Buffer, start: number, end: number): boolean {
-  if (start === end) return false;
+  if (start === end || end - start > LONGEST) return false;
   let at = start;
   if (bytes[start] === BRACKET) {
     const close = bytes.indexOf(CLOSING_BRACKET, start);

@@ -18,6 +18,7 @@ const CONTROL_CHARACTER = refusalNumber('control_character');
 const TOO_MANY_FIELDS = refusalNumber('too_many_fields');
 
 const FIRST_CAPACITY = 32;
+const COOKIE_BIT = 1 << F.COOKIE;
 
 /** The lines of one head. Offsets are into `text`; the arrays are longer than `count` and are replaced when they grow. */
 export class FieldBlock {
@@ -93,14 +94,15 @@ export class FieldBlock {
   /** The raw value of the first cookie of that name, or undefined. Cookies are split at ";" and trimmed, never unquoted. */
   cookie(name: string): string | undefined {
     if (!this.seen(F.COOKIE) || name === '') return undefined;
+    if ((this.repeatedLow & COOKIE_BIT) === 0) {
+      const index = this.indexOf(F.COOKIE);
+      return cookieIn(this.text, this.valueStart[index] as number, this.valueEnd[index] as number, name);
+    }
     for (let index = 0; index < this.count; index += 1) {
       if (this.fieldId[index] !== F.COOKIE) continue;
-      const found = cookieIn(
-        this.text,
-        this.valueStart[index] as number,
-        this.valueEnd[index] as number,
-        name,
-      );
+      // A line of its own: in the text, a name would be looked for up to the end of the head, for each line anew.
+      const line = this.value(index);
+      const found = cookieIn(line, 0, line.length, name);
       if (found !== undefined) return found;
     }
     return undefined;

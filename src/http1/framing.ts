@@ -76,11 +76,26 @@ function codingRefusal(head: FramedHead): number {
   if (endsInTab(head, head.indexOf(F.TRANSFER_ENCODING))) return BAD_CODING;
   const value = (head.header('transfer-encoding') as string).toLowerCase();
   if (value === 'chunked') return 0;
-  for (const element of value.split(',')) {
-    const coding = trimSpace(element, 0, element.length);
+  let at = 0;
+  for (let count = 0; at <= value.length && count < LIST_LIMIT; count += 1) {
+    const end = elementEnd(value, at);
+    const coding = trimSpace(value, at, end);
     if (coding !== 'chunked' && isToken(coding)) return UNKNOWN_CODING;
+    at = end + 1;
   }
   return BAD_CODING;
+}
+
+/**
+ * How many elements of a list are looked at. More are nobody's in good faith; where each element costs an allocation, a head full of
+ * commas would cost as much as a hundred heads.
+ */
+const LIST_LIMIT = 64;
+
+/** Where the element of a comma-separated list that begins at `start` ends. */
+function elementEnd(list: string, start: number): number {
+  const comma = list.indexOf(',', start);
+  return comma === -1 ? list.length : comma;
 }
 
 /**
@@ -118,7 +133,7 @@ const ESSENTIAL = new Set([
   'location',
 ]);
 
-/** Reads Connection into option bits and `connectionNominates`. Returns the bits or a refusal. */
+/** Reads Connection, of at most 64 elements, into option bits and `connectionNominates`. Returns the bits or a refusal. */
 export function readConnection(head: FramedHead): number {
   head.connectionNominates = null;
   if ((head.seenLow & CONNECTION_BIT) === 0) return 0;
@@ -129,8 +144,13 @@ export function readConnection(head: FramedHead): number {
     if (common !== 0) return common;
   }
   let options = 0;
-  for (const element of (head.header('connection') as string).toLowerCase().split(',')) {
-    const option = trimSpace(element, 0, element.length);
+  const list = (head.header('connection') as string).toLowerCase();
+  let at = 0;
+  for (let count = 0; at <= list.length; count += 1) {
+    if (count === LIST_LIMIT) return BAD_CONNECTION;
+    const end = elementEnd(list, at);
+    const option = trimSpace(list, at, end);
+    at = end + 1;
     if (option === '') continue;
     if (!isToken(option)) return BAD_CONNECTION;
     if (option === 'close') options |= OPTION_CLOSE;

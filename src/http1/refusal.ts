@@ -51,7 +51,7 @@ const LIST = [
   ['fragment', 400, 'A request target has no fragment: "#" may not appear in it.'],
   ['missing_host', 400, 'The Host field is missing or empty.'],
   ['duplicate_host', 400, 'There must be one Host field only.'],
-  ['bad_host', 400, 'The Host field must be a name or address with an optional port.'],
+  ['bad_host', 400, 'The Host field must be a name or address with an optional port, of at most 512 bytes.'],
   ['host_mismatch', 400, 'The Host field must agree with the authority of the request target.'],
   ['length_and_coding', 400, 'Content-Length and Transfer-Encoding may not be used together.'],
   ['duplicate_length', 400, 'There must be one Content-Length field only.'],
@@ -59,7 +59,7 @@ const LIST = [
   ['unknown_coding', 501, 'The only transfer coding known here is chunked.'],
   ['bad_coding', 400, 'Transfer-Encoding must be "chunked", once.'],
   ['coding_in_http10', 400, 'HTTP/1.0 has no transfer codings.'],
-  ['bad_connection', 400, 'The Connection field must be a list of tokens.'],
+  ['bad_connection', 400, 'The Connection field must be a list of at most 64 tokens.'],
   [
     'connection_nominates_essential',
     400,

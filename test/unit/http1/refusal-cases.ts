@@ -137,6 +137,7 @@ export const REQUESTS: Cases = {
   ],
   duplicate_host: [withLines('Host: notes.test'), withLines('HOST: other.test'), withLines('host:')],
   bad_host: [
+    host('a'.repeat(513)),
     host('a b'),
     host('a, b'),
     host('user@notes.test'),
@@ -233,6 +234,8 @@ export const REQUESTS: Cases = {
     'POST / HTTP/1.0\r\nHost: notes.test\r\nTransfer-Encoding: gzip\r\n\r\n',
   ],
   bad_connection: [
+    withLines(`Connection: ${','.repeat(64)}`),
+    withLines(`Connection: ${'x,'.repeat(32)}`, `Connection: ${'x,'.repeat(32)}`),
     withLines('Connection: a b'),
     withLines('Connection: close; x'),
     withLines('Connection: "close"'),

@@ -56,6 +56,7 @@ test('good hosts', () => {
     const absolute = goodRequest(`GET http://${host}/a HTTP/1.1\r\nHost: ${host.toUpperCase()}\r\n\r\n`);
     assert.equal(absolute.host, host.toUpperCase());
   }
+  assert.equal(goodRequest(`GET / HTTP/1.1\r\nHost: ${'a'.repeat(512)}\r\n\r\n`).host.length, 512);
 });
 
 test('one empty line may come first and counts as part of the head', () => {
@@ -108,6 +109,7 @@ test('whether the connection is kept, upgraded, and what it nominates', () => {
       ['1.0', ['Connection: keep-alive, close'], false, false, null],
       ['1.1', ['Connection: X-A,,\tTe ,'], true, false, ['x-a', 'te']],
       ['1.1', ['Connection:'], true, false, null],
+      ['1.1', [`Connection: ${','.repeat(63)}`], true, false, null],
       ['1.1', ['Connection: upgrade', 'Upgrade: websocket'], true, true, null],
       ['1.1', ['Connection: keep-alive, Upgrade', 'Upgrade: websocket'], true, true, null],
       ['1.1', ['Connection: upgrade'], true, false, null],
