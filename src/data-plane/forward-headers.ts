@@ -6,7 +6,7 @@
  * slices of the head's text, runs of neighbours in one slice.
  */
 import { F } from '../http1/fields.ts';
-import { trimSpace } from '../http1/grammar.ts';
+import { isSpace } from '../http1/grammar.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { Variant } from '../policy/rollout.ts';
@@ -68,6 +68,8 @@ const OWNED_NAMES = new Set([
   'cookie',
   'authorization',
 ]);
+
+const LONGEST_OWNED = Math.max(...[...OWNED_NAMES].map((name) => name.length));
 
 /** What the proxy knows of a request beyond its head. */
 export interface ForwardFacts {
@@ -153,24 +155,58 @@ function trustedForwarding(head: RequestHead, facts: ForwardFacts): string {
 }
 
 function acceptsTrailers(head: RequestHead): boolean {
-  const value = head.header('te');
-  return (
-    value !== undefined && value.split(',').some((coding) => trimBlanks(coding).toLowerCase() === 'trailers')
-  );
+  return /(?:^|,)[ \t]*trailers[ \t]*(?:,|$)/i.test(head.header('te') ?? '');
 }
 
-/** The cookie field's value without the cookie called `name`. */
+/** The cookie field's value without the cookies called `name`; what stands between those goes as it came. */
 function withoutCookie(head: RequestHead, name: string): string {
-  const kept: string[] = [];
+  let kept = '';
   for (let index = 0; index < head.count; index += 1) {
     if (head.fieldId[index] !== F.COOKIE) continue;
-    for (const pair of head.text.slice(head.valueStart[index], head.valueEnd[index]).split(';')) {
-      // Not trim(): it would take a byte A0 off the value too.
-      const cookie = trimSpace(pair, 0, pair.length);
-      if (cookie !== '' && !cookie.startsWith(`${name}=`)) kept.push(cookie);
+    const line = head.value(index);
+    let from = 0;
+    for (let at = line.indexOf(name); at !== -1; at = line.indexOf(name, at)) {
+      const start = pairStart(line, at);
+      at += name.length;
+      if (start === -1 || !isFollowedByEquals(line, at)) continue;
+      kept = joined(kept, line, from, start);
+      const semicolon = line.indexOf(';', at);
+      from = semicolon === -1 ? line.length : semicolon + 1;
+      at = from;
     }
+    kept = joined(kept, line, from, line.length);
   }
-  return kept.join('; ');
+  return kept;
+}
+
+/** Where the pair begins whose name stands at `at`, the semicolon before it left out; -1 where no name can begin there. */
+function pairStart(line: string, at: number): number {
+  let start = at;
+  while (start > 0 && isSpace(line.charCodeAt(start - 1))) start -= 1;
+  return start === 0 || line.charCodeAt(start - 1) === SEMICOLON ? start : -1;
+}
+
+function isFollowedByEquals(line: string, from: number): boolean {
+  let at = from;
+  while (isSpace(line.charCodeAt(at))) at += 1;
+  return line.charCodeAt(at) === EQUALS;
+}
+
+const SEMICOLON = 0x3b;
+const EQUALS = 0x3d;
+
+/** `kept` and `line[start..end)` as one list of cookies, without what separates them at their ends. */
+function joined(kept: string, line: string, start: number, end: number): string {
+  let from = start;
+  let to = end;
+  while (from < to && isSeparator(line.charCodeAt(from))) from += 1;
+  while (to > from && isSeparator(line.charCodeAt(to - 1))) to -= 1;
+  if (from === to) return kept;
+  return kept === '' ? line.slice(from, to) : `${kept}; ${line.slice(from, to)}`;
+}
+
+function isSeparator(code: number): boolean {
+  return code === SEMICOLON || isSpace(code);
 }
 
 /** What a response's head becomes on its way to the client. */
@@ -265,8 +301,12 @@ function keptLines(head: AnyHead, drops: Uint8Array, stripCookie: string): strin
 
 /** Nominated by Connection, or a look-alike of a field that only the proxy may set. */
 function isUnwanted(head: AnyHead, index: number, lookAlikes: boolean): boolean {
-  const name = head.text.slice(head.nameStart[index], head.nameEnd[index]).toLowerCase();
-  if (head.connectionNominates?.includes(name) === true) return true;
+  const { connectionNominates } = head;
+  const start = head.nameStart[index]!;
+  const end = head.nameEnd[index]!;
+  if (connectionNominates === null && end - start > LONGEST_OWNED) return false;
+  const name = head.text.slice(start, end).toLowerCase();
+  if (connectionNominates?.includes(name) === true) return true;
   return lookAlikes && name.includes('_') && OWNED_NAMES.has(name.replaceAll('_', '-'));
 }
 

@@ -5,56 +5,132 @@
  * segments are removed. Two spellings of one resource get one normal form; `%2F` stays apart from `/`.
  */
 
+/** Where paths are rewritten, byte by byte: an array of segments or a match for each escape costs fifty times as much. */
+let scratch = Buffer.alloc(8_192);
+
 /** The normal form of a raw path without its query. Never throws; a stray `%` stays as it is. O(length). */
 export function normalisePath(raw: string): string {
   if (isPlain(raw)) return raw;
-  return removeDotSegments(raw.includes('%') ? decodeUnreserved(raw) : raw);
+  let length = writeScratch(raw);
+  if (raw.includes('%')) length = decodeUnreserved(length);
+  length = removeDotSegments(length);
+  return scratch.latin1Slice(0, length);
 }
+
+/** Puts the path into the scratch; characters beyond a byte, which no request can send, as the escapes of their UTF-8. */
+function writeScratch(raw: string): number {
+  const path = WIDE.test(raw)
+    ? raw.replace(EACH_WIDE, (character) => encodeURIComponent(character.toWellFormed()))
+    : raw;
+  if (path.length > scratch.length) scratch = Buffer.alloc(path.length);
+  return scratch.write(path, 'latin1');
+}
+
+const WIDE = /[^\0-\xff]/;
+const EACH_WIDE = /[^\0-\xff]/gu;
 
 /** Whether the path may be taken as it is: no escape, no dot segment. */
 function isPlain(path: string): boolean {
-  return path.indexOf('%') < 0 && path.indexOf('/.') < 0;
+  return path.indexOf('%') < 0 && !hasAfterSlash(path, DOT);
 }
 
 /** Whether the path can be read in one way only: plain, and no empty segment that a server may drop. */
 export function isUnambiguous(path: string): boolean {
-  return isPlain(path) && path.indexOf('//') < 0;
+  return isPlain(path) && !hasAfterSlash(path, SLASH);
 }
+
+/** Whether `code` follows a slash. Looking for two characters is fast in all paths but those of slashes, and slow in them. */
+function hasAfterSlash(path: string, code: number): boolean {
+  if (path.length <= SHORT) return path.indexOf(code === DOT ? '/.' : '//') >= 0;
+  let slash = false;
+  for (let at = 0; at < path.length; at++) {
+    const each = path.charCodeAt(at);
+    if (slash && each === code) return true;
+    slash = each === SLASH;
+  }
+  return false;
+}
+
+const SHORT = 256;
 
 /** Runs of slashes as one, as many servers read them before they remove dot segments. */
 export function mergeSlashes(path: string): string {
-  return path.replace(/\/{2,}/g, '/');
-}
-
-const ESCAPE = /%[0-9A-Fa-f]{2}/g;
-const UNRESERVED = /^[A-Za-z0-9._~-]$/;
-
-function decodeUnreserved(path: string): string {
-  return path.replace(ESCAPE, (escape) => {
-    const character = String.fromCharCode(Number.parseInt(escape.slice(1), 16));
-    return UNRESERVED.test(character) ? character : escape.toUpperCase();
-  });
-}
-
-/** RFC 3986, section 5.2.4, for a path that begins with a slash. */
-function removeDotSegments(path: string): string {
-  if (path.indexOf('/.') < 0) return path;
-  const kept: string[] = [];
-  const segments = path.split('/');
-  // What stands before the first slash is '' in a path; it is no segment.
-  for (let index = 1; index < segments.length; index++) {
-    const segment = segments[index]!;
-    const last = index === segments.length - 1;
-    if (segment === '.') {
-      if (last) kept.push('');
-    } else if (segment === '..') {
-      kept.pop();
-      if (last) kept.push('');
-    } else {
-      kept.push(segment);
-    }
+  if (!hasAfterSlash(path, SLASH)) return path;
+  const length = writeScratch(path);
+  let to = 0;
+  for (let at = 0; at < length; at++) {
+    const byte = scratch[at]!;
+    if (byte !== SLASH || to === 0 || scratch[to - 1] !== SLASH) scratch[to++] = byte;
   }
-  return `/${kept.join('/')}`;
+  return scratch.latin1Slice(0, to);
+}
+
+const SLASH = 0x2f;
+const PERCENT = 0x25;
+const DOT = 0x2e;
+
+/** 1: unreserved, which needs no escape (RFC 3986, section 2.3). */
+const UNRESERVED = new Uint8Array(256).map((_, byte) =>
+  /[A-Za-z0-9._~-]/.test(String.fromCharCode(byte)) ? 1 : 0,
+);
+/** The value of a hexadecimal digit, 16 for other bytes. */
+const DIGIT = new Uint8Array(256).map((_, byte) => {
+  const value = '0123456789abcdef'.indexOf(String.fromCharCode(byte).toLowerCase());
+  return value < 0 ? 16 : value;
+});
+const UPPER_HEX = Buffer.from('0123456789ABCDEF', 'latin1');
+
+/** Decodes `scratch[0..length)` in place; returns the new length. */
+function decodeUnreserved(length: number): number {
+  let to = 0;
+  for (let at = 0; at < length; at++) {
+    const byte = scratch[at]!;
+    if (byte === PERCENT && at + 2 < length) {
+      const high = DIGIT[scratch[at + 1]!]!;
+      const low = DIGIT[scratch[at + 2]!]!;
+      if (high < 16 && low < 16) {
+        at += 2;
+        const decoded = (high << 4) | low;
+        if (UNRESERVED[decoded] === 1) {
+          scratch[to++] = decoded;
+          continue;
+        }
+        scratch[to++] = PERCENT;
+        scratch[to++] = UPPER_HEX[high]!;
+        scratch[to++] = UPPER_HEX[low]!;
+        continue;
+      }
+    }
+    scratch[to++] = byte;
+  }
+  return to;
+}
+
+/** RFC 3986, section 5.2.4, in place, for a path that begins with a slash; returns the new length. */
+function removeDotSegments(length: number): number {
+  let to = 0;
+  let at = 0;
+  while (at < length) {
+    // At a slash: the segment goes up to the next one.
+    let end = at + 1;
+    while (end < length && scratch[end] !== SLASH) end++;
+    const size = end - at - 1;
+    const dots =
+      (size === 1 && scratch[at + 1] === DOT) ||
+      (size === 2 && scratch[at + 1] === DOT && scratch[at + 2] === DOT);
+    if (!dots) {
+      for (; at < end; at++) scratch[to++] = scratch[at]!;
+      continue;
+    }
+    if (size === 2) {
+      // Back to before the last segment.
+      while (to > 0 && scratch[--to] !== SLASH);
+    }
+    at = end;
+    if (end === length) scratch[to++] = SLASH;
+  }
+  if (to === 0) scratch[to++] = SLASH;
+  return to;
 }
 
 /** Whether `path` lies under `prefix`, both normal: the prefix itself, or more segments below it. */

@@ -7,7 +7,7 @@
 import type { DeviceCache, DeviceFacts } from './device.ts';
 import type { RequestFacts } from './facts.ts';
 import { normalisePath } from './path.ts';
-import { queryValue } from './query.ts';
+import { WantedParameters } from './query.ts';
 import type { Region, RegionFacts } from './region.ts';
 
 export type ValueKind = 'header' | 'cookie' | 'query';
@@ -18,6 +18,7 @@ export class RequestView {
   readonly #devices: DeviceCache;
   readonly #region: Region | null;
   readonly #slots = new Map<string, number>();
+  readonly #parameters = new WantedParameters();
   readonly #kinds: ValueKind[] = [];
   readonly #names: string[] = [];
   readonly #values: (string | undefined | typeof UNREAD)[] = [];
@@ -39,6 +40,7 @@ export class RequestView {
     const known = this.#slots.get(`${kind} ${name}`);
     if (known !== undefined) return known;
     this.#slots.set(`${kind} ${name}`, this.#names.length);
+    if (kind === 'query') this.#parameters.add(name, this.#names.length);
     this.#kinds.push(kind);
     this.#names.push(name);
     this.#values.push(UNREAD);
@@ -69,14 +71,26 @@ export class RequestView {
   value(slot: number): string | undefined {
     const value = this.#values[slot];
     if (value !== UNREAD) return value;
+    const facts = this.#facts!;
+    const kind = this.#kinds[slot];
+    if (kind === 'query') {
+      this.#readQuery(facts.query);
+      return this.#values[slot] as string | undefined;
+    }
     this.#touched[this.#touchedCount++] = slot;
-    return (this.#values[slot] = this.#read(this.#kinds[slot]!, this.#names[slot]!));
+    const name = this.#names[slot]!;
+    return (this.#values[slot] = kind === 'header' ? facts.header(name) : facts.cookie(name));
   }
 
-  #read(kind: ValueKind, name: string): string | undefined {
-    const facts = this.#facts!;
-    if (kind === 'header') return facts.header(name);
-    return kind === 'cookie' ? facts.cookie(name) : queryValue(facts.query, name);
+  /** Reads all parameters at once. */
+  #readQuery(query: string): void {
+    const { slots } = this.#parameters;
+    for (let index = 0; index < slots.length; index++) {
+      const slot = slots[index]!;
+      this.#touched[this.#touchedCount++] = slot;
+      this.#values[slot] = undefined;
+    }
+    if (query !== '') this.#parameters.read(query, this.#values);
   }
 
   /** The normalised path. */

@@ -106,7 +106,8 @@ type Under = (text: string, view: RequestView, limit: number) => number;
 const LOOK_UPS = {
   path: (under: Under) => (view: RequestView, limit: number) => under(view.path(), view, limit),
   method: (under: Under) => (view: RequestView, limit: number) => under(view.facts.method, view, limit),
-  pathPrefix: (under: Under) => (view: RequestView, limit: number) => underPrefixes(view, limit, under),
+  pathPrefix: (under: Under, longest: number) => (view: RequestView, limit: number) =>
+    underPrefixes(view, limit, under, longest),
   'device type': (under: Under) => (view: RequestView, limit: number) =>
     under(view.device().type, view, limit),
   'device model': (under: Under) => (view: RequestView, limit: number) =>
@@ -207,7 +208,8 @@ class Filing {
       const found = ranks.get(text);
       return found === undefined ? limit : firstOf(found, view, limit);
     };
-    return { lowest: lowestOf(ranks.values()), first: LOOK_UPS[asked](under) };
+    const longest = Math.max(0, ...[...ranks.keys()].map((text) => text.length));
+    return { lowest: lowestOf(ranks.values()), first: LOOK_UPS[asked](under, longest) };
   }
 
   #networkShelf(): Shelf {
@@ -231,10 +233,11 @@ class Filing {
 }
 
 /** Every prefix of the path that ends at a segment, the path itself, and each of them with a slash. */
-function underPrefixes(view: RequestView, limit: number, under: Under): number {
+function underPrefixes(view: RequestView, limit: number, under: Under, longest: number): number {
   const path = view.path();
-  let best = under(path, view, limit);
-  for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) {
+  let best = path.length <= longest ? under(path, view, limit) : limit;
+  // Beyond the longest prefix there is nothing to find; a deep path must not cost a look-up of all before each slash.
+  for (let slash = path.indexOf('/'); slash >= 0 && slash <= longest; slash = path.indexOf('/', slash + 1)) {
     if (slash > 0) best = under(path.slice(0, slash), view, best);
     if (slash < path.length - 1) best = under(path.slice(0, slash + 1), view, best);
   }

@@ -57,13 +57,16 @@ export function compileServiceMatcher(services: readonly MatchableService[]): Se
     }
   }
 
+  const longestWildcard = Math.max(0, ...[...wildcards.keys()].map((name) => name.length));
   const known = new LRUCache<string, readonly Candidate[]>({ max: KNOWN_HOSTS });
   const candidatesOf = (host: string): readonly Candidate[] => {
     const before = known.get(host);
     if (before !== undefined) return before;
     const name = normaliseHost(host);
     const found = [...(exact.get(name) ?? [])];
-    for (let dot = name.indexOf('.', 1); dot > 0; dot = name.indexOf('.', dot + 1)) {
+    // From where a wildcard could begin: a host of many labels must not cost a look-up of its whole rest for each of them.
+    const from = Math.max(1, name.length - longestWildcard);
+    for (let dot = name.indexOf('.', from); dot > 0; dot = name.indexOf('.', dot + 1)) {
       found.push(...(wildcards.get(name.slice(dot)) ?? []));
     }
     found.push(...everywhere);
@@ -80,7 +83,13 @@ export function compileServiceMatcher(services: readonly MatchableService[]): Se
       if (candidates.length === 1 && candidates[0]!.prefix === '/') return chosen;
       const normal = normalisePath(path);
       const merged = mergeSlashes(path);
-      for (const reading of [normal, mergeSlashes(normal), merged, normalisePath(merged)]) {
+      if (normal !== path && select(candidates, normal) !== chosen) return AMBIGUOUS_PATH;
+      if (merged === path) return chosen;
+      for (const reading of [
+        normal === path ? merged : mergeSlashes(normal),
+        merged,
+        normalisePath(merged),
+      ]) {
         if (select(candidates, reading) !== chosen) return AMBIGUOUS_PATH;
       }
       return chosen;

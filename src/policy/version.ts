@@ -14,12 +14,13 @@ const LONGEST_VERSION = 128;
 /** Answers kept by one test. */
 const MOST_KNOWN = 256;
 
-const OPTIONS = { includePrerelease: true } as const;
+/** Of versions as of ranges: semver reads a version anew for each range whose options are others. */
+export const VERSION_OPTIONS = { includePrerelease: true } as const;
 
 /** Compiles a range. Throws DocumentError `rollout_invalid` where the text is none. */
 export function compileRange(text: string): Range {
   const fault = rangeFault(text);
-  if (fault === null) return new Range(text, OPTIONS);
+  if (fault === null) return new Range(text, VERSION_OPTIONS);
   throw new DocumentError('rollout_invalid', 'A version range is not valid.', [
     { pointer: '', detail: fault },
   ]);
@@ -28,7 +29,7 @@ export function compileRange(text: string): Range {
 /** What is wrong with a range, as a sentence, or null. */
 export function rangeFault(text: string): string | null {
   if (text.length > LONGEST_RANGE) return `a version range has at most ${LONGEST_RANGE} characters`;
-  if (validRange(text, OPTIONS) !== null) return null;
+  if (validRange(text, VERSION_OPTIONS) !== null) return null;
   return `"${text}" is no version range; write one like ">=8.2.0" or ">=17 <18"`;
 }
 
@@ -43,24 +44,31 @@ export function parseVersion(text: string): SemVer | null {
   if (found === null) return null;
   const [, major, minor = '0', patch = '0', prerelease = ''] = found;
   try {
-    return new SemVer(`${Number(major)}.${Number(minor)}.${Number(patch)}${prerelease}`);
+    return new SemVer(`${Number(major)}.${Number(minor)}.${Number(patch)}${prerelease}`, VERSION_OPTIONS);
   } catch {
     return null;
   }
 }
+
+/** What was read last: a thousand rules that ask for versions of one header read it once. */
+let lastText = '';
+let lastVersion: SemVer | null = null;
 
 /** A test of texts against a range, with a bounded memory of the answers. */
 export function versionTest(range: Range): (text: string) => boolean {
   // Versions in use are few. A map that starts anew when it is full costs nothing while it is empty, as most are.
   const known = new Map<string, boolean>();
   return (text) => {
+    if (text.length > LONGEST_VERSION) return false;
     const before = known.get(text);
     if (before !== undefined) return before;
-    if (text.length > LONGEST_VERSION) return false;
-    const version = parseVersion(text);
-    const answer = version !== null && range.test(version);
+    if (text !== lastText) {
+      lastVersion = parseVersion(text);
+      lastText = standaloneText(text);
+    }
+    const answer = lastVersion !== null && range.test(lastVersion);
     if (known.size >= MOST_KNOWN) known.clear();
-    known.set(standaloneText(text), answer);
+    known.set(lastText, answer);
     return answer;
   };
 }

@@ -183,6 +183,23 @@ test('the override cookie alone is taken out of the cookies', () => {
     stripCookie: 'serin_override',
   });
   assert.ok(!only.some((line) => line.startsWith('Cookie')));
+  const cookies: [before: string, after: string][] = [
+    ['serin_override = t; a=1', 'a=1'],
+    ['a=1;serin_override\t=t', 'a=1'],
+    ['a=1;  ;b=2; serin_override=t;', 'a=1;  ;b=2'],
+    ['serin_override=;serin_override=t;;a=serin_override=t', 'a=serin_override=t'],
+    [
+      'xserin_override=1; serin_override2=2; serin_override; a=1',
+      'xserin_override=1; serin_override2=2; serin_override; a=1',
+    ],
+    ['x serin_override=1', 'x serin_override=1'],
+  ];
+  for (const [before, after] of cookies) {
+    const lines = request(['GET / HTTP/1.1', 'Host: a.example', `Cookie: ${before}`], {
+      stripCookie: 'serin_override',
+    });
+    assert.equal(lines[2], `Cookie: ${after}`);
+  }
 });
 
 test('chunks, trailers and upgrades are announced anew', () => {

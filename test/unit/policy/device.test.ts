@@ -172,7 +172,7 @@ test('a mistaken name of a system or a browser is said to be one', () => {
   }
 });
 
-test('a user agent is parsed once while it is kept, and only its first 500 characters count', () => {
+test('a user agent is parsed once while it is kept, and only its first 400 characters count', () => {
   const cache = new DeviceCache(2);
   const first = cache.get(IPHONE);
   assert.equal(cache.get(IPHONE), first);

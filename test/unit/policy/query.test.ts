@@ -1,9 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { queryValue } from '../../../src/policy/query.ts';
+import { WantedParameters } from '../../../src/policy/query.ts';
 import { readableText, wireText } from '../../../src/policy/wire.ts';
 import { anyText, characters } from './fixtures.ts';
+
+/** The value of one parameter, among others that are asked for at the same time. */
+function queryValue(query: string, name: string): string | undefined {
+  const wanted = new WantedParameters();
+  const values: (string | undefined)[] = [];
+  for (const other of new Set([name, 'other', 'a', 'ab', 'a longer one', ''])) {
+    wanted.add(other, values.length);
+    values.push(undefined);
+  }
+  wanted.read(query, values);
+  return values[0];
+}
 
 test('finds the first value of a parameter', () => {
   assert.equal(queryValue('a=1&b=2&a=3', 'a'), '1');
@@ -60,6 +72,14 @@ test('agrees with URLSearchParams', () => {
     }),
     { numRuns: 20_000 },
   );
+});
+
+test('several parameters are read at once, each its first value', () => {
+  const wanted = new WantedParameters();
+  for (const [slot, name] of ['b', 'a', 'c c'].entries()) wanted.add(name, slot);
+  const values = [undefined, undefined, undefined, 'untouched'];
+  wanted.read('a=1&x&c+c=2&a=3&c%20c=4&%61=5', values);
+  assert.deepEqual(values, [undefined, '1', '2', 'untouched']);
 });
 
 test('no query makes it throw', () => {
