@@ -1,6 +1,6 @@
 /**
- * CPU time of processes, as the kernel counts it: user and system time of all their threads, ended ones included.
- * Linux only.
+ * What processes use, as the kernel counts it: CPU time (user and system, of all their threads, ended ones included), and
+ * memory. Linux only.
  */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -34,6 +34,14 @@ export function cpuSince(before: CpuTime, pids: readonly number[]): CpuTime {
   return { user: now.user - before.user, kernel: now.kernel - before.kernel };
 }
 
+/** Resident memory of the processes, in bytes. What the kernel keeps for their sockets is not in it. */
+export function residentMemory(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => {
+    const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    return sum + Number(match?.[1] ?? 0) * 1024;
+  }, 0);
+}
+
 /** The processes that `pid` started, directly. */
 export function childrenOf(pid: number): number[] {
   return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
@@ -42,6 +50,11 @@ export function childrenOf(pid: number): number[] {
       .filter((text) => text.trim() !== '')
       .map(Number),
   );
+}
+
+/** The threads of a process. */
+export function threadsOf(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).map(Number);
 }
 
 /** Busy time of one core so far, whoever used it, in microseconds. */

@@ -4,6 +4,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { connect } from 'node:net';
+import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { availableParallelism } from 'node:os';
 
@@ -34,24 +35,41 @@ export function pinned(core: number, command: readonly string[]): string[] {
   return PINNED ? ['taskset', '-c', String(core), ...command] : [...command];
 }
 
+/** What goes before a command so that it runs on the first `count` cores. */
+export function pinnedToFirst(count: number): string[] {
+  if (!PINNED) return [];
+  return ['taskset', '-c', `${PROXY_CORE}-${Math.min(count, availableParallelism()) - 1}`];
+}
+
+export interface StartOptions {
+  /** Whether the program reads what this process writes to `stdin`; else it has none. */
+  readonly stdin?: boolean;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+export interface Started {
+  readonly child: ChildProcess;
+  /** What it wrote, the last 64 KiB. */
+  readonly output: () => string;
+  /** Goes nowhere where `stdin` was not asked for. */
+  readonly stdin: Writable;
+}
+
 /** Starts a command. Its output is kept for the error message should it end early. */
-export function start(
-  command: readonly string[],
-  cwd?: string,
-): { child: ChildProcess; output: () => string } {
+export function start(command: readonly string[], options: StartOptions = {}): Started {
   const child = spawn(command[0] as string, command.slice(1), {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [options.stdin === true ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     detached: true,
-    ...(cwd === undefined ? {} : { cwd }),
+    ...(options.env === undefined ? {} : { env: options.env }),
   });
   let text = '';
-  for (const stream of [child.stdout, child.stderr]) {
+  for (const stream of [child.stdout, child.stderr] as Readable[]) {
     stream.setEncoding('utf8').on('data', (piece: string) => (text = (text + piece).slice(-65_536)));
   }
   started.add(child);
   child.on('exit', () => started.delete(child));
   child.on('error', (error) => (text += error.message));
-  return { child, output: () => text };
+  return { child, output: () => text, stdin: child.stdin ?? new PassThrough().resume() };
 }
 
 /** Ends a process that `start` started, and waits for its end. */
@@ -79,10 +97,7 @@ export async function run(command: readonly string[], seconds: number): Promise<
 }
 
 /** Waits until a port accepts connections; throws with the process's output when it ends before. */
-export async function listening(
-  port: number,
-  process_: { child: ChildProcess; output: () => string },
-): Promise<void> {
+export async function listening(port: number, process_: Pick<Started, 'child' | 'output'>): Promise<void> {
   for (let attempt = 0; attempt < 500; attempt++) {
     const { child } = process_;
     if (child.exitCode !== null) throw new Error(`${child.spawnargs.join(' ')} ended: ${process_.output()}`);

@@ -5,11 +5,16 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
+import type { Outcomes } from './outcome.ts';
 
 const MARKDOWN = join(import.meta.dirname, 'RESULTS.md');
 const DATA = join(import.meta.dirname, 'results.json');
 const HEADING =
   '# Results\n\nWritten by the programs in this folder, each its own section; `results.json` has the figures.\n';
+
+function sections(): Record<string, unknown> {
+  return existsSync(DATA) ? (JSON.parse(readFileSync(DATA, 'utf8')) as Record<string, unknown>) : {};
+}
 
 /** Replaces the section `name`. `data` must be JSON. */
 export function writeSection(name: string, title: string, markdown: string, data: unknown): void {
@@ -24,8 +29,7 @@ export function writeSection(name: string, title: string, markdown: string, data
       ? text.slice(0, from) + section + text.slice(to + end.length)
       : `${text.trimEnd()}\n\n${section}\n`;
   writeFileSync(MARKDOWN, replaced);
-  const all = existsSync(DATA) ? (JSON.parse(readFileSync(DATA, 'utf8')) as Record<string, unknown>) : {};
-  writeFileSync(DATA, `${JSON.stringify({ ...all, [name]: data }, null, 2)}\n`);
+  writeFileSync(DATA, `${JSON.stringify({ ...sections(), [name]: data }, null, 2)}\n`);
 }
 
 /** A Markdown table, cells padded. */
@@ -48,12 +52,7 @@ export function machine(): { cpu: string; cores: number; memoryGiB: number; kern
   };
 }
 
-/** The median; of an even count the mean of the middle two. */
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  if (sorted.length === 0) return Number.NaN;
-  return sorted.length % 2 === 1
-    ? (sorted[Math.floor(middle)] as number)
-    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
+/** What the last runs of `run.ts` came to, by scenario; empty where nothing is stored. */
+export function storedOutcomes(): Outcomes {
+  return (sections()['proxies'] as { scenarios: Outcomes } | undefined)?.scenarios ?? {};
 }

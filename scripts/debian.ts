@@ -25,9 +25,10 @@ const PACKAGES: readonly DebianPackage[] = [
     for: 'test',
     why: 'it scrapes the metrics and answers the documented queries',
   },
-  { name: 'wrk', command: 'wrk', for: 'bench', why: 'the load generator' },
+  { name: 'build-essential', command: 'cc', for: 'bench', why: 'the load generator is compiled' },
   { name: 'haproxy', command: 'haproxy', for: 'bench', why: 'a peer to be measured against' },
   { name: 'nginx', command: 'nginx', for: 'bench', why: 'a peer to be measured against' },
+  { name: 'caddy', command: 'caddy', for: 'bench', why: 'a peer to be measured against' },
 ];
 
 /** Debian's invoke-rc.d asks this script whether a freshly installed service may start; 101 is no. */

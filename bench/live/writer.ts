@@ -5,7 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Serin } from '../../test/support/serin.ts';
 import type { Change } from '../../test/support/rollout.ts';
-import { median } from '../results.ts';
+import { median } from '../statistics.ts';
 import type { Sent } from './load.ts';
 import { CYCLE, type Write } from './script.ts';
 import { fieldsOf, whereIs, type User } from './users.ts';

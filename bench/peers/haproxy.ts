@@ -2,32 +2,34 @@
  * HAProxy as a careful administrator sets it up: one thread, kept connections on both sides, no logging, its counters
  * on as always; and in TCP mode, which reads nothing of what it copies, as the floor.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { listening, pinned, PROXY_CORE, start, stop } from '../process.ts';
-import { versionOf } from '../tools.ts';
+import { missing, versionOf } from '../tools.ts';
 import { OFFICE } from '../traffic.ts';
-import type { Origins } from './origin.ts';
-import type { Peer } from './peer.ts';
+import { CONNECTIONS, type Peer, type PeerKind, type PeerKit } from './peer.ts';
 
-const COMMON = `global
+// A head must fit into one buffer, with room for what is added; larger buffers for all would cost it memory.
+const common = ({ settings }: PeerKit) => `global
   nbthread 1
-  maxconn 4096
+  no strict-limits
+  ulimit-n ${CONNECTIONS + 4096}
+  maxconn ${CONNECTIONS}
+  ${settings.largeHeads === true ? 'tune.bufsize 65536\n  tune.http.maxhdr 128' : ''}
 defaults
   timeout connect 5s
   timeout client 300s
   timeout server 300s
+  timeout tunnel 300s
   timeout http-keep-alive 300s
 `;
 
 async function startHaproxy(
-  name: string,
+  name: 'haproxy' | 'haproxy-tcp',
   title: string,
-  directory: string,
-  port: number,
+  { directory, port }: PeerKit,
   configuration: string,
 ): Promise<Peer> {
-  mkdirSync(directory, { recursive: true });
   const file = join(directory, 'haproxy.cfg');
   writeFileSync(file, configuration);
   const started = start(pinned(PROXY_CORE, ['haproxy', '-db', '-f', file]));
@@ -43,21 +45,22 @@ async function startHaproxy(
 }
 
 /** HTTP mode with the policy: office networks and iPhone and 10 % of the users by their cookie. */
-export function startHaproxyHttp(directory: string, port: number, origins: Origins): Promise<Peer> {
-  mkdirSync(directory, { recursive: true });
-  const networks = join(directory, 'office.lst');
-  writeFileSync(networks, `${OFFICE.join('\n')}\n`);
-  const backend = (name: 'stable' | 'canary') => `
+export const HAPROXY: PeerKind = {
+  unavailable: () => missing('haproxy'),
+  start(kit) {
+    const { directory, port, origins } = kit;
+    const networks = join(directory, 'office.lst');
+    writeFileSync(networks, `${OFFICE.join('\n')}\n`);
+    const backend = (name: 'stable' | 'canary') => `
 backend ${name}
   http-request set-header X-Canary ${name}
   server ${name} 127.0.0.1:${origins[name]} maxconn 4096
 `;
-  return startHaproxy(
-    'haproxy',
-    'HAProxy',
-    directory,
-    port,
-    `${COMMON}  mode http
+    return startHaproxy(
+      'haproxy',
+      'HAProxy',
+      kit,
+      `${common(kit)}  mode http
   option http-keep-alive
   option forwardfor
   http-reuse always
@@ -71,24 +74,26 @@ frontend proxy
   use_backend canary if office iphone tenth
   default_backend stable
 ${backend('stable')}${backend('canary')}`,
-  );
-}
+    );
+  },
+};
 
 /** TCP mode: the floor that no proxy in user space gets under. */
-export function startHaproxyTcp(directory: string, port: number, origins: Origins): Promise<Peer> {
-  return startHaproxy(
-    'haproxy-tcp',
-    'HAProxy in TCP mode',
-    directory,
-    port,
-    `${COMMON}  mode tcp
+export const HAPROXY_TCP: PeerKind = {
+  unavailable: () => missing('haproxy'),
+  start: (kit) =>
+    startHaproxy(
+      'haproxy-tcp',
+      'HAProxy in TCP mode',
+      kit,
+      `${common(kit)}  mode tcp
 
 frontend proxy
-  bind 127.0.0.1:${port} backlog 4096
+  bind 127.0.0.1:${kit.port} backlog 4096
   default_backend stable
 
 backend stable
-  server stable 127.0.0.1:${origins.stable} maxconn 4096
+  server stable 127.0.0.1:${kit.origins.stable} maxconn ${CONNECTIONS}
 `,
-  );
-}
+    ),
+};

@@ -1,28 +1,14 @@
 /**
- * The program that a team would write with http-proxy-3: the policy in a few lines, kept connections to the origins.
- * Arguments: port, stable port, canary port, networks separated by commas.
+ * The program that a team would write with http-proxy-3: the policy in a few lines, kept connections to the origins,
+ * upgrades passed on. Arguments: port, stable port, canary port, networks separated by commas.
  */
 import { Agent, createServer } from 'node:http';
-import { BlockList } from 'node:net';
 import { createProxyServer } from 'http-proxy-3';
+import { nodePolicy } from './node-policy.ts';
 
 const [port, stable, canary, networks] = process.argv.slice(2) as [string, string, string, string];
 
-const office = new BlockList();
-for (const network of networks.split(',')) {
-  const [address, bits] = network.split('/') as [string, string];
-  office.addSubnet(address, Number(bits), address.includes(':') ? 'ipv6' : 'ipv4');
-}
-
-/** FNV-1a: a hash that the language makes cheap. */
-function hash(text: string): number {
-  let value = 0x811c9dc5;
-  for (let index = 0; index < text.length; index++) {
-    value = Math.imul(value ^ text.charCodeAt(index), 0x01000193);
-  }
-  return value >>> 0;
-}
-
+const decide = nodePolicy(networks);
 const agent = new Agent({ keepAlive: true, maxSockets: Infinity, maxFreeSockets: 1024 });
 const proxy = createProxyServer({ agent, xfwd: true });
 const targets = {
@@ -35,17 +21,15 @@ proxy.on('error', (_error, _request, response) => {
   response.end();
 });
 
-const server = createServer((request, response) => {
-  const address = request.socket.remoteAddress ?? '';
-  const uid = /(?:^|; )uid=([^;]*)/.exec(request.headers.cookie ?? '')?.[1];
-  const admitted =
-    office.check(address, address.includes(':') ? 'ipv6' : 'ipv4') &&
-    (request.headers['user-agent'] ?? '').includes('iPhone') &&
-    uid !== undefined &&
-    hash(uid) % 100 < 10;
-  const variant = admitted ? 'canary' : 'stable';
+const server = createServer({ maxHeaderSize: 65_536 }, (request, response) => {
+  const variant = decide(request);
   request.headers['x-canary'] = variant;
   proxy.web(request, response, { target: targets[variant] });
+});
+server.on('upgrade', (request, socket, head) => {
+  const variant = decide(request);
+  request.headers['x-canary'] = variant;
+  proxy.ws(request, socket, head, { target: targets[variant] });
 });
 server.keepAliveTimeout = 300_000;
 server.listen({ host: '127.0.0.1', port: Number(port), backlog: 4096 });
