@@ -9,7 +9,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
-import { availableParallelism, hostname } from 'node:os';
+import { availableParallelism, hostname, totalmem } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -23,12 +23,14 @@ import {
   DEFAULT_SHARE_PORT,
   drainSettings,
   logSettings,
+  memoryLimit,
 } from './config/defaults.ts';
 import { formatHostPort, parseListen } from './config/host-port.ts';
 import { loadConfiguration } from './config/load.ts';
 import { openKeyRing } from './config/secret.ts';
 import { watchConfiguration } from './config/watch.ts';
 import { startControlPlane } from './control/control-plane.ts';
+import { availableMemory, createMemoryWatch } from './data-plane/memory-watch.ts';
 import { createWorkerPool } from './data-plane/worker-pool.ts';
 import type { EndpointAddress } from './data-plane/snapshot.ts';
 import { startDemo } from './demo/demo.ts';
@@ -45,6 +47,9 @@ import { startOps } from './telemetry/ops-server.ts';
 /** A worker that was silent for this long hangs, in ms. */
 const HANG_TIME = 5000;
 const HEARTBEAT_CHECK = 1000;
+
+/** How often the memory in use is looked at, in ms. */
+const MEMORY_SAMPLE = 250;
 
 /** Exit codes, as sysexits.h has them: 78 for a configuration that can't be used. */
 const EXIT_FAILURE = 1;
@@ -147,6 +152,13 @@ async function serve(
       'net.ipv4.tcp_migrate_req is 0: when one of several listeners closes, the kernel resets connections that wait at it',
     );
   }
+  const memory = createMemoryWatch({
+    rss: () => process.memoryUsage.rss(),
+    available: () => availableMemory(process.constrainedMemory(), totalmem()),
+    limit: () => memoryLimit(configuration.proxy),
+    apply: (short) => pool.shortOfMemory(short),
+    log,
+  });
 
   let draining = false;
   const readiness = (): { ready: boolean; reasons: readonly string[] } =>
@@ -176,6 +188,7 @@ async function serve(
         revision: () => pool.snapshot?.revision ?? 0,
         ready: () => readiness().ready,
         storeAvailable: () => controlPlane.storeAvailable(),
+        memory: () => memory,
         tcpMigrateReq: () => readTcpMigrateReq(),
       }),
     }),
@@ -204,6 +217,7 @@ async function serve(
     },
   });
   const heartbeats = setInterval(() => pool.checkHeartbeats(), HEARTBEAT_CHECK);
+  const samples = setInterval(() => memory.sample(), MEMORY_SAMPLE);
 
   const urls = {
     proxy: url({ ...listens.proxy, port: pool.port }),
@@ -232,6 +246,7 @@ async function serve(
     await admin.close();
     await controlPlane.close();
     clearInterval(heartbeats);
+    clearInterval(samples);
     await pool.close();
     await store.close();
     await ops.close();

@@ -22,7 +22,8 @@ const DEFAULT_PROXY: ProxySettings = {
   fieldLimit: 100,
   requestHeadTimeout: 10_000,
   keepAliveTimeout: 75_000,
-  maxConnections: 16_384,
+  maxConnections: 65_536,
+  maxRequests: 65_536,
 };
 
 const DEFAULT_SERVICE = {
@@ -33,6 +34,8 @@ const DEFAULT_SERVICE = {
   upstreamKeepAlive: 60_000,
   tunnelIdleTimeout: 600_000,
   streamGrace: 30_000,
+  maxRequests: 65_536,
+  maxTunnels: 65_536,
   maxRetries: 2,
   fallbackToStable: true,
   fallbackToCanary: false,
@@ -87,7 +90,13 @@ export function proxySettings(proxy: ProxyDefinition = {}): ProxySettings {
     requestHeadTimeout: milliseconds(timeouts.requestHead, DEFAULT_PROXY.requestHeadTimeout),
     keepAliveTimeout: milliseconds(timeouts.keepAlive, DEFAULT_PROXY.keepAliveTimeout),
     maxConnections: limits.connections ?? DEFAULT_PROXY.maxConnections,
+    maxRequests: limits.requests ?? DEFAULT_PROXY.maxRequests,
   };
+}
+
+/** Bytes of resident memory above which new work is refused. */
+export function memoryLimit(proxy: ProxyDefinition = {}): number | 'auto' | 'off' {
+  return proxy.limits?.memory ?? 'auto';
 }
 
 export function drainSettings(proxy: ProxyDefinition = {}): DrainSettings {
@@ -100,7 +109,7 @@ export function drainSettings(proxy: ProxyDefinition = {}): DrainSettings {
 }
 
 export function serviceSettings(service: ServiceDefinition): ServiceSettings {
-  const { timeouts = {}, fallback = {} } = service;
+  const { timeouts = {}, fallback = {}, limits = {} } = service;
   return {
     connectTimeout: milliseconds(timeouts.connect, DEFAULT_SERVICE.connectTimeout),
     responseHeadTimeout: milliseconds(timeouts.responseHead, DEFAULT_SERVICE.responseHeadTimeout),
@@ -109,6 +118,8 @@ export function serviceSettings(service: ServiceDefinition): ServiceSettings {
     upstreamKeepAlive: milliseconds(timeouts.upstreamKeepAlive, DEFAULT_SERVICE.upstreamKeepAlive),
     tunnelIdleTimeout: milliseconds(timeouts.tunnelIdle, DEFAULT_SERVICE.tunnelIdleTimeout),
     streamGrace: milliseconds(service.rollback?.streamGrace, DEFAULT_SERVICE.streamGrace),
+    maxRequests: limits.requests ?? DEFAULT_SERVICE.maxRequests,
+    maxTunnels: limits.tunnels ?? DEFAULT_SERVICE.maxTunnels,
     maxRetries: service.retries ?? DEFAULT_SERVICE.maxRetries,
     fallbackToStable: fallback.toStable ?? DEFAULT_SERVICE.fallbackToStable,
     fallbackToCanary: fallback.toCanary ?? DEFAULT_SERVICE.fallbackToCanary,

@@ -124,6 +124,15 @@ export const ServiceDefinition = Type.Object(
     stable: StableDefinition,
     canary: Type.Optional(CanaryDefinition),
     timeouts: Type.Optional(ServiceTimeouts),
+    limits: Type.Optional(
+      Type.Object(
+        {
+          requests: count('requests in flight in all workers, tunnels included', 1, 10_000_000),
+          tunnels: count('open tunnels in all workers', 1, 10_000_000),
+        },
+        closed,
+      ),
+    ),
     retries: count('attempts after the first, for requests that are safe to send again', 0, 10),
     retryBudget: Type.Optional(RetryBudgetDefinition),
     balance: Type.Optional(BalanceDefinition),
@@ -200,7 +209,14 @@ export const ProxyDefinition = Type.Object(
           requestLine: count('bytes of a request line', 256, 1_048_576),
           head: count('bytes of a request or response head', 1024, 4_194_304),
           fields: count('header fields of a head', 8, 10_000),
-          connections: count('open client connections of one worker', 1, 10_000_000),
+          connections: count('open client connections of all workers', 1, 10_000_000),
+          requests: count('requests in flight in all workers', 1, 10_000_000),
+          memory: Type.Optional(
+            Type.Union([Type.Literal('auto'), Type.Literal('off'), Type.Integer({ minimum: 1_048_576 })], {
+              description:
+                'bytes of resident memory, auto or off; above it new work is refused, auto is 90 % of what there is',
+            }),
+          ),
         },
         closed,
       ),

@@ -20,8 +20,8 @@ import { tcpBeneath } from './tcp-beneath.ts';
 import { unsentBytes } from './unsent-bytes.ts';
 import type { WorkerContext } from './worker-context.ts';
 
-/** Bytes that may wait for their turn before reading stops. */
-const WAITING_LIMIT = 64 * 1024;
+/** Bytes that may wait for their turn before reading stops. One read more may come on top: together 80 KiB. */
+const WAITING_LIMIT = 16 * 1024;
 
 /** How long a connection that is being closed may go on sending before it is cut, in ms. */
 const LINGER_TIME = 2000;
@@ -83,6 +83,15 @@ export class ClientConnection implements ClientSide, WireOwner {
       this.#trusted = routing.trustedProxies.contains(this.arrival.peer);
     }
     return this.#trusted;
+  }
+
+  get idle(): boolean {
+    return !this.exchange.active && this.#head.empty && this.#waiting === null && !this.#closing;
+  }
+
+  /** What waits here and at the endpoint for a slow reader or its turn. */
+  get bufferedBytes(): number {
+    return (this.#waiting?.length ?? 0) + this.wire.heldBytes + this.exchange.bufferedBytes;
   }
 
   get closed(): boolean {

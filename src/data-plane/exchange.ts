@@ -101,7 +101,17 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     this.#view.begin(this.#body.done);
     // From here on the exchange is active, so that a failure below is answered like any other.
     this.#phase = 'connecting';
-    this.#findService(routing);
+    const admitted = this.#context.admission.request();
+    this.#context.counters.requestBegan();
+    if (admitted) this.#findService(routing);
+    else this.#turnAway();
+  }
+
+  /** Too much is going on: an answer before any work is done. It counts for no variant, because none was decided. */
+  #turnAway(): void {
+    this.#route = null;
+    if (this.#context.admission.short) this.#closeAfter = true;
+    this.#rescue('overloaded');
   }
 
   // ── 2. service, and 3. facts: what the policy may ask about the request ────────────────────────────────
@@ -115,6 +125,10 @@ export class Exchange implements UpstreamHandler, ResponseSink {
       return;
     }
     this.#route = route;
+    if (!route.admission.request() || (this.#view.upgrade && !route.admission.tunnel())) {
+      this.#turnAway();
+      return;
+    }
     this.#view.findClient(routing);
     this.#decide(route);
   }
@@ -386,6 +400,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     this.wire.write(upgradedHead(head));
     this.#phase = 'tunnel';
     this.#context.counters.tunnelOpened();
+    this.#route!.counters.tunnelOpened();
     const { tunnelIdleTimeout } = this.#route!.settings;
     this.#tunnel = new Tunnel(this.wire, this.#attempts.up!.wire, () => {
       this.#side.setDeadline(this.#context.now() + tunnelIdleTimeout);
@@ -410,6 +425,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   #endTunnel(inOrder: boolean): void {
     this.#tunnel = null;
     this.#context.counters.tunnelClosed();
+    this.#route!.counters.tunnelClosed();
     const { up } = this.#attempts;
     // The life of a tunnel is no latency.
     this.#attempts.end('ok', false);
@@ -465,6 +481,11 @@ export class Exchange implements UpstreamHandler, ResponseSink {
 
   get active(): boolean {
     return this.#phase !== 'none';
+  }
+
+  /** What waits for the endpoint to read it. */
+  get bufferedBytes(): number {
+    return this.#attempts.up?.wire.heldBytes ?? 0;
   }
 
   /** The service that a running exchange is for, or null. */
@@ -577,6 +598,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
 
   #observe(status: number): void {
     const route = this.#route;
+    this.#context.counters.requestEnded();
     const durationSeconds = (this.#context.now() - this.#startedAt) / 1000;
     route?.counters.request(variantIndex(this.variant), status, durationSeconds);
     if (!this.#logged) return;

@@ -10,6 +10,7 @@ import { readShared } from './accepted-socket.ts';
 import { arrivalOf, type Arrival } from './arrival.ts';
 import { ClientConnection } from './client-connection.ts';
 import { rescueAnswer } from './rescue.ts';
+import { createTurnedAway } from './turned-away.ts';
 import type { WorkerContext } from './worker-context.ts';
 
 /** How long the listener may look for a moment in which nothing waits to be accepted, in ms, before it closes anyway. */
@@ -27,7 +28,12 @@ export interface Listener {
    * one more. `onEmpty` is called once, when the listener is closed and no connection is left.
    */
   drain(idle: number, onEmpty: () => void): void;
+  /** Connections may be idle for `idle` ms at most from now on; Infinity: as long as is configured. */
+  limitIdle(idle: number): void;
 }
+
+/** Connections that were turned away and may linger at a time. */
+const MOST_LINGERING = 256;
 
 export interface ListenOptions {
   readonly host: string;
@@ -37,6 +43,7 @@ export interface ListenOptions {
 /** Resolves when it listens. Rejects with the system's error when it can't. */
 export async function listen(options: ListenOptions, context: WorkerContext): Promise<Listener> {
   const connections = new Set<ClientConnection>();
+  const turnedAway = createTurnedAway(MOST_LINGERING);
   let onEmpty: (() => void) | null = null;
   const closed = (connection: ClientConnection): void => {
     connections.delete(connection);
@@ -50,15 +57,17 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
     return connection;
   };
   let accepted = 0;
+  let drainIdle = Number.POSITIVE_INFINITY;
+  let memoryIdle = Number.POSITIVE_INFINITY;
+  const limitIdle = (): void => {
+    context.idleLimit = Math.min(drainIdle, memoryIdle);
+    for (const connection of connections) connection.limitIdle();
+  };
   const accept = (socket: Socket): void => {
     accepted += 1;
     context.counters.accepted();
-    if (connections.size >= context.routing.proxy.maxConnections) {
-      context.counters.overloaded();
-      socket.on('error', () => {
-        // The client may be gone already; there is nobody to tell.
-      });
-      socket.end(rescueAnswer('overloaded', true, false), 'latin1', () => socket.destroy());
+    if (!context.admission.connection()) {
+      turnedAway.take(socket, rescueAnswer('overloaded', true, false), context.now());
       return;
     }
     context.counters.connectionOpened();
@@ -71,14 +80,22 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
   return {
     connections,
     sweep: (now) => {
+      let buffered = 0;
       for (const connection of connections) {
         if (now >= connection.deadline) connection.onDeadline(now);
         if (now >= connection.exchange.cutAt) connection.exchange.onDeadline(now);
+        if (!connection.idle) buffered += connection.bufferedBytes;
       }
+      context.counters.bufferedBytes = buffered;
+      turnedAway.sweep(now);
+    },
+    limitIdle: (idle) => {
+      memoryIdle = idle;
+      limitIdle();
     },
     drain: (idle, whenEmpty) => {
-      context.idleLimit = idle;
-      for (const connection of connections) connection.limitIdle();
+      drainIdle = idle;
+      limitIdle();
       whenQuiet(
         () => accepted,
         () => context.now(),

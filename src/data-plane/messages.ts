@@ -12,8 +12,10 @@ export interface WorkerStart {
   readonly port: number;
   readonly snapshot: Snapshot;
   readonly sequence: number;
-  readonly workerCounters: SharedArrayBuffer;
-  /** This worker's block for each service, by name. */
+  /** All workers' blocks, by index; a worker writes to its own alone. */
+  readonly workerCounters: readonly SharedArrayBuffer[];
+  /** An Int32 that is 1 while the process is short of memory. */
+  readonly memoryShort: SharedArrayBuffer;
   readonly serviceCounters: ServiceBlocks;
   /** What it shares with the other threads about each service's endpoints, by name. */
   readonly upstreamBlocks: Readonly<Record<string, UpstreamBlocks>>;
@@ -21,7 +23,8 @@ export interface WorkerStart {
   readonly accessLog: { readonly mode: 'off' | 'sampled' | 'on'; readonly share: number };
 }
 
-export type ServiceBlocks = Readonly<Record<string, SharedArrayBuffer>>;
+/** By the service's name: all workers' blocks, by index; a worker writes to its own alone. */
+export type ServiceBlocks = Readonly<Record<string, readonly SharedArrayBuffer[]>>;
 
 export type ToWorker =
   | {

@@ -57,7 +57,7 @@ export const RESCUES = {
   overloaded: {
     status: 503,
     title: 'Service Unavailable',
-    detail: 'The proxy has as many connections as it may have.',
+    detail: 'The proxy has as much to do as it may have; try again in a moment.',
   },
   connect_timeout: {
     status: 504,

@@ -15,7 +15,7 @@ import type { HeadLimits } from '../http1/request-head.ts';
 import type { Wire } from '../upstream/wire.ts';
 import { HeadAccumulator } from './head-accumulator.ts';
 
-/** Interim (1xx) answers that one request may get; an endpoint that sends more is broken. */
+/** Interim (1xx) answers that one request may get, together no larger than one head; an endpoint that sends more is broken. */
 const INTERIM_LIMIT = 16;
 
 /** Who owns the relay: makes the heads and hears how the response goes. */
@@ -49,6 +49,7 @@ export class ResponseRelay {
   readonly #pieces = new HeadAccumulator();
   readonly #reader = new ChunkedReader();
   #interims = 0;
+  #interimBytes = 0;
   #remaining = 0;
 
   constructor(sink: ResponseSink) {
@@ -59,6 +60,7 @@ export class ResponseRelay {
     this.begun = false;
     this.heard = false;
     this.#interims = 0;
+    this.#interimBytes = 0;
     if (!this.#pieces.empty) this.#pieces.clear();
   }
 
@@ -103,7 +105,8 @@ export class ResponseRelay {
         return;
       }
       this.#interims += 1;
-      if (this.#interims > INTERIM_LIMIT) {
+      this.#interimBytes += used;
+      if (this.#interims > INTERIM_LIMIT || this.#interimBytes > limits.head) {
         this.#sink.responseInvalid(0, false);
         return;
       }

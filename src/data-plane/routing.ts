@@ -5,6 +5,7 @@
  * names again keeps its connections. A worker swaps its routing whole between two requests.
  */
 import { Circuit } from '../upstream/circuit.ts';
+import { ServiceAdmission } from './admission.ts';
 import { Endpoint, endpointName } from '../upstream/endpoint.ts';
 import { LOAD_FIELDS, type UpstreamBlocks } from '../upstream/shared-blocks.ts';
 import { VariantUpstream } from '../upstream/variant-upstream.ts';
@@ -32,6 +33,7 @@ export interface ServiceRoute {
   readonly settings: ServiceSettings;
   readonly policy: CompiledPolicy;
   readonly counters: ServiceCounters;
+  readonly admission: ServiceAdmission;
   /** Watches for users who lose the canary without a cause; kept for as long as the rollout lasts. */
   readonly flips: FlipTable;
   readonly stable: readonly Endpoint[];
@@ -51,7 +53,8 @@ export interface RoutingSource {
   readonly worker: number;
   /** Monotonic, in ms. */
   readonly now: () => number;
-  countersOf(service: string): ServiceCounters;
+  /** All workers' counters of a service, by index. */
+  countersOf(service: string): readonly ServiceCounters[];
   blocksOf(service: string): UpstreamBlocks;
 }
 
@@ -82,6 +85,8 @@ export function compileRouting(snapshot: Snapshot, previous: Routing | null, sou
   const services = compiled.map(({ service, policy }) => {
     const old = before.get(service.name);
     const phase = service.rollout?.phase;
+    const all = source.countersOf(service.name);
+    const own = all[source.worker]!;
     const blocks = source.blocksOf(service.name);
     const stable = variantUpstream(service, 0, blocks, old, source);
     const canary = variantUpstream(service, 1, blocks, old, source);
@@ -90,7 +95,8 @@ export function compileRouting(snapshot: Snapshot, previous: Routing | null, sou
       snapshot: service,
       settings: service.settings,
       policy,
-      counters: old?.counters ?? source.countersOf(service.name),
+      counters: own,
+      admission: new ServiceAdmission(own, all, service.settings),
       flips:
         old !== undefined && old.snapshot.rollout?.id === service.rollout?.id ? old.flips : new FlipTable(),
       stable: stable.endpoints,

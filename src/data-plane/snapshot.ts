@@ -43,6 +43,9 @@ export interface ServiceSettings extends UpstreamSettings {
   readonly tunnelIdleTimeout: number;
   /** How long tunnels and streams go on after a rollback (canary) or a finish (old stable). */
   readonly streamGrace: number;
+  /** In flight, in the whole process, tunnels included. */
+  readonly maxRequests: number;
+  readonly maxTunnels: number;
   /** Attempts after the first, for requests that are safe to send again. */
   readonly maxRetries: number;
   /** stable → canary fallback is only taken where the operator allows it; canary → stable unless forbidden. */
@@ -88,7 +91,9 @@ export interface ProxySettings {
   readonly fieldLimit: number;
   readonly requestHeadTimeout: number;
   readonly keepAliveTimeout: number;
+  /** Of the whole process. */
   readonly maxConnections: number;
+  readonly maxRequests: number;
 }
 
 export interface KeyData {

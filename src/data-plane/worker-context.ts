@@ -5,6 +5,7 @@ import type { Logger } from '../telemetry/log.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import type { WorkerCounters } from '../telemetry/counters.ts';
 import type { AddressCache } from '../policy/address.ts';
+import type { Admission } from './admission.ts';
 import type { Warn } from './warnings.ts';
 import type { Routing } from './routing.ts';
 
@@ -16,6 +17,7 @@ export interface WorkerContext {
   /** How long a client connection may be idle, in ms, where that is less than `keepAliveTimeout`: set when the worker drains. */
   idleLimit: number;
   readonly counters: WorkerCounters;
+  readonly admission: Admission;
   readonly accessLog: AccessLog | null;
   readonly log: Logger;
   /** Warnings about requests, a bounded number each second. */

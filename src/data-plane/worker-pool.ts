@@ -47,6 +47,8 @@ export interface WorkerPool extends WorkerFleet {
   start(): Promise<void>;
   /** The snapshot that was last applied, or null before the first. */
   readonly snapshot: Snapshot | null;
+  /** Tells the workers whether the process is short of memory: while it is, they take no new work. */
+  shortOfMemory(short: boolean): void;
   /** Replaces workers that hang. Call it every second or so. */
   checkHeartbeats(): void;
   readonly restarts: number;
@@ -116,11 +118,8 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
     }
   };
 
-  const countersOf = (index: number): ServiceBlocks => {
-    const own: Record<string, SharedArrayBuffer> = {};
-    for (const [name, buffers] of blocks) own[name] = buffers[index]!;
-    return own;
-  };
+  const serviceBlocks = (): ServiceBlocks => Object.fromEntries(blocks);
+  const memoryShort = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
 
   const upstreamsOf = (index: number): WorkerStart['upstreamBlocks'] =>
     Object.fromEntries(
@@ -134,8 +133,9 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
       port,
       snapshot: snapshot!,
       sequence,
-      workerCounters: slot.buffer,
-      serviceCounters: countersOf(slot.index),
+      workerCounters: slots.map(({ buffer }) => buffer),
+      memoryShort,
+      serviceCounters: serviceBlocks(),
       upstreamBlocks: upstreamsOf(slot.index),
       logLevel: options.logLevel,
       accessLog: options.accessLog,
@@ -239,7 +239,7 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
           type: 'snapshot',
           sequence,
           snapshot: next,
-          serviceCounters: countersOf(slot.index),
+          serviceCounters: serviceBlocks(),
           upstreamBlocks: upstreamsOf(slot.index),
         };
         slot.worker?.postMessage(message);
@@ -253,6 +253,10 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
     },
 
     upstreamBlocks: (service) => upstreams.of(service),
+
+    shortOfMemory(short) {
+      Atomics.store(new Int32Array(memoryShort), 0, Number(short));
+    },
 
     checkHeartbeats() {
       const now = clock();

@@ -12,6 +12,8 @@ import { LineWriter, openOutput } from '../telemetry/line-writer.ts';
 import { createUsageSampler } from '../telemetry/worker-usage.ts';
 import { ServiceCounters, WorkerCounters } from '../telemetry/counters.ts';
 import { createLog } from '../telemetry/log.ts';
+import { Admission } from './admission.ts';
+import { collectGarbage } from './collect-garbage.ts';
 import { cutExchanges } from './cut-exchanges.ts';
 import { listen } from './listener.ts';
 import type { FromWorker, ServiceBlocks, ToWorker, WorkerStart } from './messages.ts';
@@ -23,6 +25,15 @@ import type { WorkerContext } from './worker-context.ts';
 /** How often deadlines are looked at and the heartbeat is given, in ms. */
 const TICK = 250;
 
+/**
+ * How long a connection may be idle while memory is short, in ms: no longer than it takes a request that is on its way to arrive
+ * and be told so.
+ */
+const SHORT_IDLE = 1000;
+
+/** How often garbage is collected while memory is short, in ms. */
+const COLLECT_EVERY = 5000;
+
 /** Bytes of access log that may wait for a slow destination. */
 const ACCESS_LOG_LIMIT = 1024 * 1024;
 
@@ -30,9 +41,10 @@ const start = workerData as WorkerStart;
 const port = parentPort!;
 const tell = (message: FromWorker): void => port.postMessage(message);
 
-const counters = new WorkerCounters(start.workerCounters);
+const allCounters = start.workerCounters.map((buffer) => new WorkerCounters(buffer));
+const counters = allCounters[start.index]!;
 counters.adopt();
-const blocks = new Map<string, ServiceCounters>();
+const blocks = new Map<string, readonly ServiceCounters[]>();
 addBlocks(start.serviceCounters);
 let { upstreamBlocks } = start;
 for (const { circuit } of Object.values(upstreamBlocks)) adoptCircuit(circuit, start.index);
@@ -55,6 +67,7 @@ const context: WorkerContext = {
   draining: false,
   idleLimit: Number.POSITIVE_INFINITY,
   counters,
+  admission: new Admission(counters, allCounters, start.snapshot.proxy),
   accessLog: makeAccessLog(),
   log,
   warn: createWarnings(log, now),
@@ -75,6 +88,8 @@ applied(start.sequence, context.routing);
 tell({ type: 'listening' });
 counters.heartbeat(Date.now());
 
+const memoryShort = new Int32Array(start.memoryShort);
+let collectAt = 0;
 const usage = createUsageSampler(counters);
 const ticker = setInterval(() => {
   const wall = Date.now();
@@ -86,7 +101,22 @@ const ticker = setInterval(() => {
     tidyEndpoints(context.routing, now());
   });
   usage.sample();
+  tendAdmission();
 }, TICK);
+
+/** Renews what may be admitted, and follows the main thread's word on memory: while it is short, idle connections go and garbage is not left lying. */
+function tendAdmission(): void {
+  const short = Atomics.load(memoryShort, 0) === 1;
+  if (short !== context.admission.short) {
+    context.admission.shortOfMemory(short);
+    listener.limitIdle(short ? SHORT_IDLE : Number.POSITIVE_INFINITY);
+    collectAt = 0;
+  }
+  context.admission.renew();
+  if (!short || now() < collectAt) return;
+  collectAt = now() + COLLECT_EVERY;
+  collectGarbage();
+}
 
 port.on('message', (message: ToWorker) => {
   switch (message.type) {
@@ -121,6 +151,7 @@ function apply(sequence: number, snapshot: WorkerStart['snapshot'], serviceBlock
     return;
   }
   context.routing = routing;
+  context.admission.configure(routing.proxy);
   cutExchanges(listener.connections, before, routing, now(), Math.random);
   applied(sequence, routing);
 }
@@ -131,15 +162,15 @@ function applied(sequence: number, routing: Routing): void {
 }
 
 function addBlocks(serviceBlocks: ServiceBlocks): void {
-  for (const [name, buffer] of Object.entries(serviceBlocks)) {
+  for (const [name, buffers] of Object.entries(serviceBlocks)) {
     if (blocks.has(name)) continue;
-    const block = new ServiceCounters(buffer);
-    block.adopt();
-    blocks.set(name, block);
+    const all = buffers.map((buffer) => new ServiceCounters(buffer));
+    all[start.index]!.adopt();
+    blocks.set(name, all);
   }
 }
 
-function countersOf(service: string): ServiceCounters {
+function countersOf(service: string): readonly ServiceCounters[] {
   return need(blocks.get(service), service);
 }
 
@@ -150,6 +181,7 @@ function need<Block>(block: Block | undefined, service: string): Block {
 
 function tidyEndpoints(routing: Routing, at: number): void {
   for (const route of routing.services) {
+    route.admission.renew();
     tidyVariant(route, 0, at);
     tidyVariant(route, 1, at);
   }

@@ -32,6 +32,14 @@ export type Outcome = (typeof OUTCOMES)[number];
 export const CIRCUIT_LIMITS = ['connections', 'pending', 'requests'] as const;
 export type CircuitLimit = (typeof CIRCUIT_LIMITS)[number];
 
+/** Why the process turned a connection or a request away, by index. */
+export const WORKER_OVERLOADS = ['connections', 'requests', 'memory'] as const;
+export type WorkerOverload = (typeof WORKER_OVERLOADS)[number];
+
+/** Which limit of a service a request was turned away for, by index. */
+export const SERVICE_OVERLOADS = ['requests', 'tunnels'] as const;
+export type ServiceOverload = (typeof SERVICE_OVERLOADS)[number];
+
 /** 0 is stable, 1 is canary. */
 export type VariantIndex = 0 | 1;
 
@@ -43,24 +51,27 @@ export const WORKER_SLOT = {
   accepted: 0,
   tunnels: 1,
   unmatchedHost: 2,
-  overloaded: 3,
-  clientAborted: 4,
-  logWritten: 5,
-  logDropped: 6,
-  cpuSeconds: 7,
-  activeSeconds: 8,
-  refused: 9,
+  clientAborted: 3,
+  logWritten: 4,
+  logDropped: 5,
+  cpuSeconds: 6,
+  activeSeconds: 7,
+  /** One for each of WORKER_OVERLOADS. */
+  overloaded: 8,
+  refused: 11,
   /** From here on gauges, which `adopt` clears. */
-  gauges: 9 + REFUSAL_SLOTS,
-  connections: 9 + REFUSAL_SLOTS,
-  tunnelsOpen: 10 + REFUSAL_SLOTS,
-  heartbeat: 11 + REFUSAL_SLOTS,
-  revision: 12 + REFUSAL_SLOTS,
-  loopDelay: 13 + REFUSAL_SLOTS,
-  heapBytes: 14 + REFUSAL_SLOTS,
+  gauges: 11 + REFUSAL_SLOTS,
+  connections: 11 + REFUSAL_SLOTS,
+  tunnelsOpen: 12 + REFUSAL_SLOTS,
+  heartbeat: 13 + REFUSAL_SLOTS,
+  revision: 14 + REFUSAL_SLOTS,
+  loopDelay: 15 + REFUSAL_SLOTS,
+  heapBytes: 16 + REFUSAL_SLOTS,
+  requests: 17 + REFUSAL_SLOTS,
+  bufferedBytes: 18 + REFUSAL_SLOTS,
 } as const;
 
-const WORKER_SLOTS = WORKER_SLOT.heapBytes + 1;
+const WORKER_SLOTS = WORKER_SLOT.bufferedBytes + 1;
 export const WORKER_COUNTER_BYTES = WORKER_SLOTS * Float64Array.BYTES_PER_ELEMENT;
 
 const CODES = STATUS_LABELS.length;
@@ -80,9 +91,11 @@ export const SERVICE_SLOT = (() => {
   const ejections = sharedCacheable + 1;
   const circuitRefusals = ejections + 2;
   const retriesRefused = circuitRefusals + 2 * CIRCUIT_LIMITS.length;
-  const inFlight = retriesRefused + 2;
+  const overloaded = retriesRefused + 2;
+  const inFlight = overloaded + SERVICE_OVERLOADS.length;
   const upstreamConnections = inFlight + 2;
-  const end = upstreamConnections + 2;
+  const tunnelsOpen = upstreamConnections + 2;
+  const end = tunnelsOpen + 1;
   return {
     codes,
     duration,
@@ -96,10 +109,12 @@ export const SERVICE_SLOT = (() => {
     ejections,
     circuitRefusals,
     retriesRefused,
+    overloaded,
     /** From here on gauges, which `adopt` clears. */
     gauges: inFlight,
     inFlight,
     upstreamConnections,
+    tunnelsOpen,
     end,
   } as const;
 })();
@@ -154,9 +169,31 @@ export class WorkerCounters {
     this.slots[WORKER_SLOT.unmatchedHost]!++;
   }
 
-  /** A request or connection was turned away because a limit was reached. */
-  overloaded(): void {
-    this.slots[WORKER_SLOT.overloaded]!++;
+  /** A connection or a request was turned away: a limit was reached, or memory is short. */
+  overloaded(why: WorkerOverload): void {
+    this.slots[WORKER_SLOT.overloaded + WORKER_OVERLOADS.indexOf(why)]!++;
+  }
+
+  requestBegan(): void {
+    this.slots[WORKER_SLOT.requests]!++;
+  }
+
+  requestEnded(): void {
+    this.slots[WORKER_SLOT.requests]!--;
+  }
+
+  /** Requests between their complete head and the end of their answer. */
+  get requestsOpen(): number {
+    return this.slots[WORKER_SLOT.requests]!;
+  }
+
+  get connectionsOpen(): number {
+    return this.slots[WORKER_SLOT.connections]!;
+  }
+
+  /** What waits in buffers of this process for a client, an endpoint or its turn. */
+  set bufferedBytes(bytes: number) {
+    this.slots[WORKER_SLOT.bufferedBytes] = bytes;
   }
 
   /** A client left before its answer was complete. */
@@ -280,6 +317,28 @@ export class ServiceCounters {
   /** `delta` is 1 or -1. */
   inFlight(variant: VariantIndex, delta: number): void {
     this.slots[SERVICE_SLOT.inFlight + variant]! += delta;
+  }
+
+  /** A request was turned away before it was decided, because the service has as many as it may have. */
+  overloaded(why: ServiceOverload): void {
+    this.slots[SERVICE_SLOT.overloaded + SERVICE_OVERLOADS.indexOf(why)]!++;
+  }
+
+  /** Of both variants, tunnels included. */
+  get requestsInFlight(): number {
+    return this.slots[SERVICE_SLOT.inFlight]! + this.slots[SERVICE_SLOT.inFlight + 1]!;
+  }
+
+  tunnelOpened(): void {
+    this.slots[SERVICE_SLOT.tunnelsOpen]!++;
+  }
+
+  tunnelClosed(): void {
+    this.slots[SERVICE_SLOT.tunnelsOpen]!--;
+  }
+
+  get tunnelsOpen(): number {
+    return this.slots[SERVICE_SLOT.tunnelsOpen]!;
   }
 
   /** `delta` is 1 or -1. */

@@ -38,6 +38,8 @@ export interface MetricsSource {
   ready(): boolean;
   /** Whether the store takes writes, as far as is known. */
   storeAvailable(): boolean;
+  /** Whether memory is short, how often it was, and from how many bytes on it is (Infinity: never). */
+  memory(): { readonly short: boolean; readonly shortages: number; readonly highWater: number };
   /** `net.ipv4.tcp_migrate_req` of this network namespace; null where the system does not tell. */
   tcpMigrateReq(): boolean | null;
 }

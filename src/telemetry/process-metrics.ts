@@ -2,7 +2,7 @@
  * The metrics of the process: its workers, their connections, and the control plane.
  */
 import { CHANGE_STATUSES } from '../policy/change-status.ts';
-import { REFUSAL_SLOTS, WORKER_SLOT } from './counters.ts';
+import { REFUSAL_SLOTS, WORKER_OVERLOADS, WORKER_SLOT } from './counters.ts';
 import { histogramSamples, type MetricFamily, type Sample } from './metric-family.ts';
 import type { MetricsSource, WorkerSource } from './metrics-source.ts';
 
@@ -20,10 +20,7 @@ export function readProcess(source: MetricsSource): ProcessReading {
 type Family = MetricFamily<ProcessReading>;
 
 /** Refusals that no codec makes, with the slots that they are counted in. */
-const OTHER_REJECTIONS = [
-  ['unmatched_host', WORKER_SLOT.unmatchedHost],
-  ['overloaded', WORKER_SLOT.overloaded],
-] as const;
+const OTHER_REJECTIONS = [['unmatched_host', WORKER_SLOT.unmatchedHost]] as const;
 
 export const PROCESS_METRICS: readonly Family[] = [
   {
@@ -54,6 +51,38 @@ export const PROCESS_METRICS: readonly Family[] = [
     type: 'counter',
     labels: ['reason'],
     collect: rejections,
+  },
+  {
+    name: 'serin_overload_refusals_total',
+    help: 'Connections and requests turned away before any work was done for them, by what was short.',
+    type: 'counter',
+    labels: ['reason'],
+    collect: overloads,
+  },
+  sum(
+    'gauge',
+    'serin_buffered_bytes',
+    'Bytes that wait in buffers of active connections for a slow client, a slow endpoint or their turn.',
+    WORKER_SLOT.bufferedBytes,
+  ),
+  plain('gauge', 'serin_memory_short', '1 while new work is refused because memory is short.', ({ source }) =>
+    Number(source.memory().short),
+  ),
+  plain(
+    'counter',
+    'serin_memory_shortages_total',
+    'Times that memory became short.',
+    ({ source }) => source.memory().shortages,
+  ),
+  {
+    name: 'serin_memory_high_water_bytes',
+    help: 'The resident memory above which new work is refused; absent where there is no such mark.',
+    type: 'gauge',
+    labels: [],
+    collect: ({ source }) => {
+      const { highWater } = source.memory();
+      return Number.isFinite(highWater) ? [{ labels: {}, value: highWater }] : [];
+    },
   },
   total('serin_access_log_records_total', 'Access-log records taken for writing.', WORKER_SLOT.logWritten),
   total(
@@ -183,6 +212,13 @@ export const PROCESS_METRICS: readonly Family[] = [
   },
 ];
 
+function overloads({ workers }: Pick<ProcessReading, 'workers'>): Sample[] {
+  return WORKER_OVERLOADS.map((reason, index) => ({
+    labels: { reason },
+    value: sumSlot(workers, WORKER_SLOT.overloaded + index),
+  }));
+}
+
 function rejections({ source, workers }: ProcessReading): Sample[] {
   const samples: Sample[] = source.refusals
     .slice(0, REFUSAL_SLOTS)
@@ -190,6 +226,8 @@ function rejections({ source, workers }: ProcessReading): Sample[] {
   for (const [reason, slot] of OTHER_REJECTIONS) {
     samples.push({ labels: { reason }, value: sumSlot(workers, slot) });
   }
+  const overloaded = overloads({ workers }).reduce((sum, { value }) => sum + value, 0);
+  samples.push({ labels: { reason: 'overloaded' }, value: overloaded });
   return samples;
 }
 

@@ -9,6 +9,7 @@ import {
   CIRCUIT_LIMITS,
   histogramSlot,
   OUTCOMES,
+  SERVICE_OVERLOADS,
   SERVICE_SLOT,
   SERVICE_SLOTS,
   type ServiceCounters,
@@ -70,6 +71,24 @@ export const SERVICE_METRICS: readonly Family[] = [
       ),
   ),
   gaugePair('serin_requests_in_flight', 'Requests being served.', SERVICE_SLOT.inFlight),
+  family(
+    'gauge',
+    'serin_service_tunnels_open',
+    'Tunnels open, of both variants.',
+    ['service'],
+    ({ name, slots }) => [{ labels: { service: name }, value: slots[SERVICE_SLOT.tunnelsOpen]! }],
+  ),
+  family(
+    'counter',
+    'serin_service_overload_refusals_total',
+    'Requests turned away before a decision because the service has as many requests or tunnels as it may have.',
+    ['service', 'reason'],
+    ({ name, slots }) =>
+      SERVICE_OVERLOADS.map((reason, index) => ({
+        labels: { service: name, reason },
+        value: slots[SERVICE_SLOT.overloaded + index]!,
+      })),
+  ),
   family(
     'counter',
     'serin_upstream_results_total',

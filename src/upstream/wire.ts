@@ -53,6 +53,7 @@ interface Handle {
   onread: (this: Handle, bytes: ArrayBuffer | undefined) => Buffer | undefined;
   wire?: Wire;
   forwardRead?: Handle['onread'];
+  readonly writeQueueSize?: number;
   writeLatin1String(request: WriteRequest, text: string): number | undefined;
   writeBuffer(request: WriteRequest, bytes: Buffer): number | undefined;
 }
@@ -115,6 +116,11 @@ export class Wire {
   /** True while something that was written has not left, apart from what waits for the end of the turn. */
   get blocked(): boolean {
     return this.#pending > 0 || this.socket.writableNeedDrain;
+  }
+
+  /** Bytes of what was written that this process still holds. */
+  get heldBytes(): number {
+    return this.#text.length + Math.max(this.#handle?.writeQueueSize ?? 0, this.socket.writableLength);
   }
 
   /** Writes latin1 text at the end of the turn. */

@@ -6,10 +6,12 @@ import {
   OUTCOMES,
   REFUSAL_SLOTS,
   SERVICE_COUNTER_BYTES,
+  SERVICE_OVERLOADS,
   SERVICE_SLOT,
   SERVICE_SLOTS,
   ServiceCounters,
   WORKER_COUNTER_BYTES,
+  WORKER_OVERLOADS,
   WORKER_SLOT,
   WorkerCounters,
 } from '../../../src/telemetry/counters.ts';
@@ -80,6 +82,16 @@ const call: fc.Arbitrary<Call> = fc.oneof(
       [SERVICE_SLOT.upstreamConnections + which, -delta],
     ] as const,
   })),
+  fc.constantFrom(...SERVICE_OVERLOADS).map((why) => ({
+    run: (counters: ServiceCounters) => {
+      counters.overloaded(why);
+      counters.tunnelOpened();
+    },
+    adds: [
+      [SERVICE_SLOT.overloaded + SERVICE_OVERLOADS.indexOf(why), 1],
+      [SERVICE_SLOT.tunnelsOpen, 1],
+    ] as const,
+  })),
   variant.map((which) => ({
     run: (counters: ServiceCounters) => {
       counters.retry(which);
@@ -142,7 +154,11 @@ test('each method of a worker block has a slot of its own', () => {
   check(() => counters.tunnelClosed(), { [WORKER_SLOT.tunnelsOpen]: 0 });
   check(() => counters.refused(2), { [WORKER_SLOT.refused + 2]: 1 });
   check(() => counters.unmatchedHost(), { [WORKER_SLOT.unmatchedHost]: 1 });
-  check(() => counters.overloaded(), { [WORKER_SLOT.overloaded]: 1 });
+  for (const [index, why] of WORKER_OVERLOADS.entries())
+    check(() => counters.overloaded(why), { [WORKER_SLOT.overloaded + index]: 1 });
+  check(() => counters.requestBegan(), { [WORKER_SLOT.requests]: 1 });
+  check(() => counters.requestEnded(), { [WORKER_SLOT.requests]: 0 });
+  check(() => (counters.bufferedBytes = 7), { [WORKER_SLOT.bufferedBytes]: 7 });
   check(() => counters.clientAborted(), { [WORKER_SLOT.clientAborted]: 1 });
   check(() => counters.logWritten(), { [WORKER_SLOT.logWritten]: 1 });
   check(() => counters.logDropped(4), { [WORKER_SLOT.logDropped]: 4 });

@@ -22,6 +22,10 @@ test('counts of all workers are summed', async () => {
     block.fallback(1);
     block.flip();
     block.sharedCacheable();
+    block.overloaded('requests');
+    block.tunnelOpened();
+    block.tunnelOpened();
+    block.tunnelClosed();
   });
   source.workerList.forEach(({ counters }, index) => {
     counters.accepted();
@@ -30,7 +34,10 @@ test('counts of all workers are summed', async () => {
     counters.clientAborted();
     counters.refused(1);
     counters.unmatchedHost();
-    counters.overloaded();
+    counters.overloaded('connections');
+    counters.overloaded('requests');
+    counters.overloaded('memory');
+    counters.bufferedBytes = 1000;
     counters.logWritten();
     counters.logDropped(2);
     counters.heartbeat(source.clock - 250 * (index + 1));
@@ -65,7 +72,17 @@ test('counts of all workers are summed', async () => {
     'serin_rejected_requests_total{reason="bad_method"}': 0,
     'serin_rejected_requests_total{reason="bad_target"}': 3,
     'serin_rejected_requests_total{reason="unmatched_host"}': 3,
-    'serin_rejected_requests_total{reason="overloaded"}': 3,
+    'serin_rejected_requests_total{reason="overloaded"}': 9,
+    'serin_overload_refusals_total{reason="connections"}': 3,
+    'serin_overload_refusals_total{reason="requests"}': 3,
+    'serin_overload_refusals_total{reason="memory"}': 3,
+    'serin_service_overload_refusals_total{reason="requests",service="notes"}': 3,
+    'serin_service_overload_refusals_total{reason="tunnels",service="notes"}': 0,
+    'serin_service_tunnels_open{service="notes"}': 3,
+    serin_buffered_bytes: 3000,
+    serin_memory_short: 1,
+    serin_memory_shortages_total: 2,
+    serin_memory_high_water_bytes: 1000,
     serin_access_log_records_total: 3,
     serin_access_log_dropped_total: 6,
     serin_workers: 3,

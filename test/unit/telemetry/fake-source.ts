@@ -42,6 +42,7 @@ export function fakeSource(workers = 2, services: readonly string[] = ['notes'])
     revision: () => 7,
     ready: () => true,
     storeAvailable: () => true,
+    memory: () => ({ short: true, shortages: 2, highWater: 1000 }),
     tcpMigrateReq() {
       return this.migrate;
     },
