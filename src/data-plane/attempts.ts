@@ -66,9 +66,8 @@ export class Attempts {
     if (this.#tried.length > 0) this.#tried.length = 0;
   }
 
-  /** Makes the next attempt. */
-  next(route: ServiceRoute, variant: VariantIndex): AttemptStart {
-    const now = this.#context.now();
+  /** Makes the next attempt at `now`. */
+  next(route: ServiceRoute, variant: VariantIndex, now: number): AttemptStart {
     const upstream = route.upstreams[variant];
     let endpoint = upstream.pick(this.#tried, this.#context.random);
     if (endpoint === null) return 'none';
@@ -198,7 +197,7 @@ export class Attempts {
   }
 
   /** Counts the end of the attempt. `timed`: its time is a latency. `blamed`: a failure is the endpoint's. */
-  end(outcome: Outcome, timed = true, blamed = true): void {
+  end(outcome: Outcome, timed = true, blamed = true, now = this.#context.now()): void {
     const endpoint = this.#endpoint;
     const route = this.#route;
     if (endpoint === null || route === null) return;
@@ -207,7 +206,6 @@ export class Attempts {
     route.counters.inFlight(this.#variant, -1);
     if (this.#counted) this.#requestOver();
     if (this.#pending) this.#pendingOver();
-    const now = this.#context.now();
     const seconds = timed ? (now - this.#startedAt) / 1000 : -1;
     route.counters.upstreamResult(this.#variant, OUTCOMES.indexOf(outcome), seconds);
     this.#judge(endpoint, outcome, timed, blamed, now);
@@ -245,8 +243,8 @@ export class Attempts {
     up?.destroy();
   }
 
-  /** Both messages are complete: the connection may serve another request for `keepAlive` ms, if it is still open. */
-  giveBack(up: UpstreamConnection, keepAlive: number): void {
-    up.endpoint.release(up, this.#context.now() + keepAlive);
+  /** Both messages are complete: the connection may serve another request until `idleUntil`, if it is still open. */
+  giveBack(up: UpstreamConnection, idleUntil: number): void {
+    up.endpoint.release(up, idleUntil);
   }
 }

@@ -105,8 +105,7 @@ export class ClientConnection implements ClientSide, WireOwner {
   }
 
   /** The next request may be read. Called by the exchange when its answer is complete. */
-  nextRequest(): void {
-    const now = this.context.now();
+  nextRequest(now: number): void {
     this.deadline = this.#idleUntil(now);
     this.#deadlineKind = 'idle';
     this.resume();

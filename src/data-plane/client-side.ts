@@ -22,7 +22,7 @@ export interface ClientSide {
   resume(): void;
   pauseReading(): void;
   /** The answer is complete: the next request may be read. */
-  nextRequest(): void;
+  nextRequest(now: number): void;
   /** After an upgrade: what came early belongs to the tunnel. */
   resumeTunnel(): void;
   /** Sends what is written, then ends the connection. */

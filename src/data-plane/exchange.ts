@@ -152,8 +152,8 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     }
     if (route.rollingOut && route.flips.observe(decision)) counters.flip();
     if (decision.variant === 'canary' && route.gate[0]! < GATE_OPEN && this.#heldBack(route))
-      this.#fallBack(route);
-    else this.#attempt(route);
+      this.#fallBack(route, this.#startedAt);
+    else this.#attempt(route, this.#startedAt);
   }
 
   /** The canary's breaker is not closed: whether it keeps this user out. The lowest buckets come in first. */
@@ -172,23 +172,23 @@ export class Exchange implements UpstreamHandler, ResponseSink {
 
   // ── 5. endpoint ────────────────────────────────────────────────────────────────────────────────────────
 
-  #attempt(route: ServiceRoute): void {
-    switch (this.#attempts.next(route, variantIndex(this.variant))) {
+  #attempt(route: ServiceRoute, now: number): void {
+    switch (this.#attempts.next(route, variantIndex(this.variant), now)) {
       case 'ready':
-        this.#send();
+        this.#send(now);
         return;
       case 'connecting':
         this.#phase = 'connecting';
-        this.#side.setDeadline(this.#context.now() + route.settings.connectTimeout);
+        this.#side.setDeadline(now + route.settings.connectTimeout);
         return;
       case 'none':
-        this.#fallBack(route);
+        this.#fallBack(route, now);
         return;
     }
   }
 
   /** No endpoint of the variant is left: the other variant takes the request where that is allowed. */
-  #fallBack(route: ServiceRoute): void {
+  #fallBack(route: ServiceRoute, now: number): void {
     const { decision } = this.#view;
     const from = decision.variant;
     const allowed = from === 'canary' ? route.settings.fallbackToStable : route.settings.fallbackToCanary;
@@ -201,21 +201,21 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     decision.fallback = true;
     route.counters.fallback(variantIndex(from));
     this.#attempts.forgetTried();
-    this.#attempt(route);
+    this.#attempt(route, now);
   }
 
   upstreamConnected(): void {
     this.#attempts.connected();
-    this.#send();
+    this.#send(this.#context.now());
   }
 
   // ── 6. forward ─────────────────────────────────────────────────────────────────────────────────────────
 
-  #send(): void {
+  #send(now: number): void {
     const { settings } = this.#route!;
     this.#phase = 'waiting';
     const wait = this.#body.done ? settings.responseHeadTimeout : settings.requestBodyIdleTimeout;
-    this.#side.setDeadline(this.#context.now() + wait);
+    this.#side.setDeadline(now + wait);
     this.#attempts.up!.wire.write(upstreamRequestHead(this.head, this.#view));
     if (!this.#body.done) this.#side.continueBody();
   }
@@ -250,7 +250,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
       const { status, title, code, detail } = refusal;
       this.#errorType = code;
       this.wire.write(problemAnswer(status, title, code, detail, true, this.requestMethod === 'HEAD'));
-      this.#finish(status, true);
+      this.#finish(status, true, this.#context.now());
       return;
     }
     this.#truncate();
@@ -359,15 +359,16 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     const up = this.#attempts.up!;
     const complete = this.#body.done;
     const { head, framing } = this.#relay;
-    this.#attempts.end(this.#isGatewayError() ? 'gateway_error' : 'ok');
+    const now = this.#context.now();
+    this.#attempts.end(this.#isGatewayError() ? 'gateway_error' : 'ok', true, true, now);
     this.#attempts.up = null;
     if (!leftover && complete && head.keepAlive && framing !== 'close') {
       if (this.#clientBlocked) up.socket.resume();
-      this.#attempts.giveBack(up, endpointKeepAlive(head, this.#route!.settings.upstreamKeepAlive));
+      this.#attempts.giveBack(up, now + endpointKeepAlive(head, this.#route!.settings.upstreamKeepAlive));
     } else {
       up.destroy();
     }
-    this.#finish(this.#status, !complete);
+    this.#finish(this.#status, !complete, now);
   }
 
   /** 502, 503 and 504, where the service takes them for failures of the endpoint. */
@@ -432,7 +433,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     this.#attempts.up = null;
     if (inOrder) up?.destroyWhenSent();
     else up?.destroy();
-    this.#observe(101);
+    this.#observe(101, this.#context.now());
     this.#phase = 'none';
     this.#side.cutWhenSent();
   }
@@ -472,9 +473,9 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   #again(safe: boolean): void {
     const route = this.#route!;
     if (!safe) this.#rescue(this.#attempts.failure);
-    else if (this.#attempts.mayRetry(route.settings.maxRetries)) this.#attempt(route);
+    else if (this.#attempts.mayRetry(route.settings.maxRetries)) this.#attempt(route, this.#context.now());
     // What may be sent again may as well be sent to the other variant.
-    else this.#fallBack(route);
+    else this.#fallBack(route, this.#context.now());
   }
 
   // ── 8. observe, and what ends an exchange before its time ──────────────────────────────────────────────
@@ -550,7 +551,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     this.#context.counters.clientAborted();
     this.#errorType = 'client_gone';
     this.#drop('client_gone');
-    this.#observe(CLIENT_LEFT_STATUS);
+    this.#observe(CLIENT_LEFT_STATUS, this.#context.now());
     this.#phase = 'none';
   }
 
@@ -576,30 +577,30 @@ export class Exchange implements UpstreamHandler, ResponseSink {
         'request failed',
       );
     }
-    this.#finish(status, incomplete);
+    this.#finish(status, incomplete, this.#context.now());
   }
 
   /** The client must not take what it has for the whole. */
   #truncate(): void {
     this.#errorType = 'truncated';
-    this.#observe(this.#status);
+    this.#observe(this.#status, this.#context.now());
     this.#phase = 'none';
     // Without a length or chunks only a reset tells that something is missing.
     if (this.#relay.framing === 'close' || this.plainClient) this.#side.abort(true);
     else this.#side.cutWhenSent();
   }
 
-  #finish(status: number, mustClose: boolean): void {
-    this.#observe(status);
+  #finish(status: number, mustClose: boolean, now: number): void {
+    this.#observe(status, now);
     this.#phase = 'none';
     if (this.#closeAfter || mustClose) this.#side.closeGracefully();
-    else this.#side.nextRequest();
+    else this.#side.nextRequest(now);
   }
 
-  #observe(status: number): void {
+  #observe(status: number, now: number): void {
     const route = this.#route;
     this.#context.counters.requestEnded();
-    const durationSeconds = (this.#context.now() - this.#startedAt) / 1000;
+    const durationSeconds = (now - this.#startedAt) / 1000;
     route?.counters.request(variantIndex(this.variant), status, durationSeconds);
     if (!this.#logged) return;
     const ended = {

@@ -10,6 +10,7 @@ import { isSpace } from '../http1/grammar.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { Variant } from '../policy/rollout.ts';
+import type { Arrival } from './arrival.ts';
 import { trimBlanks } from '../policy/wire.ts';
 
 /** 1 where the field with this id is not forwarded in a request, whoever sent it. */
@@ -73,12 +74,11 @@ const LONGEST_OWNED = Math.max(...[...OWNED_NAMES].map((name) => name.length));
 
 /** What the proxy knows of a request beyond its head. */
 export interface ForwardFacts {
-  /** The peer's address as text, as it belongs in X-Forwarded-For. */
-  readonly peerText: string;
+  /** How the connection came in. */
+  readonly arrival: Arrival;
   readonly peerTrusted: boolean;
   /** The client's own connection is, or was, encrypted. */
   readonly secure: boolean;
-  readonly listenPort: number;
   readonly variant: Variant;
   /** Used where the request brings no usable x-request-id. */
   readonly requestId: string;
@@ -89,11 +89,12 @@ export interface ForwardFacts {
 
 /** The head to send to an endpoint, complete with its empty line, as latin1 text. */
 export function upstreamRequestHead(head: RequestHead, facts: ForwardFacts): string {
-  const text = head.text;
-  let out =
-    head.absoluteForm || head.versionMinor === 0 ? requestLine(head) : text.slice(0, head.fieldsStart);
   const ownId = !bringsRequestId(head);
-  out += keptLines(head, ownId ? REQUEST_DROPS_WITH_ID : REQUEST_DROPS, facts.stripCookie);
+  const drops = ownId ? REQUEST_DROPS_WITH_ID : REQUEST_DROPS;
+  let out =
+    head.absoluteForm || head.versionMinor === 0
+      ? requestLine(head) + keptLines(head, drops, facts.stripCookie, head.fieldsStart)
+      : keptLines(head, drops, facts.stripCookie, 0);
   if (facts.stripCookie !== '') {
     const cookies = withoutCookie(head, facts.stripCookie);
     if (cookies !== '') out += `Cookie: ${cookies}\r\n`;
@@ -101,15 +102,15 @@ export function upstreamRequestHead(head: RequestHead, facts: ForwardFacts): str
   if (head.chunked) out += 'Transfer-Encoding: chunked\r\n';
   if (facts.upgrade) out += `Connection: Upgrade\r\nUpgrade: ${head.header('upgrade') ?? ''}\r\n`;
   else if (head.seen(F.TE) && acceptsTrailers(head)) out += 'Connection: TE\r\nTE: trailers\r\n';
-  out += facts.peerTrusted ? trustedForwarding(head, facts) : ownForwarding(head, facts);
+  out += facts.peerTrusted
+    ? trustedForwarding(head, facts)
+    : facts.arrival.beforeHost + head.host + facts.arrival.afterHost;
   if (ownId) out += `X-Request-Id: ${facts.requestId}\r\n`;
-  return (
-    out +
-    (facts.variant === 'canary'
-      ? 'Via: 1.1 serin\r\nX-Canary: canary\r\n\r\n'
-      : 'Via: 1.1 serin\r\nX-Canary: stable\r\n\r\n')
-  );
+  return out + (facts.variant === 'canary' ? END_OF_CANARY : END_OF_STABLE);
 }
+
+const END_OF_CANARY = 'Via: 1.1 serin\r\nX-Canary: canary\r\n\r\n';
+const END_OF_STABLE = 'Via: 1.1 serin\r\nX-Canary: stable\r\n\r\n';
 
 /** Whether the request has an id that is passed on: one that says something and that Connection does not nominate away. */
 export function bringsRequestId(head: RequestHead): boolean {
@@ -130,25 +131,19 @@ function originForm({ path, query, target }: RequestHead): string {
   return query !== '' || target.endsWith('?') ? `${path}?${query}` : path;
 }
 
-function ownForwarding(head: RequestHead, facts: ForwardFacts): string {
-  return (
-    `X-Forwarded-For: ${facts.peerText}\r\nX-Forwarded-Proto: ${facts.secure ? 'https' : 'http'}\r\n` +
-    `X-Forwarded-Host: ${head.host}\r\nX-Forwarded-Port: ${facts.listenPort}\r\n`
-  );
-}
-
 /** A trusted peer's fields are kept; our own view fills what it left out, and its address joins the chain. */
-function trustedForwarding(head: RequestHead, facts: ForwardFacts): string {
+function trustedForwarding(head: RequestHead, { arrival, secure }: ForwardFacts): string {
+  const peer = arrival.peer.text;
   const chain = head.header('x-forwarded-for');
-  let out = `X-Forwarded-For: ${chain === undefined || chain === '' ? '' : `${chain}, `}${facts.peerText}\r\n`;
-  out += `X-Forwarded-Proto: ${head.header('x-forwarded-proto') ?? (facts.secure ? 'https' : 'http')}\r\n`;
+  let out = `X-Forwarded-For: ${chain === undefined || chain === '' ? '' : `${chain}, `}${peer}\r\n`;
+  out += `X-Forwarded-Proto: ${head.header('x-forwarded-proto') ?? (secure ? 'https' : 'http')}\r\n`;
   out += `X-Forwarded-Host: ${head.header('x-forwarded-host') ?? head.host}\r\n`;
-  out += `X-Forwarded-Port: ${head.header('x-forwarded-port') ?? facts.listenPort}\r\n`;
+  out += `X-Forwarded-Port: ${head.header('x-forwarded-port') ?? arrival.port}\r\n`;
   const realAddress = head.header('x-real-ip');
   if (realAddress !== undefined) out += `X-Real-IP: ${realAddress}\r\n`;
   const forwarded = head.header('forwarded');
   if (forwarded !== undefined) {
-    const node = facts.peerText.includes(':') ? `"[${facts.peerText}]"` : facts.peerText;
+    const node = peer.includes(':') ? `"[${peer}]"` : peer;
     out += `Forwarded: ${forwarded}, for=${node}\r\n`;
   }
   return out;
@@ -224,14 +219,12 @@ export interface ResponseFacts {
 
 /** The head to send to the client, complete with its empty line, as latin1 text. */
 export function clientResponseHead(head: ResponseHead, facts: ResponseFacts): string {
-  let out = isForwardable(head) ? head.text.slice(0, head.fieldsStart) : statusLine(head);
-  if (facts.cache === 'private') {
-    out += keptLines(head, PRIVATE_RESPONSE_DROPS, '');
-    out += `Cache-Control: ${privateCaching(head.header('cache-control'))}\r\n`;
-  } else {
-    out += keptLines(head, RESPONSE_DROPS, '');
-    if (facts.cache === 'vary') out += 'Vary: Cookie\r\n';
-  }
+  const drops = facts.cache === 'private' ? PRIVATE_RESPONSE_DROPS : RESPONSE_DROPS;
+  let out = isForwardable(head)
+    ? keptLines(head, drops, '', 0)
+    : statusLine(head) + keptLines(head, drops, '', head.fieldsStart);
+  if (facts.cache === 'private') out += `Cache-Control: ${privateCaching(head.header('cache-control'))}\r\n`;
+  else if (facts.cache === 'vary') out += 'Vary: Cookie\r\n';
   if (facts.chunked) out += 'Transfer-Encoding: chunked\r\n';
   if (facts.setCookies !== '') out += facts.setCookies;
   if (facts.upgraded) out += `Connection: Upgrade\r\nUpgrade: ${head.header('upgrade') ?? ''}\r\n`;
@@ -273,6 +266,18 @@ export function sharedCacheable(head: ResponseHead): boolean {
   const control = head.header('cache-control');
   if (control === undefined)
     return head.seen(F.EXPIRES) && head.header('expires') !== '0' && head.header('expires') !== '-1';
+  if (control !== lastControl) {
+    lastShared = isSharedControl(control);
+    lastControl = control;
+  }
+  return lastShared;
+}
+
+/** Most answers of an application say the same as the one before. */
+let lastControl = '';
+let lastShared = false;
+
+function isSharedControl(control: string): boolean {
   const value = control.toLowerCase();
   if (value.includes('no-store') || value.includes('private') || value.includes('no-cache')) return false;
   return /(?:^|[\s,])(?:public|immutable|s-maxage\s*=\s*"?0*[1-9]|max-age\s*=\s*"?0*[1-9])/.test(value);
@@ -280,23 +285,23 @@ export function sharedCacheable(head: ResponseHead): boolean {
 
 type AnyHead = RequestHead | ResponseHead;
 
-/** The lines that pass, as runs of the original text. */
-function keptLines(head: AnyHead, drops: Uint8Array, stripCookie: string): string {
-  const { text, count, fieldId, lineStart, connectionNominates } = head;
+/** What passes of the head from `start` on, its empty line apart, as runs of the original text. */
+function keptLines(head: AnyHead, drops: Uint8Array, stripCookie: string, start: number): string {
+  const { text, length, count, fieldId, lineStart, connectionNominates } = head;
   const lookAlikes = head.hasUnderscores && drops !== RESPONSE_DROPS && drops !== PRIVATE_RESPONSE_DROPS;
   let out = '';
-  let from = head.fieldsStart;
+  let from = start;
   for (let index = 0; index < count; index += 1) {
     const id = fieldId[index]!;
     if (drops[id] === 0 && !(id === F.COOKIE && stripCookie !== '')) {
       if (connectionNominates === null && !lookAlikes) continue;
       if (!isUnwanted(head, index, lookAlikes)) continue;
     }
-    const start = lineStart[index]!;
-    if (start > from) out += text.slice(from, start);
-    from = index + 1 < count ? lineStart[index + 1]! : text.length - 2;
+    const end = lineStart[index]!;
+    if (end > from) out += text.slice(from, end);
+    from = index + 1 < count ? lineStart[index + 1]! : length - 2;
   }
-  return out + text.slice(from, text.length - 2);
+  return out + text.slice(from, length - 2);
 }
 
 /** Nominated by Connection, or a look-alike of a field that only the proxy may set. */

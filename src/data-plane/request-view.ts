@@ -10,6 +10,7 @@ import { OVERRIDE_COOKIE } from '../policy/cookies.ts';
 import { newDecision } from '../policy/decide.ts';
 import type { RequestFacts } from '../policy/facts.ts';
 import type { Variant } from '../policy/rollout.ts';
+import type { Arrival } from './arrival.ts';
 import type { ClientSide } from './client-side.ts';
 import type { ForwardFacts } from './forward-headers.ts';
 import type { Routing } from './routing.ts';
@@ -81,12 +82,8 @@ export class RequestView implements RequestFacts, ForwardFacts {
     return this.head.cookie(name);
   }
 
-  get peerText(): string {
-    return this.#side.arrival.peer.text;
-  }
-
-  get listenPort(): number {
-    return this.#side.arrival.port;
+  get arrival(): Arrival {
+    return this.#side.arrival;
   }
 
   get variant(): Variant {

@@ -51,6 +51,8 @@ export class ResponseRelay {
   #interims = 0;
   #interimBytes = 0;
   #remaining = 0;
+  /** Where the body begins in the bytes that its head came with. */
+  #bodyAt = 0;
 
   constructor(sink: ResponseSink) {
     this.#sink = sink;
@@ -135,6 +137,7 @@ export class ResponseRelay {
     if (framing === 'chunked') this.#reader.reset(limits, this.#sink.plainClient);
     const text = this.#sink.finalHead(this.head, framing);
     this.begun = true;
+    this.#bodyAt = at;
     this.#body(text, bytes, at, end);
     if (!this.#pieces.empty) this.#pieces.clear();
   }
@@ -174,10 +177,12 @@ export class ResponseRelay {
     if (this.#sink.plainClient) {
       if (prefix !== '') this.#emit(prefix, bytes, start, start);
       for (const piece of reader.payload) this.#emit('', Buffer.from(piece), 0, piece.length);
+    } else if (reader.held === null) {
+      this.#emit(prefix, bytes, reader.from, reader.to);
     } else {
-      let text = prefix;
-      if (reader.held !== null) text += reader.held.latin1Slice(0, reader.held.length);
-      this.#emit(text, bytes, reader.from, reader.to);
+      this.#emit(prefix, bytes, start, start);
+      this.#emit('', reader.held, 0, reader.held.length);
+      this.#emit('', bytes, reader.from, reader.to);
     }
     if (reader.done) this.#sink.responseComplete(start + used < end);
   }
@@ -185,6 +190,10 @@ export class ResponseRelay {
   #emit(prefix: string, bytes: Buffer, start: number, end: number): void {
     const { wire } = this.#sink;
     if (prefix !== '') wire.write(prefix);
-    if (start < end) wire.writeBytes(bytes, start, end);
+    if (start === end) return;
+    const { text, length } = this.head;
+    const at = length + start - this.#bodyAt;
+    if (prefix !== '' && at + end - start <= text.length) wire.write(text.slice(at, at + end - start));
+    else wire.writeBytes(bytes, start, end);
   }
 }

@@ -7,7 +7,7 @@
 import { F, NAME_LENGTH, nameAt, shortNameAt } from './fields.ts';
 import { COLON, CR, HTAB, isSpace, LF, LOWER, NAME, SP, trimSpace, VALUE } from './grammar.ts';
 import { refusalNumber } from './refusal.ts';
-import { hasControl, viewOf } from './words.ts';
+import { hasControl, haveControl, viewOf } from './words.ts';
 
 const BAD_FIELD_NAME = refusalNumber('bad_field_name');
 const SPACE_BEFORE_COLON = refusalNumber('space_before_colon');
@@ -22,8 +22,10 @@ const COOKIE_BIT = 1 << F.COOKIE;
 
 /** The lines of one head. Offsets are into `text`; the arrays are longer than `count` and are replaced when they grow. */
 export class FieldBlock {
-  /** The head as latin1, from its first line through its empty line: a character is a byte. */
+  /** Latin1 (a character is a byte): the head from its first line through its empty line, and perhaps bytes after it. */
   text = '';
+  /** The length of the head in `text`. */
+  length = 0;
   /** The number of header lines. */
   count = 0;
   /** The offset of the first header line. */
@@ -207,7 +209,8 @@ export function parseFields(
     at += 1;
     while (at < stop && ((byte = bytes[at] as number) === SP || byte === HTAB)) at += 1;
     const valueAt = at;
-    // Four bytes at a time to where the line's end, or a tab, is near.
+    // Eight, then four bytes at a time to where the line's end, or a tab, is near.
+    while (at < lastWord - 3 && !haveControl(view.getInt32(at, true), view.getInt32(at + 4, true))) at += 8;
     while (at <= lastWord && !hasControl(view.getInt32(at, true))) at += 4;
     while (at < stop && VALUE[(byte = bytes[at] as number)] === 1) at += 1;
     if (at === stop) return 0;

@@ -56,12 +56,12 @@ export interface HeadLimits {
 /** A request head; filled by `parseRequestHead`, and of use until the next call. Strings are latin1: a character is a byte. */
 export class RequestHead extends FieldBlock {
   method = '';
-  /** As it was sent. */
-  target = '';
   /** Path of the target, not normalised, without the query; `*` for OPTIONS of the server as a whole. */
   path = '';
-  /** Query of the target without its "?"; '' when there is none. */
-  query = '';
+  /** The target in `text`, and its "?" there, or -1. */
+  targetStart = 0;
+  targetEnd = 0;
+  queryAt = -1;
   /** The value of Host. */
   host = '';
   versionMinor = 1;
@@ -76,11 +76,22 @@ export class RequestHead extends FieldBlock {
   connectionNominates: string[] | null = null;
   absoluteForm = false;
 
+  /** The target as it was sent. */
+  get target(): string {
+    return this.text.slice(this.targetStart, this.targetEnd);
+  }
+
+  /** Query of the target without its "?"; '' when there is none. */
+  get query(): string {
+    return this.queryAt === -1 ? '' : this.text.slice(this.queryAt + 1, this.targetEnd);
+  }
+
   override clear(): void {
     super.clear();
-    this.target = '';
+    this.targetStart = 0;
+    this.targetEnd = 0;
+    this.queryAt = -1;
     this.path = '';
-    this.query = '';
     this.host = '';
     this.connectionNominates = null;
   }
@@ -166,21 +177,17 @@ export function parseRequestHead(
   if (major !== 0x31 || minor > 0x31) return UNSUPPORTED_VERSION;
   const text = bytes.latin1Slice(base, after);
   head.text = text;
+  head.length = text.length;
   head.versionMinor = minor - 0x30;
   if (method === '') {
     method = text.slice(0, methodEnd - base);
     if (!KNOWN_METHODS.has(method)) return BAD_METHOD;
   }
   head.method = method;
-  head.target = text.slice(targetAt - base, targetStop - base);
-  const refusal = readTarget(
-    head,
-    bytes,
-    base,
-    targetAt - base,
-    targetStop - base,
-    queryAt === -1 ? -1 : queryAt - base,
-  );
+  head.targetStart = targetAt - base;
+  head.targetEnd = targetStop - base;
+  head.queryAt = queryAt === -1 ? -1 : queryAt - base;
+  const refusal = readTarget(head, bytes, base);
   if (refusal !== 0) return refusal;
   const meaning = readFields(head, bytes, base);
   return meaning === 0 ? after - start : meaning;
@@ -216,23 +223,15 @@ function targetRefusal(byte: number, first: boolean): number {
   return BAD_TARGET;
 }
 
-/** Sets path, query and absoluteForm from the target at `text[start..end)`; `text` begins at `base`. Returns 0 or a refusal. */
-function readTarget(
-  head: RequestHead,
-  bytes: Buffer,
-  base: number,
-  start: number,
-  end: number,
-  queryAt: number,
-): number {
-  const { text } = head;
+/** Sets path and absoluteForm from the target; the head's text begins at `base`. Returns 0 or a refusal. */
+function readTarget(head: RequestHead, bytes: Buffer, base: number): number {
+  const { text, targetStart: start, targetEnd: end, queryAt } = head;
   if (head.method === 'CONNECT') return CONNECT;
   head.absoluteForm = false;
-  head.query = queryAt === -1 ? '' : text.slice(queryAt + 1, end);
   const pathEnd = queryAt === -1 ? end : queryAt;
   const first = text.charCodeAt(start);
   if (first === 0x2f) {
-    head.path = queryAt === -1 ? head.target : text.slice(start, pathEnd);
+    head.path = text.slice(start, pathEnd);
     return 0;
   }
   if (first === 0x2a) {

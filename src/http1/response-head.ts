@@ -22,6 +22,9 @@ const CLOSING_INTERIM = refusalNumber('closing_interim');
 
 const UPGRADE_BIT = 1 << F.UPGRADE;
 
+/** Up to this size head and what follows it become one string. */
+const ONE_STRING = 8 * 1024;
+
 /** How the end of a response's body is found. `close`: by the end of the connection. */
 export type ResponseFraming = 'none' | 'length' | 'chunked' | 'close';
 
@@ -100,7 +103,9 @@ export function parseResponseHead(
   const after = parseFields(bytes, at + 2, stop, start, limits.fields, head);
   if (after <= 0) return after === 0 ? runOut : after;
 
-  head.text = bytes.latin1Slice(start, after);
+  // What of a small body came along is made a string once, together with the head: it goes out so.
+  head.text = bytes.latin1Slice(start, end - start <= ONE_STRING ? end : after);
+  head.length = after - start;
   head.status = status;
   head.versionMinor = minor;
   head.reasonStart = reasonAt - start;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { makeArrival } from '../../../src/data-plane/arrival.ts';
 import {
   clientResponseHead,
   sharedCacheable,
@@ -9,14 +10,14 @@ import {
 } from '../../../src/data-plane/forward-headers.ts';
 import { parseRequestHead, RequestHead } from '../../../src/http1/request-head.ts';
 import { parseResponseHead, ResponseHead } from '../../../src/http1/response-head.ts';
+import { parseAddress } from '../../../src/policy/address.ts';
 
 const LIMITS = { requestLine: 8192, head: 32_768, fields: 100 };
 
 const FACTS: ForwardFacts = {
-  peerText: '198.51.100.7',
+  arrival: makeArrival(parseAddress('198.51.100.7')!, 8080, false),
   peerTrusted: false,
   secure: false,
-  listenPort: 8080,
   variant: 'canary',
   requestId: 'made-1',
   upgrade: false,
@@ -126,18 +127,21 @@ test("a trusted proxy's forwarding fields are kept and its address joins the cha
     'X-Request-Id: theirs',
     'Forwarded: for=203.0.113.9',
   ];
-  assert.deepEqual(request(lines, { peerTrusted: true, peerText: '2001:db8::7' }), [
-    'GET / HTTP/1.1',
-    'Host: a.example',
-    'X-Request-Id: theirs',
-    'X-Forwarded-For: 203.0.113.9, 2001:db8::7',
-    'X-Forwarded-Proto: https',
-    'X-Forwarded-Host: shop.example',
-    'X-Forwarded-Port: 443',
-    'Forwarded: for=203.0.113.9, for="[2001:db8::7]"',
-    'Via: 1.1 serin',
-    'X-Canary: canary',
-  ]);
+  assert.deepEqual(
+    request(lines, { peerTrusted: true, arrival: makeArrival(parseAddress('2001:db8::7')!, 8080, false) }),
+    [
+      'GET / HTTP/1.1',
+      'Host: a.example',
+      'X-Request-Id: theirs',
+      'X-Forwarded-For: 203.0.113.9, 2001:db8::7',
+      'X-Forwarded-Proto: https',
+      'X-Forwarded-Host: shop.example',
+      'X-Forwarded-Port: 443',
+      'Forwarded: for=203.0.113.9, for="[2001:db8::7]"',
+      'Via: 1.1 serin',
+      'X-Canary: canary',
+    ],
+  );
 });
 
 test('absolute form and HTTP/1.0 go out in origin form and HTTP/1.1', () => {
