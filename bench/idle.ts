@@ -18,9 +18,8 @@ const ACTIVE = 100;
 const REST = 1_000;
 
 interface Kept {
-  runner: Runner;
+  readonly runner: Runner;
   readonly rounds: Rounds;
-  readonly memory: number[];
   readonly bytesEach: number[];
 }
 
@@ -44,9 +43,7 @@ async function round(
   };
   const one = await sample(runner, options, async () => {
     await delay(REST);
-    const memory = residentMemory(pids);
-    kept.memory.push(memory);
-    kept.bytesEach.push((memory - before) / connections);
+    kept.bytesEach.push((residentMemory(pids) - before) / connections);
   });
   kept.rounds.push(one);
 }
@@ -62,7 +59,7 @@ export async function measureIdle(
   for (let index = 0; index < Math.min(effort.rounds, effort.quick ? 1 : 3); index++) {
     for (const contender of rotated(can, index)) {
       const { runner } = await enter(bench, scenario, contender, NO_COOKIES);
-      const kept = all.get(contender) ?? { runner, rounds: [], memory: [], bytesEach: [] };
+      const kept = all.get(contender) ?? { runner, rounds: [], bytesEach: [] };
       all.set(contender, kept);
       try {
         await round(bench, runner, connections, effort, kept);
@@ -74,9 +71,9 @@ export async function measureIdle(
   const reference = [...all].find(([{ name }]) => name === scenario.reference)?.[1].rounds ?? [];
   const contenders: Record<string, ContenderOutcome> = {};
   for (const contender of can) {
-    const { runner, rounds, memory, bytesEach } = all.get(contender) as Kept;
+    const { runner, rounds, bytesEach } = all.get(contender) as Kept;
     contenders[contender.name] = {
-      ...summarise(runner, rounds, reference, median(memory)),
+      ...summarise(runner, rounds, reference),
       idle: { connections, bytesEach: median(bytesEach) },
     };
   }

@@ -2,7 +2,6 @@
  * Measures a scenario: starts its field, warms it up, and takes interleaved rounds, so that whatever changes on the machine
  * meanwhile meets everybody.
  */
-import { residentMemory } from './cpu.ts';
 import { startField, type Bench, type Field, type Runner } from './field.ts';
 import { measureIdle } from './idle.ts';
 import { measureLatency } from './latency.ts';
@@ -40,17 +39,17 @@ async function measureBusy(bench: Bench, scenario: Scenario, effort: Effort): Pr
     const reference = (referee === undefined ? undefined : samples.get(referee)) ?? [];
     const contenders: Record<string, ContenderOutcome> = {};
     for (const [runner, list] of samples) {
-      const memory = residentMemory(runner.peer.pids());
-      contenders[runner.contender.name] = summarise(runner, list, reference, memory);
+      contenders[runner.contender.name] = summarise(runner, list, reference);
     }
     const all = [...samples.values()].map((list) => median(list.map((one) => one?.disturbed ?? 0)));
     const paced = field.runners.filter(({ contender }) => LEADERS.includes(contender.peer));
-    if (scenario.latency !== true || paced.length === 0)
+    if (scenario.latency !== true || !effort.latency || paced.length === 0)
       return outcomeOf(scenario, effort, { contenders, disturbed: Math.max(...all), absent: field.absent });
     const slowest = Math.min(...paced.map((one) => contenders[one.contender.name]?.perSecond ?? Infinity));
     const { direct, latencies } = await measureLatency(bench, scenario, paced, slowest / 2, effort);
     for (const [name, latency] of latencies) {
-      contenders[name] = { ...(contenders[name] as ContenderOutcome), latency };
+      const one = contenders[name] as ContenderOutcome;
+      contenders[name] = { ...one, failed: one.failed + latency.failed, latency };
     }
     return outcomeOf(scenario, effort, {
       contenders,

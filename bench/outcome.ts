@@ -9,9 +9,11 @@ export interface LatencyOutcome {
   /** To the reference, round by round. */
   readonly p50Ratio: Spread;
   readonly p99Ratio: Spread;
+  readonly p999Ratio: Spread;
   /** Over the direct path, to the reference's over the direct path. */
   readonly addedP50Ratio: Spread;
   readonly addedP99Ratio: Spread;
+  readonly failed: number;
 }
 
 export interface IdleOutcome {
@@ -30,10 +32,12 @@ export interface ContenderOutcome {
   /** CPU per request to the reference's, round by round. */
   readonly ratio: Spread;
   readonly perSecond: number;
+  readonly perSecondRatio: Spread;
   /** Share of its cores that it used; below 0.95 the load set the pace, and more requests/s may be possible. */
   readonly busy: number;
-  /** Resident, after the load. */
+  /** Resident, after the load, with its connections open. */
   readonly memoryMiB: number;
+  readonly memoryRatio: Spread;
   readonly requests: number;
   readonly failed: number;
   /** CPU per request of each round. */
@@ -51,6 +55,8 @@ export interface DirectOutcome {
   readonly p999: number;
   /** How late the generator sent, microseconds at the 99th percentile, the worst of all rounds. */
   readonly late: number;
+  /** Share of the core of generator and origin that was busy, the most of all rounds. */
+  readonly loadBusy: number;
 }
 
 export interface ScenarioOutcome {

@@ -5,8 +5,8 @@ import { table } from './results.ts';
 import type { Spread } from './statistics.ts';
 
 const number = (value: number) => value.toFixed(value < 10 ? 2 : value < 1000 ? 1 : 0);
+const percent = (share: number) => `${(share * 100).toFixed(0)} %`;
 const ratio = ({ median, min, max }: Spread) => `${median.toFixed(2)} (${min.toFixed(2)}–${max.toFixed(2)})`;
-const range = ({ min, max }: Spread) => `${min.toFixed(2)}–${max.toFixed(2)}`;
 
 /** Below this share of its cores, the load and not the proxy set the pace. */
 const SATURATED = 0.95;
@@ -25,16 +25,16 @@ function goalTable(outcomes: Outcomes): string {
 function cpuTable(scenario: ScenarioOutcome): string {
   const contenders = Object.values(scenario.contenders);
   const idle = contenders.some((one) => one.idle !== undefined);
-  const reference = scenario.contenders[scenario.reference];
   const head = [
     'proxy',
     'CPU µs/request',
     'user',
     'kernel',
-    `ratio to ${reference?.title ?? scenario.reference}`,
-    'spread',
+    'ratio (spread)',
     'requests/s',
+    'ratio (spread)',
     'memory MiB',
+    'ratio (spread)',
     ...(idle ? ['KiB/connection'] : []),
     'failed',
   ];
@@ -43,10 +43,11 @@ function cpuTable(scenario: ScenarioOutcome): string {
     number(one.cpu),
     number(one.user),
     number(one.kernel),
-    one.ratio.median.toFixed(2),
-    range(one.ratio),
+    ratio(one.ratio),
     `${!idle && one.busy < SATURATED ? '≥ ' : ''}${one.perSecond.toFixed(0)}`,
+    ratio(one.perSecondRatio),
     one.memoryMiB.toFixed(0),
+    ratio(one.memoryRatio),
     ...(idle ? [((one.idle?.bytesEach ?? 0) / 1024).toFixed(1)] : []),
     one.failed === 0 ? '0' : `**${one.failed}**`,
   ];
@@ -58,30 +59,31 @@ function latencyTable({ contenders, direct }: ScenarioOutcome): string[] {
   const head = [
     'proxy',
     'p50 µs',
+    'ratio (spread)',
     'p99 µs',
+    'ratio (spread)',
     'p99.9 µs',
-    'p50 ratio (spread)',
-    'p99 ratio (spread)',
-    'added p50 ratio (spread)',
-    'added p99 ratio (spread)',
+    'ratio (spread)',
   ];
-  const rows = Object.values(contenders).flatMap(({ title, latency }) =>
-    latency === undefined
-      ? []
-      : [
-          [
-            title,
-            ...[latency.p50, latency.p99, latency.p999].map((time) => time.toFixed(0)),
-            ...[latency.p50Ratio, latency.p99Ratio, latency.addedP50Ratio, latency.addedP99Ratio].map((one) =>
-              ratio(one),
-            ),
-          ],
-        ],
-  );
-  const own = [direct.p50, direct.p99, direct.p999].map((time) => time.toFixed(0));
+  const added = ['added p50, ratio (spread)', 'added p99, ratio (spread)'];
+  const rows = Object.values(contenders).flatMap(({ title, latency: one }) => {
+    if (one === undefined) return [];
+    const of = (time: number, spread: Spread) => [time.toFixed(0), ratio(spread)];
+    return [
+      [
+        title,
+        ...of(one.p50, one.p50Ratio),
+        ...of(one.p99, one.p99Ratio),
+        ...of(one.p999, one.p999Ratio),
+        ratio(one.addedP50Ratio),
+        ratio(one.addedP99Ratio),
+      ],
+    ];
+  });
+  const own = [direct.p50, direct.p99, direct.p999].flatMap((time) => [time.toFixed(0), '']);
   return [
     `Latency at ${direct.rate} requests/s, open-loop, counted from when a request was due; «added» is what is over the path without a proxy:`,
-    table([head, ...rows, ['(without a proxy)', ...own, '', '', '', '']]),
+    table([[...head, ...added], ...rows, ['(without a proxy)', ...own, '', '']]),
   ];
 }
 
@@ -95,14 +97,17 @@ function remarks(scenario: ScenarioOutcome): string[] {
     ...scenario.absent,
     ...failed.map((one) => `**${one.title}: ${one.failed} of ${one.requests} requests failed.**`),
     ...(paced ? ['≥: the load, not the proxy, set the pace.'] : []),
-    ...(scenario.direct !== undefined && scenario.direct.late > 0
-      ? [`The generator sent at most ${scenario.direct.late.toFixed(0)} µs late (p99 of the worst round).`]
-      : []),
+    ...(scenario.direct === undefined
+      ? []
+      : [
+          `At that rate the core of generator and origin was at most ${percent(scenario.direct.loadBusy)} busy, and the generator sent at most ${scenario.direct.late.toFixed(0)} µs late (p99 of the worst round).`,
+        ]),
     ...(scenario.disturbed > 0.05
       ? [
-          `Something else used ${(scenario.disturbed * 100).toFixed(0)} % of the proxy's core: measure again on a quiet machine.`,
+          `Something else used ${percent(scenario.disturbed)} of the proxy's core: measure again on a quiet machine.`,
         ]
       : []),
+    `Ratios are to ${scenario.contenders[scenario.reference]?.title ?? scenario.reference}.`,
     `${scenario.rounds} rounds of ${scenario.seconds} s${scenario.quick ? ', quick' : ''}, ${scenario.at.slice(0, 10)}.`,
   ];
 }

@@ -8,11 +8,12 @@
  *   node bench/run.ts --list                  which scenarios and peers there are
  *   node bench/run.ts --render                makes RESULTS.md and results.svg anew from results.json
  *
- *   --peers serin,haproxy   only these       --rounds N --seconds N   effort
+ *   --peers serin,haproxy   only these       --rounds N --seconds N   effort       --no-latency
  *   --write / --no-write    whether results are kept: RESULTS.md, results.json, results.svg
  *   --json FILE             the outcomes of this run alone, as JSON
  *
- * Everything runs on loopback. Exits 1 where a request failed: such figures do not count.
+ * Everything runs on loopback. Exits 1 where a scenario could not be measured, or a request failed: such figures do
+ * not count.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -39,6 +40,7 @@ const { values: options, positionals } = parseArgs({
     rounds: { type: 'string' },
     seconds: { type: 'string' },
     peers: { type: 'string' },
+    latency: { type: 'boolean', default: true },
     write: { type: 'boolean' },
     json: { type: 'string' },
     list: { type: 'boolean', default: false },
@@ -132,7 +134,13 @@ async function runAll(scenarios: readonly Scenario[], effort: Effort): Promise<O
     try {
       for (const scenario of scenarios) {
         const began = performance.now();
-        outcomes[scenario.name] = await measure(bench, scenario, effort);
+        try {
+          outcomes[scenario.name] = await measure(bench, scenario, effort);
+        } catch (error) {
+          // The others' figures are worth having all the same.
+          console.error(`${scenario.name} could not be measured: ${(error as Error).message}`);
+          process.exitCode = 1;
+        }
         const seconds = ((performance.now() - began) / 1000).toFixed(0);
         console.log(`${scenario.name}: ${seconds} s`);
       }
@@ -150,6 +158,7 @@ else if (options.render) keep({});
 else {
   const effort = {
     quick: options.quick,
+    latency: options.latency,
     rounds: bounded('rounds', options.quick ? 2 : 7, 50),
     seconds: bounded('seconds', options.quick ? 0.5 : 2, 60),
   };

@@ -1,6 +1,6 @@
 /** One measurement: a load on one contender, and what the contender used meanwhile. */
 import { availableParallelism } from 'node:os';
-import { coreTime, cpuSince, cpuTime } from './cpu.ts';
+import { coreTime, cpuSince, cpuTime, residentMemory } from './cpu.ts';
 import type { Bench, Runner } from './field.ts';
 import { failedOf, openLoad, type LoadOptions, type Quantiles } from './load/client.ts';
 import { LOAD_CORE, PINNED, PROXY_CORE } from './process.ts';
@@ -22,9 +22,11 @@ export interface Sample {
   readonly loadBusy: number;
   /** Share of the proxy's core that something else used meanwhile. */
   readonly disturbed: number;
+  /** Resident memory of the proxy in bytes, after the load, its connections still open. */
+  readonly memory: number;
 }
 
-/** Proxies on several sources of connections: there are more of them than one address has ports. */
+/** Addresses that connections come from: there may be more of them than one address has ports. */
 const SOURCES = 8;
 
 /** Each load's own range of numbers, so that what is never seen is new for all of the run. */
@@ -74,8 +76,9 @@ export async function sample(
       latency: result.latency,
       late: result.late.p99,
       busy: (user + kernel) / (time * cores),
-      loadBusy: (coreTimeIf(LOAD_CORE) - loadBefore) / time,
+      loadBusy: Math.min(1, (coreTimeIf(LOAD_CORE) - loadBefore) / time),
       disturbed: Math.max(0, others / time),
+      memory: residentMemory(pids),
     };
   } finally {
     await load.end();

@@ -10,6 +10,8 @@ export interface Effort {
   readonly rounds: number;
   /** Of one measurement. */
   readonly seconds: number;
+  /** Whether latency is measured where a scenario has it. */
+  readonly latency: boolean;
 }
 
 /** The samples of a contender by round; a hole where it was not measured. */
@@ -20,33 +22,37 @@ function titleOf(runner: Runner): string {
   return contender.note === undefined ? peer.title : `${peer.title}, ${contender.note}`;
 }
 
-/** A contender's figures from its samples. */
-export function summarise(
-  runner: Runner,
-  rounds: Rounds,
-  reference: Rounds,
-  memory: number,
-): ContenderOutcome {
+type Figure = (one: Sample) => number;
+
+/** A contender's figures from its samples; ratios are taken round by round. */
+export function summarise(runner: Runner, rounds: Rounds, reference: Rounds): ContenderOutcome {
   const samples = rounds.filter((one) => one !== undefined);
-  const total = (one: Sample) => one.user + one.kernel;
-  const ratios = rounds.flatMap((one, round) => {
-    const other = reference[round];
-    return one === undefined || other === undefined ? [] : [total(one) / total(other)];
-  });
-  const of = (pick: (one: Sample) => number) => median(samples.map((one) => pick(one)));
+  const of = (pick: Figure) => median(samples.map((one) => pick(one)));
+  const ratio = (pick: Figure) =>
+    spread(
+      rounds.flatMap((one, round) => {
+        const other = reference[round];
+        return one === undefined || other === undefined ? [] : [pick(one) / pick(other)];
+      }),
+    );
+  const cpu: Figure = ({ user, kernel }) => user + kernel;
+  const perSecond: Figure = (one) => one.perSecond;
+  const memory: Figure = (one) => one.memory / 2 ** 20;
   return {
     title: titleOf(runner),
     peer: runner.peer.name,
-    cpu: of(total),
+    cpu: of(cpu),
     user: of(({ user }) => user),
     kernel: of(({ kernel }) => kernel),
-    ratio: spread(ratios),
-    perSecond: of(({ perSecond }) => perSecond),
+    ratio: ratio(cpu),
+    perSecond: of(perSecond),
+    perSecondRatio: ratio(perSecond),
     busy: of(({ busy }) => busy),
-    memoryMiB: memory / 2 ** 20,
+    memoryMiB: of(memory),
+    memoryRatio: ratio(memory),
     requests: samples.reduce((sum, { requests }) => sum + requests, 0),
     failed: samples.reduce((sum, { failed }) => sum + failed, 0),
-    rounds: samples.map((one) => total(one)),
+    rounds: samples.map((one) => cpu(one)),
   };
 }
 
@@ -56,5 +62,6 @@ export function outcomeOf(
   rest: Pick<ScenarioOutcome, 'contenders' | 'disturbed' | 'absent' | 'direct'>,
 ): ScenarioOutcome {
   const { title, about, reference } = scenario;
-  return { title, about, at: new Date().toISOString(), ...effort, reference, ...rest };
+  const { quick, rounds, seconds } = effort;
+  return { title, about, at: new Date().toISOString(), quick, rounds, seconds, reference, ...rest };
 }
