@@ -3,7 +3,12 @@
  *
  * Every default is in this file and in no other. Times are milliseconds, sizes bytes.
  */
-import type { CookieSettings, ProxySettings, ServiceSettings } from '../data-plane/snapshot.ts';
+import type {
+  CookieSettings,
+  MirrorSettings,
+  ProxySettings,
+  ServiceSettings,
+} from '../data-plane/snapshot.ts';
 import { upstreamSettings } from './upstream-defaults.ts';
 import type { IdentityTier } from '../policy/rollout.ts';
 import { milliseconds } from './duration.ts';
@@ -40,6 +45,13 @@ const DEFAULT_SERVICE = {
   fallbackToStable: true,
   fallbackToCanary: false,
 };
+
+/** Safe methods (RFC 9110, 9.2.1) but TRACE, which no application serves. */
+const DEFAULT_MIRROR = {
+  methods: ['GET', 'HEAD', 'OPTIONS'],
+  timeout: 10_000,
+  maxConcurrent: 100,
+} as const;
 
 const DEFAULT_COOKIES: CookieSettings = {
   sameSite: 'Lax',
@@ -123,7 +135,19 @@ export function serviceSettings(service: ServiceDefinition): ServiceSettings {
     maxRetries: service.retries ?? DEFAULT_SERVICE.maxRetries,
     fallbackToStable: fallback.toStable ?? DEFAULT_SERVICE.fallbackToStable,
     fallbackToCanary: fallback.toCanary ?? DEFAULT_SERVICE.fallbackToCanary,
+    mirror: mirrorSettings(service),
     ...upstreamSettings(service),
+  };
+}
+
+/** A mirror of 0 % is none. */
+function mirrorSettings({ mirror }: ServiceDefinition): MirrorSettings | null {
+  if (mirror === undefined || mirror.percentage === 0) return null;
+  return {
+    percentage: mirror.percentage,
+    methods: mirror.methods ?? DEFAULT_MIRROR.methods,
+    timeout: milliseconds(mirror.timeout, DEFAULT_MIRROR.timeout),
+    maxConcurrent: mirror.maxConcurrent ?? DEFAULT_MIRROR.maxConcurrent,
   };
 }
 

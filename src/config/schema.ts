@@ -6,6 +6,7 @@
  * `defaults.ts`. A field that holds a secret is marked `writeOnly`, so that no message quotes it.
  */
 import { Type, type Static } from 'typebox';
+import { MirrorDefinition } from './mirror-schema.ts';
 import { closed, count, duration } from './schema-parts.ts';
 import {
   BalanceDefinition,
@@ -133,6 +134,7 @@ export const ServiceDefinition = Type.Object(
         closed,
       ),
     ),
+    mirror: Type.Optional(MirrorDefinition),
     retries: count('attempts after the first, for requests that are safe to send again', 0, 10),
     retryBudget: Type.Optional(RetryBudgetDefinition),
     balance: Type.Optional(BalanceDefinition),

@@ -10,6 +10,7 @@ import { normaliseHost } from '../policy/service-match.ts';
 import { checkSchema } from '../schema/check.ts';
 import { joinPointer } from '../schema/json-value.ts';
 import { pathPrefix } from './defaults.ts';
+import { parseDuration } from './duration.ts';
 import { parseEndpoint } from './host-port.ts';
 import { type IdentityTierDefinition, ServiceDefinition } from './schema.ts';
 import { upstreamFaults } from './upstream-checks.ts';
@@ -50,7 +51,14 @@ export function serviceFaults(service: ServiceDefinition): Fault[] {
     ...endpointFaults(service.stable.endpoints, '/stable/endpoints'),
     ...endpointFaults(service.canary?.endpoints ?? [], '/canary/endpoints'),
     ...upstreamFaults(service),
+    ...mirrorFaults(service),
   ];
+}
+
+function mirrorFaults({ mirror }: ServiceDefinition): Fault[] {
+  if (mirror?.timeout === undefined || parseDuration(mirror.timeout) > 0) return [];
+  const detail = `with ${mirror.timeout} no answer would come in time; expected a duration above 0, such as 10s`;
+  return [{ pointer: '/mirror/timeout', detail }];
 }
 
 /**

@@ -78,9 +78,11 @@ export class Admission {
     return this.#connectionsOpen() < this.#limits.maxConnections || this.#turnAway('connections');
   }
 
-  /** Whether another request may begin; one that may not is counted as turned away. */
-  request(): boolean {
-    return this.#own.requestsOpen < this.#requests || this.#requestCounted();
+  /** A request begins, and is open until `requestEnded` of the counters. False: it is to be turned away, and counted as such. */
+  begin(): boolean {
+    const admitted = this.#own.requestsOpen < this.#requests || this.#requestCounted();
+    this.#own.requestBegan();
+    return admitted;
   }
 
   #requestCounted(): boolean {
@@ -131,13 +133,17 @@ export class ServiceAdmission {
     this.#requests = allowance(maxRequests, this.#all.length, this.#own.requestsInFlight, this.#inFlight());
   }
 
-  /** Whether another request may begin; one that may not is counted as turned away. */
-  request(): boolean {
+  /** Whether another request may begin, or another tunnel; what may not is counted as turned away. */
+  admits(tunnel: boolean): boolean {
+    return this.#request() && (!tunnel || this.#tunnel());
+  }
+
+  #request(): boolean {
     return this.#own.requestsInFlight < this.#requests || this.#requestCounted();
   }
 
-  /** Whether another tunnel may be opened. Tunnels are few, so all are counted. */
-  tunnel(): boolean {
+  /** Tunnels are few, so all are counted. */
+  #tunnel(): boolean {
     let open = 0;
     for (const worker of this.#all) open += worker.tunnelsOpen;
     return open < this.#limits.maxTunnels || this.#turnAway('tunnels');

@@ -101,15 +101,12 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     this.#view.begin(this.#body.done);
     // From here on the exchange is active, so that a failure below is answered like any other.
     this.#phase = 'connecting';
-    const admitted = this.#context.admission.request();
-    this.#context.counters.requestBegan();
-    if (admitted) this.#findService(routing);
+    if (this.#context.admission.begin()) this.#findService(routing);
     else this.#turnAway();
   }
 
   /** Too much is going on: an answer before any work is done. It counts for no variant, because none was decided. */
   #turnAway(): void {
-    this.#route = null;
     if (this.#context.admission.short) this.#closeAfter = true;
     this.#rescue('overloaded');
   }
@@ -124,13 +121,11 @@ export class Exchange implements UpstreamHandler, ResponseSink {
       this.#rescue(index === -2 ? 'ambiguous_path' : 'no_service');
       return;
     }
-    this.#route = route;
-    if (!route.admission.request() || (this.#view.upgrade && !route.admission.tunnel())) {
-      this.#turnAway();
-      return;
-    }
-    this.#view.findClient(routing);
-    this.#decide(route);
+    if (route.admission.admits(this.#view.upgrade)) {
+      this.#route = route;
+      this.#view.findClient(routing);
+      this.#decide(route);
+    } else this.#turnAway();
   }
 
   // ── 4. decision ────────────────────────────────────────────────────────────────────────────────────────
@@ -212,11 +207,13 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   // ── 6. forward ─────────────────────────────────────────────────────────────────────────────────────────
 
   #send(now: number): void {
-    const { settings } = this.#route!;
+    const { settings, mirror } = this.#route!;
     this.#phase = 'waiting';
     const wait = this.#body.done ? settings.responseHeadTimeout : settings.requestBodyIdleTimeout;
     this.#side.setDeadline(now + wait);
     this.#attempts.up!.wire.write(upstreamRequestHead(this.head, this.#view));
+    if (mirror !== null && this.#attempts.count === 1)
+      this.#body.copy = mirror.take(this.#view, this.#body.done, this.#route!, this.#routing.responseLimits);
     if (!this.#body.done) this.#side.continueBody();
   }
 
@@ -600,6 +597,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   #observe(status: number, now: number): void {
     const route = this.#route;
     this.#context.counters.requestEnded();
+    this.#body.end();
     const durationSeconds = (now - this.#startedAt) / 1000;
     route?.counters.request(variantIndex(this.variant), status, durationSeconds);
     if (!this.#logged) return;

@@ -32,6 +32,7 @@ const REQUEST_DROPS = dropTable([
   F.X_REAL_IP,
   F.X_CANARY,
   F.X_SERIN_OVERRIDE,
+  F.X_SERIN_MIRROR,
 ]);
 
 /** The same where the request's own id is not passed on. */
@@ -60,6 +61,7 @@ const OWNED_NAMES = new Set([
   'x-real-ip',
   'x-canary',
   'x-serin-override',
+  'x-serin-mirror',
   'x-request-id',
   'host',
   'connection',

@@ -5,6 +5,7 @@
  */
 import { ChunkedReader, type ChunkedLimits } from '../http1/body.ts';
 import type { RequestHead } from '../http1/request-head.ts';
+import type { MirrorCopy } from './mirror.ts';
 import type { Wire } from '../upstream/wire.ts';
 
 export class RequestBody {
@@ -14,6 +15,8 @@ export class RequestBody {
   untouched = true;
   /** The endpoint reads slowly: taking more would only fill memory. */
   blocked = false;
+  /** Gets what the endpoint gets, where the request is mirrored with its body; null otherwise. */
+  copy: MirrorCopy | null = null;
   #remaining = 0;
   #chunked = false;
   readonly #reader = new ChunkedReader();
@@ -38,7 +41,22 @@ export class RequestBody {
     this.#remaining -= used;
     this.done = this.#remaining === 0;
     wire.writeBytes(bytes, start, start + used);
+    if (this.copy !== null) this.#copyOn(this.copy, bytes, start, start + used);
     return used;
+  }
+
+  #copyOn(copy: MirrorCopy, bytes: Buffer, start: number, end: number): void {
+    copy.add(bytes, start, end);
+    if (!this.done) return;
+    this.copy = null;
+    copy.send();
+  }
+
+  /** The request is over, whether or not all of its body came. */
+  end(): void {
+    if (this.copy === null) return;
+    this.copy.abandon();
+    this.copy = null;
   }
 
   #takeChunks(bytes: Buffer, start: number, end: number, wire: Wire): number {

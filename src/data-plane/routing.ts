@@ -7,6 +7,7 @@
 import { Circuit } from '../upstream/circuit.ts';
 import { ServiceAdmission } from './admission.ts';
 import { Endpoint, endpointName } from '../upstream/endpoint.ts';
+import { Mirror, type MirrorContext } from './mirror.ts';
 import { LOAD_FIELDS, type UpstreamBlocks } from '../upstream/shared-blocks.ts';
 import { VariantUpstream } from '../upstream/variant-upstream.ts';
 import type { ChunkedLimits } from '../http1/body.ts';
@@ -34,6 +35,8 @@ export interface ServiceRoute {
   readonly policy: CompiledPolicy;
   readonly counters: ServiceCounters;
   readonly admission: ServiceAdmission;
+  /** Null where nothing is mirrored. */
+  readonly mirror: Mirror | null;
   /** Watches for users who lose the canary without a cause; kept for as long as the rollout lasts. */
   readonly flips: FlipTable;
   readonly stable: readonly Endpoint[];
@@ -56,6 +59,7 @@ export interface RoutingSource {
   /** All workers' counters of a service, by index. */
   countersOf(service: string): readonly ServiceCounters[];
   blocksOf(service: string): UpstreamBlocks;
+  readonly mirror: MirrorContext;
 }
 
 export interface Routing {
@@ -97,6 +101,7 @@ export function compileRouting(snapshot: Snapshot, previous: Routing | null, sou
       policy,
       counters: own,
       admission: new ServiceAdmission(own, all, service.settings),
+      mirror: isMirrored(service) ? (old?.mirror ?? new Mirror(own, all, source.mirror)) : null,
       flips:
         old !== undefined && old.snapshot.rollout?.id === service.rollout?.id ? old.flips : new FlipTable(),
       stable: stable.endpoints,
@@ -117,6 +122,11 @@ export function compileRouting(snapshot: Snapshot, previous: Routing | null, sou
     trustedProxies: new NetworkSet(snapshot.trustedProxies),
     context,
   };
+}
+
+/** A canary that was rolled back gets nothing any more, not even what nobody waits for. */
+function isMirrored({ settings, rollout }: ServiceSnapshot): boolean {
+  return settings.mirror !== null && rollout?.phase !== 'rolledBack';
 }
 
 function limitsOf(proxy: ProxySettings): Pick<Routing, 'headLimits' | 'bodyLimits' | 'responseLimits'> {
@@ -181,5 +191,7 @@ function retireUnused(previous: Routing | null, services: readonly ServiceRoute[
     for (const endpoint of [...route.stable, ...route.canary]) {
       if (!used.has(endpoint)) endpoint.retire();
     }
+    const { mirror } = route;
+    if (mirror !== null && !services.some((service) => service.mirror === mirror)) mirror.close();
   }
 }

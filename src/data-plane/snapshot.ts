@@ -52,6 +52,18 @@ export interface ServiceSettings extends UpstreamSettings {
   readonly fallbackToStable: boolean;
   readonly fallbackToCanary: boolean;
   readonly breaker: BreakerSettings;
+  /** Null: nothing is mirrored. */
+  readonly mirror: MirrorSettings | null;
+}
+
+/** What of stable's requests is also sent to the canary, for its answers to be measured. */
+export interface MirrorSettings {
+  /** Above 0, at most 100. */
+  readonly percentage: number;
+  readonly methods: readonly string[];
+  readonly timeout: number;
+  /** Mirrored requests at a time, in the whole process. */
+  readonly maxConcurrent: number;
 }
 
 export interface CookieSettings {

@@ -61,6 +61,12 @@ const routingSource: RoutingSource = {
   now,
   countersOf,
   blocksOf: (service) => need(upstreamBlocks[service], service),
+  mirror: {
+    now,
+    random: Math.random,
+    later: setImmediate,
+    short: () => context.admission.short,
+  },
 };
 let wallSeconds = Math.floor(Date.now() / 1000);
 const requestIdPrefix = randomBytes(8).toString('hex');
@@ -192,6 +198,7 @@ function need<Block>(block: Block | undefined, service: string): Block {
 function tidyEndpoints(routing: Routing, at: number): void {
   for (const route of routing.services) {
     route.admission.renew();
+    route.mirror?.tick(at);
     tidyVariant(route, 0, at);
     tidyVariant(route, 1, at);
   }

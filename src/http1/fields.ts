@@ -55,6 +55,7 @@ export const F = {
   ETAG: 45,
   RETRY_AFTER: 46,
   MAX_FORWARDS: 47,
+  X_SERIN_MIRROR: 48,
 } as const;
 
 /** The lower-case name of each id; '' for `F.OTHER`. */

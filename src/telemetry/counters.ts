@@ -40,6 +40,19 @@ export type WorkerOverload = (typeof WORKER_OVERLOADS)[number];
 export const SERVICE_OVERLOADS = ['requests', 'tunnels'] as const;
 export type ServiceOverload = (typeof SERVICE_OVERLOADS)[number];
 
+/** How a mirrored request ended, by index. The last three were not sent: too many, no endpoint, no body that can be copied. */
+export const MIRROR_OUTCOMES = [
+  'answered',
+  'connect_failed',
+  'timeout',
+  'reset',
+  'bad_response',
+  'busy',
+  'no_endpoint',
+  'body',
+] as const;
+export type MirrorOutcome = (typeof MIRROR_OUTCOMES)[number];
+
 /** 0 is stable, 1 is canary. */
 export type VariantIndex = 0 | 1;
 
@@ -92,10 +105,14 @@ export const SERVICE_SLOT = (() => {
   const circuitRefusals = ejections + 2;
   const retriesRefused = circuitRefusals + 2 * CIRCUIT_LIMITS.length;
   const overloaded = retriesRefused + 2;
-  const inFlight = overloaded + SERVICE_OVERLOADS.length;
+  const mirrorOutcomes = overloaded + SERVICE_OVERLOADS.length;
+  const mirrorCodes = mirrorOutcomes + MIRROR_OUTCOMES.length;
+  const mirrorDuration = mirrorCodes + CODES;
+  const inFlight = mirrorDuration + HISTOGRAM_SLOTS;
   const upstreamConnections = inFlight + 2;
   const tunnelsOpen = upstreamConnections + 2;
-  const end = tunnelsOpen + 1;
+  const mirrorsInFlight = tunnelsOpen + 1;
+  const end = mirrorsInFlight + 1;
   return {
     codes,
     duration,
@@ -110,11 +127,15 @@ export const SERVICE_SLOT = (() => {
     circuitRefusals,
     retriesRefused,
     overloaded,
+    mirrorOutcomes,
+    mirrorCodes,
+    mirrorDuration,
     /** From here on gauges, which `adopt` clears. */
     gauges: inFlight,
     inFlight,
     upstreamConnections,
     tunnelsOpen,
+    mirrorsInFlight,
     end,
   } as const;
 })();
@@ -322,6 +343,22 @@ export class ServiceCounters {
   /** A request was turned away before it was decided, because the service has as many as it may have. */
   overloaded(why: ServiceOverload): void {
     this.slots[SERVICE_SLOT.overloaded + SERVICE_OVERLOADS.indexOf(why)]!++;
+  }
+
+  /** A mirrored request ended, or was not sent. `status` and `seconds` count where there was an answer and where it was sent. */
+  mirrored(outcome: MirrorOutcome, status: number, seconds: number): void {
+    this.slots[SERVICE_SLOT.mirrorOutcomes + MIRROR_OUTCOMES.indexOf(outcome)]!++;
+    if (outcome === 'answered') this.slots[SERVICE_SLOT.mirrorCodes + statusSlot(status)]!++;
+    if (seconds >= 0) observe(this.slots, SERVICE_SLOT.mirrorDuration, seconds);
+  }
+
+  /** `delta` is 1 or -1. */
+  mirrorInFlight(delta: number): void {
+    this.slots[SERVICE_SLOT.mirrorsInFlight]! += delta;
+  }
+
+  get mirrorsInFlight(): number {
+    return this.slots[SERVICE_SLOT.mirrorsInFlight]!;
   }
 
   /** Of both variants, tunnels included. */

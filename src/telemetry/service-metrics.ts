@@ -8,6 +8,7 @@ import { REASONS, TIERS, type Phase, type RolloutState } from '../policy/rollout
 import {
   CIRCUIT_LIMITS,
   histogramSlot,
+  MIRROR_OUTCOMES,
   OUTCOMES,
   SERVICE_OVERLOADS,
   SERVICE_SLOT,
@@ -40,6 +41,52 @@ const ALWAYS_SHOWN: ReadonlySet<string> = new Set(['200', '500', '502', '503', '
 
 type Family = MetricFamily<readonly ServiceReading[]>;
 
+const MIRROR_METRICS: readonly Family[] = [
+  family(
+    'counter',
+    'serin_mirror_requests_total',
+    'Requests that were to be mirrored, by how that ended.',
+    ['service', 'outcome'],
+    ({ name, slots }) =>
+      MIRROR_OUTCOMES.map((outcome, index) => ({
+        labels: { service: name, outcome },
+        value: slots[SERVICE_SLOT.mirrorOutcomes + index]!,
+      })),
+  ),
+  family(
+    'counter',
+    'serin_mirror_responses_total',
+    'Answers to mirrored requests, by their status code; they were thrown away.',
+    ['service', 'code'],
+    ({ name, slots }) =>
+      STATUS_LABELS.flatMap((code, slot) => {
+        const value = slots[SERVICE_SLOT.mirrorCodes + slot]!;
+        if (value === 0 && !ALWAYS_SHOWN.has(code)) return [];
+        return [{ labels: { service: name, code }, value }];
+      }),
+  ),
+  family(
+    'histogram',
+    'serin_mirror_duration_seconds',
+    'Time of a mirrored request from its sending, connecting included, to the end of its answer.',
+    ['service'],
+    ({ name, slots }) =>
+      histogramSamples(
+        'serin_mirror_duration_seconds',
+        { service: name },
+        slots,
+        SERVICE_SLOT.mirrorDuration,
+      ),
+  ),
+  family(
+    'gauge',
+    'serin_mirror_requests_in_flight',
+    'Mirrored requests under way.',
+    ['service'],
+    ({ name, slots }) => [{ labels: { service: name }, value: slots[SERVICE_SLOT.mirrorsInFlight]! }],
+  ),
+];
+
 export const SERVICE_METRICS: readonly Family[] = [
   family(
     'counter',
@@ -71,6 +118,7 @@ export const SERVICE_METRICS: readonly Family[] = [
       ),
   ),
   gaugePair('serin_requests_in_flight', 'Requests being served.', SERVICE_SLOT.inFlight),
+  ...MIRROR_METRICS,
   family(
     'gauge',
     'serin_service_tunnels_open',

@@ -194,6 +194,41 @@ describe('a service', () => {
     );
   });
 
+  it('has a mirror and limits that make sense', async () => {
+    const mirror = (text: string): Promise<string> => fault(HOSTS, STABLE, `mirror: ${text}`);
+    assert.equal(
+      await mirror('{}'),
+      '5 /mirror: missing field "percentage" (percent of the requests of stable)',
+    );
+    assert.equal(
+      await mirror('{ percentage: 101 }'),
+      '5 /mirror/percentage: expected a number from 0 to 100, got 101',
+    );
+    assert.equal(
+      await mirror('{ percentage: 5, methods: [get] }'),
+      '5 /mirror/methods/0: expected "GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH" or "DELETE", got "get"; did you mean "GET"?',
+    );
+    assert.equal(
+      await mirror('{ percentage: 5, timeout: 0s }'),
+      '5 /mirror/timeout: with 0s no answer would come in time; expected a duration above 0, such as 10s',
+    );
+    assert.equal(
+      await mirror('{ percentage: 5, maxConcurent: 7 }'),
+      '5 /mirror/maxConcurent: unknown field "maxConcurent"; did you mean "maxConcurrent"?',
+    );
+    assert.equal(
+      await fault(HOSTS, STABLE, 'limits: { requests: 0 }'),
+      '5 /limits/requests: expected a whole number from 1 to 10000000, got 0',
+    );
+    assert.equal(
+      await fault(HOSTS, STABLE, 'limits: { tunnel: 1 }'),
+      '5 /limits/tunnel: unknown field "tunnel"; did you mean "tunnels"?',
+    );
+    assert.deepEqual(await faultsOf('proxy: { limits: { memory: 1GB } }'), [
+      '1 /proxy/limits/memory: expected "auto", "off" or a whole number of at least 1048576, got the string "1GB"',
+    ]);
+  });
+
   it('has a name that URLs, cookies and metrics can hold', async () => {
     for (const name of ['Notes', 'no tes', '-notes', 'notes-', 'n'.repeat(64), 'a_b']) {
       const [one = ''] = await faultsOf(

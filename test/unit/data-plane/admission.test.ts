@@ -51,8 +51,9 @@ test('property: small limits are exact, however connections and requests are spr
           if (counters.requestsOpen > 0) counters.requestEnded();
           continue;
         }
-        assert.equal(admission.request(), open() < limit);
-        if (open() < limit) counters.requestBegan();
+        const room = open() < limit;
+        assert.equal(admission.begin(), room);
+        if (!room) counters.requestEnded();
         assert.equal(admission.connection(), true);
       }
     }),
@@ -66,7 +67,8 @@ test('a large limit is passed for no longer than until allowances are renewed', 
   for (const { admission } of all) admission.renew();
   const fill = ({ admission, counters }: (typeof all)[0]) => {
     let count = 0;
-    for (; admission.request(); count++) counters.requestBegan();
+    while (admission.begin()) count += 1;
+    counters.requestEnded();
     return count;
   };
   assert.equal(fill(first), limit);
@@ -83,33 +85,34 @@ test('while memory is short nothing is admitted, whatever the limits become', ()
   only.admission.configure({ maxConnections: 1000, maxRequests: 1000 });
   only.admission.renew();
   assert.ok(!only.admission.connection());
-  assert.ok(!only.admission.request());
+  assert.ok(!only.admission.begin());
+  only.counters.requestEnded();
   assert.deepEqual(turnedAway(only.counters), { connections: 0, requests: 0, memory: 2 });
   only.admission.shortOfMemory(false);
   for (let count = 0; count < 1000; count++) {
-    assert.ok(only.admission.request());
-    only.counters.requestBegan();
+    assert.ok(only.admission.begin());
   }
-  assert.ok(!only.admission.request());
+  assert.ok(!only.admission.begin());
 });
 
 test('a service has requests and tunnels of its own, over all workers', () => {
   const all = [newServiceCounters(), newServiceCounters()] as const;
   const [first, second] = all;
   const admission = new ServiceAdmission(first, all, { maxRequests: 2, maxTunnels: 1 });
-  assert.ok(admission.request());
+  assert.ok(admission.admits(false));
   first.inFlight(0, 1);
-  assert.ok(admission.request());
+  assert.ok(admission.admits(false));
   second.inFlight(1, 1);
-  assert.ok(!admission.request());
-  assert.ok(admission.tunnel());
+  assert.ok(!admission.admits(false));
+  second.inFlight(1, -1);
+  assert.ok(admission.admits(true));
   second.tunnelOpened();
-  assert.ok(!admission.tunnel());
+  assert.ok(!admission.admits(true));
+  assert.ok(admission.admits(false));
   assert.deepEqual(
     SERVICE_OVERLOADS.map((_, index) => first.slots[SERVICE_SLOT.overloaded + index]),
     [1, 1],
   );
   second.tunnelClosed();
-  second.inFlight(1, -1);
-  assert.ok(admission.tunnel() && admission.request());
+  assert.ok(admission.admits(true));
 });

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import * as fc from 'fast-check';
 import { REASONS, TIERS } from '../../../src/policy/rollout.ts';
 import {
+  MIRROR_OUTCOMES,
   OUTCOMES,
   REFUSAL_SLOTS,
   SERVICE_COUNTER_BYTES,
@@ -82,6 +83,20 @@ const call: fc.Arbitrary<Call> = fc.oneof(
       [SERVICE_SLOT.upstreamConnections + which, -delta],
     ] as const,
   })),
+  fc
+    .tuple(fc.constantFrom(...MIRROR_OUTCOMES), fc.integer({ min: 200, max: 599 }), seconds)
+    .map(([outcome, status, took]) => ({
+      run: (counters: ServiceCounters) => {
+        counters.mirrored(outcome, status, took);
+        counters.mirrorInFlight(1);
+      },
+      adds: [
+        [SERVICE_SLOT.mirrorOutcomes + MIRROR_OUTCOMES.indexOf(outcome), 1] as const,
+        ...(outcome === 'answered' ? [[SERVICE_SLOT.mirrorCodes + statusSlot(status), 1] as const] : []),
+        ...observed(SERVICE_SLOT.mirrorDuration, 0, took),
+        [SERVICE_SLOT.mirrorsInFlight, 1] as const,
+      ],
+    })),
   fc.constantFrom(...SERVICE_OVERLOADS).map((why) => ({
     run: (counters: ServiceCounters) => {
       counters.overloaded(why);

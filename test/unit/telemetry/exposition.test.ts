@@ -23,6 +23,9 @@ test('counts of all workers are summed', async () => {
     block.flip();
     block.sharedCacheable();
     block.overloaded('requests');
+    block.mirrored('answered', 500, 0.5);
+    block.mirrored('busy', 0, -1);
+    block.mirrorInFlight(1);
     block.tunnelOpened();
     block.tunnelOpened();
     block.tunnelClosed();
@@ -80,6 +83,14 @@ test('counts of all workers are summed', async () => {
     'serin_service_overload_refusals_total{reason="tunnels",service="notes"}': 0,
     'serin_service_tunnels_open{service="notes"}': 3,
     serin_buffered_bytes: 3000,
+    'serin_mirror_requests_total{outcome="answered",service="notes"}': 3,
+    'serin_mirror_requests_total{outcome="busy",service="notes"}': 3,
+    'serin_mirror_requests_total{outcome="body",service="notes"}': 0,
+    'serin_mirror_responses_total{code="500",service="notes"}': 3,
+    'serin_mirror_responses_total{code="200",service="notes"}': 0,
+    'serin_mirror_duration_seconds_sum{service="notes"}': 1.5,
+    'serin_mirror_duration_seconds_count{service="notes"}': 3,
+    'serin_mirror_requests_in_flight{service="notes"}': 3,
     serin_memory_short: 1,
     serin_memory_shortages_total: 2,
     serin_memory_high_water_bytes: 1000,
