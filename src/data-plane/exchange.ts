@@ -25,7 +25,7 @@ import { upstreamRequestHead } from './forward-headers.ts';
 import { RequestBody } from './request-body.ts';
 import { RequestView } from './request-view.ts';
 import { problemAnswer, rescueAnswer, RESCUES, type RescueCode } from './rescue.ts';
-import { ResponseRelay, type ResponseSink } from './response-relay.ts';
+import { LONG_BODY, ResponseRelay, type ResponseSink } from './response-relay.ts';
 import type { Routing, ServiceRoute } from './routing.ts';
 import { Tunnel } from './tunnel.ts';
 import { unsentBytes } from './unsent-bytes.ts';
@@ -227,6 +227,8 @@ export class Exchange implements UpstreamHandler, ResponseSink {
       this.#refuseBody(used);
       return end - start;
     }
+    if (body.done) this.wire.readShort(up.wire.blocked);
+    else if (used > LONG_BODY) this.wire.readLong();
     if (this.#phase === 'waiting') {
       const { settings } = this.#route!;
       const wait = body.done ? settings.responseHeadTimeout : settings.requestBodyIdleTimeout;
@@ -352,8 +354,13 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     this.#attempts.up?.socket.resume();
   }
 
+  longBody(): void {
+    this.#attempts.up?.wire.readLong();
+  }
+
   responseComplete(leftover: boolean): void {
     const up = this.#attempts.up!;
+    up.wire.readShort(this.wire.blocked);
     const complete = this.#body.done;
     const { head, framing } = this.#relay;
     const now = this.#context.now();

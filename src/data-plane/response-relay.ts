@@ -18,6 +18,9 @@ import { HeadAccumulator } from './head-accumulator.ts';
 /** Interim (1xx) answers that one request may get, together no larger than one head; an endpoint that sends more is broken. */
 const INTERIM_LIMIT = 16;
 
+/** So much more of a body, or so much in one read, makes it a long one, in bytes. */
+export const LONG_BODY = 32 * 1024;
+
 /** Who owns the relay: makes the heads and hears how the response goes. */
 export interface ResponseSink {
   /** The client's. */
@@ -32,6 +35,8 @@ export interface ResponseSink {
   interimHead(head: ResponseHead): string;
   /** The endpoint switched protocols; `bytes[start..end)` are the tunnel's first. */
   upgraded(head: ResponseHead, bytes: Buffer, start: number, end: number): void;
+  /** More of the body comes than one read brings. */
+  longBody(): void;
   /** The response is complete. `leftover`: the endpoint sent more than it should have. */
   responseComplete(leftover: boolean): void;
   /** The endpoint sent something invalid. `begun`: the client has seen the head. */
@@ -69,8 +74,10 @@ export class ResponseRelay {
   /** Handles bytes of the endpoint; valid only during the call. */
   push(bytes: Buffer, start: number, end: number, limits: HeadLimits & ChunkedLimits): void {
     this.heard = true;
-    if (this.begun) this.#body('', bytes, start, end);
-    else this.#heads(bytes, start, end, limits);
+    if (this.begun) {
+      if (end - start > LONG_BODY) this.#sink.longBody();
+      this.#body('', bytes, start, end);
+    } else this.#heads(bytes, start, end, limits);
   }
 
   /** The endpoint closed: true when that is the proper end of the response. */
@@ -138,6 +145,7 @@ export class ResponseRelay {
     const text = this.#sink.finalHead(this.head, framing);
     this.begun = true;
     this.#bodyAt = at;
+    if (framing === 'length' && this.#remaining - (end - at) > LONG_BODY) this.#sink.longBody();
     this.#body(text, bytes, at, end);
     if (!this.#pieces.empty) this.#pieces.clear();
   }

@@ -17,7 +17,7 @@
  */
 import type { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
-import { copyOf, readBuffer } from './read-buffer.ts';
+import { giveOwnBuffer, isOwnBuffer, keepable, readBuffer, takeOwnBuffer } from './read-buffer.ts';
 
 /** Up to this size bytes go out as part of a string: it costs no buffer. */
 const STRING_LIMIT = 8 * 1024;
@@ -66,6 +66,10 @@ const AT_ASYNC = binding?.kLastWriteWasAsync ?? 0;
 /** Given along with every write until one needs it. */
 let spare: WriteRequest = binding === null ? {} : new binding.WriteWrap();
 
+/** What parts of the shared read buffer are copied to: those that are too large for a string, with a head before them. */
+const SCRATCH_SIZE = 80 * 1024;
+let scratch: Buffer = Buffer.allocUnsafeSlow(SCRATCH_SIZE);
+
 /** Wires with something to write at the end of this turn: the first `waitingCount`. The array is never shortened. */
 const waiting: Wire[] = [];
 let waitingCount = 0;
@@ -93,6 +97,10 @@ export class Wire {
   #pending = 0;
   /** What waits for the end of the turn. */
   #text = '';
+  /** What the handle reads into, and what it will read into after this read. */
+  #reading: Buffer = readBuffer;
+  #next: Buffer = readBuffer;
+  #inUse = false;
   /** Stands in `waiting`. */
   #queued = false;
   #corked = false;
@@ -133,17 +141,37 @@ export class Wire {
     if (!this.#queued) this.#queue();
   }
 
-  /** Writes bytes; those of the shared read buffer are copied, others must stay as they are until they have left. */
+  /**
+   * Writes bytes. Those of the shared read buffer are copied; those of this or another wire's own buffer are written as they
+   * stand, so after `stalled` they must not be read over until `drained`; others must stay as they are until they have left.
+   */
   writeBytes(bytes: Buffer, start: number, end: number): void {
     const length = end - start;
     if (length + this.#text.length <= STRING_LIMIT) {
       if (length > 0) this.write(bytes.latin1Slice(start, end));
       return;
     }
+    if (this.#handle === null || this.socket.writableLength !== 0) {
+      this.flush();
+      this.#writeSocket(keepable(bytes, start, end));
+    } else if (bytes === readBuffer) {
+      this.#writeCopy(start, end);
+    } else {
+      this.flush();
+      this.#writeBuffer(bytes.subarray(start, end));
+    }
+  }
+
+  /** Writes what waits and a part of the shared read buffer by way of a buffer that is used again unless the kernel takes less. */
+  #writeCopy(start: number, end: number): void {
     const text = this.#text;
     this.#text = '';
-    if (text === '' && bytes !== readBuffer) this.#writeBuffer(bytes.subarray(start, end));
-    else this.#writeBuffer(text === '' ? copyOf(bytes, start, end) : joined(text, bytes, start, end));
+    const size = text.length + end - start;
+    const room = size <= scratch.length ? scratch : Buffer.allocUnsafeSlow(size);
+    if (text !== '') room.write(text, 0, 'latin1');
+    readBuffer.copy(room, text.length, start, end);
+    if (this.#writeBuffer(room.subarray(0, size)) && room === scratch)
+      scratch = Buffer.allocUnsafeSlow(SCRATCH_SIZE);
   }
 
   /** Writes what waits now. Nothing happens where nothing waits. */
@@ -195,20 +223,13 @@ export class Wire {
     if (!taken) this.#owner.stalled();
   }
 
-  #writeBuffer(bytes: Buffer): void {
-    const handle = this.#handle;
-    if (handle === null) {
-      this.#writeSocket(bytes);
-      return;
-    }
-    const { socket } = this;
-    if (socket.destroyed) return;
-    if (socket.writableLength !== 0) {
-      if (!socket.write(bytes)) this.#owner.stalled();
-      return;
-    }
-    const error = handle.writeBuffer(spare, bytes);
-    if (error !== 0 || state[AT_ASYNC] !== 0) this.#unfinished(error, bytes);
+  /** Hands bytes to the handle. True when they are still in use. */
+  #writeBuffer(bytes: Buffer): boolean {
+    if (this.socket.destroyed) return false;
+    const error = this.#handle!.writeBuffer(spare, bytes);
+    if (error === 0 && state[AT_ASYNC] === 0) return false;
+    this.#unfinished(error, bytes);
+    return true;
   }
 
   /** The last write failed, or the kernel took a part of it. */
@@ -239,17 +260,28 @@ export class Wire {
     else if (this.#pending === 0) this.#owner.drained();
   }
 
-  received(length: number): void {
-    this.#owner.received(readBuffer, length);
+  /** A long body follows: from the next read on, its bytes come in a buffer of its own. */
+  readLong(): void {
+    if (this.#handle !== null && this.#next === readBuffer) this.#next = takeOwnBuffer();
   }
-}
 
-/** Text and bytes as one buffer. */
-function joined(text: string, bytes: Buffer, start: number, end: number): Buffer {
-  const buffer = Buffer.allocUnsafeSlow(text.length + end - start);
-  buffer.write(text, 0, 'latin1');
-  bytes.copy(buffer, text.length, start, end);
-  return buffer;
+  /** The long body is over. `inUse`: some of its bytes have not left. */
+  readShort(inUse: boolean): void {
+    if (this.#next === readBuffer) return;
+    this.#next = readBuffer;
+    this.#inUse = inUse;
+  }
+
+  /** That much was read. Returns the buffer for the next read where it is another one. */
+  received(length: number): Buffer | undefined {
+    const buffer = this.#reading;
+    this.#owner.received(buffer, length);
+    const next = this.#next;
+    if (next === buffer) return undefined;
+    this.#reading = next;
+    if (isOwnBuffer(buffer) && !this.#inUse) giveOwnBuffer(buffer);
+    return next;
+  }
 }
 
 function flushAll(): void {
@@ -266,8 +298,7 @@ function onRead(this: Handle, bytes: ArrayBuffer | undefined): Buffer | undefine
   const length = state[AT_READ]!;
   const { wire } = this;
   if (length > 0 && wire !== undefined && !wire.socket.destroyed) {
-    wire.received(length);
-    return undefined;
+    return wire.received(length);
   }
   // The end of the stream, or an error: the socket knows what to do.
   return this.forwardRead?.call(this, bytes);
