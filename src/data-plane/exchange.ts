@@ -29,6 +29,7 @@ import { LONG_BODY, ResponseRelay, type ResponseSink } from './response-relay.ts
 import type { Routing, ServiceRoute } from './routing.ts';
 import { Tunnel } from './tunnel.ts';
 import { unsentBytes } from './unsent-bytes.ts';
+import { warnOfFailure, warnOfResponse } from './warn-of.ts';
 import type { WorkerContext } from './worker-context.ts';
 
 /**
@@ -382,16 +383,8 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   }
 
   responseInvalid(code: number, begun: boolean): void {
-    const reason = code < 0 ? REFUSALS[-code - 1]?.code : 'unexpected_interim';
-    this.#context.warn(
-      {
-        'error.type': reason,
-        'server.address': this.#attempts.endpointName,
-        'serin.service': this.#route?.name,
-        'serin.variant': this.variant,
-      },
-      'invalid response from an endpoint',
-    );
+    const reason = code < 0 ? REFUSALS[-code - 1]!.code : 'unexpected_interim';
+    warnOfResponse(this.#context, this.#view, this.#route, this.#attempts.endpointName, reason);
     this.#drop('bad_response');
     if (begun) this.#truncate();
     else this.#rescue('bad_response');
@@ -570,17 +563,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     if (this.#lastOfDrain) this.#closeAfter = true;
     const text = rescueAnswer(code, this.#closeAfter || incomplete, this.requestMethod === 'HEAD');
     this.wire.write(text);
-    if (status >= 500) {
-      this.#context.warn(
-        {
-          'error.type': code,
-          'http.response.status_code': status,
-          'serin.service': this.#route?.name,
-          'serin.variant': this.variant,
-        },
-        'request failed',
-      );
-    }
+    if (status >= 500) warnOfFailure(this.#context, this.#view, this.#route, code, status);
     this.#finish(status, incomplete, this.#context.now());
   }
 
