@@ -31,9 +31,11 @@ import { openKeyRing } from './config/secret.ts';
 import { watchConfiguration } from './config/watch.ts';
 import { startControlPlane } from './control/control-plane.ts';
 import { availableMemory, createMemoryWatch } from './data-plane/memory-watch.ts';
+import { createUpstreamWatch } from './control/upstream-watch.ts';
 import { createWorkerPool } from './data-plane/worker-pool.ts';
 import type { EndpointAddress } from './data-plane/snapshot.ts';
 import { startDemo } from './demo/demo.ts';
+import { createHttpProbe } from './health/http-probe.ts';
 import { REFUSALS } from './http1/refusal.ts';
 import { DocumentError } from './policy/faults.ts';
 import { createFileStore } from './store/file-store.ts';
@@ -47,6 +49,8 @@ import { startOps } from './telemetry/ops-server.ts';
 /** A worker that was silent for this long hangs, in ms. */
 const HANG_TIME = 5000;
 const HEARTBEAT_CHECK = 1000;
+/** How often breakers and health checks are looked at, in ms. */
+const UPSTREAM_TICK = 250;
 
 /** How often the memory in use is looked at, in ms. */
 const MEMORY_SAMPLE = 250;
@@ -133,12 +137,24 @@ async function serve(
       hangTime: HANG_TIME,
     }),
   );
+  const health = createHttpProbe();
+  const upstreams = createUpstreamWatch({
+    services: () => pool.snapshot?.services ?? [],
+    blocks: (service) => pool.upstreamBlocks(service),
+    counters: (service) => pool.serviceCounters(service),
+    probe: health.probe,
+    now: () => performance.now(),
+    wall: Date.now,
+    random: Math.random,
+    log,
+  });
   const controlPlane = await startControlPlane({
     configuration,
     keys,
     store,
     fleet: pool,
     counters,
+    endpoints: () => upstreams.endpoints(),
     replica: hostname(),
     clock: Date.now,
     random: randomBytes,
@@ -183,6 +199,7 @@ async function serve(
             name,
             rollout,
             blocks: pool.serviceCounters(name),
+            upstream: upstreams.reading(name),
           })),
         restarts: () => pool.restarts,
         revision: () => pool.snapshot?.revision ?? 0,
@@ -218,6 +235,7 @@ async function serve(
   });
   const heartbeats = setInterval(() => pool.checkHeartbeats(), HEARTBEAT_CHECK);
   const samples = setInterval(() => memory.sample(), MEMORY_SAMPLE);
+  const upstreamTicks = setInterval(() => upstreams.tick(), UPSTREAM_TICK);
 
   const urls = {
     proxy: url({ ...listens.proxy, port: pool.port }),
@@ -247,6 +265,8 @@ async function serve(
     await controlPlane.close();
     clearInterval(heartbeats);
     clearInterval(samples);
+    clearInterval(upstreamTicks);
+    await health.close();
     await pool.close();
     await store.close();
     await ops.close();

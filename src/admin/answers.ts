@@ -8,6 +8,7 @@ import { ServiceDefinition } from '../config/schema.ts';
 import { REASONS, TIERS } from '../policy/rollout.ts';
 import { RolloutDocument } from '../policy/schema.ts';
 import { CHANGE_STATUSES } from '../policy/change-status.ts';
+import { STANDINGS } from '../upstream/standing.ts';
 
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
   Type.Union([schema, Type.Null()]);
@@ -227,10 +228,27 @@ const EndpointsAnswer = open(
           service: Type.String(),
           variant: Variant,
           address: Type.String(),
-          load: nullable(
+          weight: Type.Number({ exclusiveMinimum: 0 }),
+          standing: oneOf(STANDINGS),
+          load: open(
+            {
+              inFlight: Type.Integer(),
+              connections: Type.Integer(),
+              latencyMs: nullable(Type.Number()),
+              downOnWorkers: Type.Integer(),
+              ejectedOnWorkers: Type.Integer(),
+              ejectedForMs: Type.Integer(),
+            },
+            'What the workers know of it',
+          ),
+          health: nullable(
             open(
-              { inFlight: Type.Integer(), connections: Type.Integer(), downOnWorkers: Type.Integer() },
-              'What the data plane knows of it',
+              {
+                state: oneOf(['unknown', 'healthy', 'unhealthy']),
+                checkedAt: nullable(Type.String()),
+                failure: nullable(Type.String()),
+              },
+              'What health checks say of it',
             ),
           ),
         },

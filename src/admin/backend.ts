@@ -14,6 +14,7 @@ import type { Decrease } from '../rollout/exposure.ts';
 import type { Precondition } from '../rollout/precondition.ts';
 import type { Refusal } from '../rollout/refusal.ts';
 import type { CommitKind } from '../store/store.ts';
+import type { Standing } from '../upstream/standing.ts';
 
 export interface ServiceView {
   readonly name: string;
@@ -87,13 +88,27 @@ export interface FleetView {
   }[];
 }
 
-/** What the data plane knows of an endpoint, over all workers. */
+/** What the workers know of an endpoint, a quarter of a second old at most. */
 export interface EndpointLoad {
-  /** Requests under way and open connections. */
+  /** Requests under way and open connections, of all workers. */
   readonly inFlight: number;
   readonly connections: number;
-  /** How many workers lately failed to connect to it. */
+  /** Mean of the workers' estimates, which follow peaks, in ms; null while there is none. */
+  readonly latencyMs: number | null;
+  /** How many workers leave it out because it did not accept a connection in the last second. */
   readonly downOnWorkers: number;
+  /** How many leave it out because it kept failing, and for how long at most, in ms. */
+  readonly ejectedOnWorkers: number;
+  readonly ejectedForMs: number;
+}
+
+/** What health checks say of an endpoint. */
+export interface EndpointHealth {
+  readonly state: 'unknown' | 'healthy' | 'unhealthy';
+  /** RFC 3339; null before the first check. */
+  readonly checkedAt: string | null;
+  /** What was wrong with the last check, or null. */
+  readonly failure: string | null;
 }
 
 export interface EndpointView {
@@ -101,8 +116,11 @@ export interface EndpointView {
   readonly variant: Variant;
   /** `host:port`. */
   readonly address: string;
-  /** Null where the data plane does not report. */
-  readonly load: EndpointLoad | null;
+  readonly weight: number;
+  readonly standing: Standing;
+  readonly load: EndpointLoad;
+  /** Null where it is not checked. */
+  readonly health: EndpointHealth | null;
 }
 
 export type ControlEvent =

@@ -47,11 +47,11 @@ export const FLEET_ROUTES: readonly Route[] = [
     path: '/v1/endpoints',
     role: 'viewer',
     id: 'getEndpoints',
-    summary: 'The endpoints of all variants',
+    summary: 'The endpoints of all variants, their load, and who leaves them out',
     query: NoQuery,
     success: {
       status: 200,
-      description: '`endpoints`: address, service, variant, load',
+      description: '`endpoints`: service, variant, address, weight, standing, load, health',
       answer: 'Endpoints',
     },
     handle: ({ backend }) => ({ status: 200, body: { endpoints: backend.endpoints() } }),

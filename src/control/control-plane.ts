@@ -4,9 +4,8 @@
  * Writes are taken one after another; each is in the store before it is answered and before any worker sees it. A
  * rollback alone never waits: not for the queue, not for the store. A refused write leaves everything as it was.
  */
-import type { Backend, HistoryEntry, RolloutWrite, WriteRequest } from '../admin/backend.ts';
+import type { Backend, EndpointView, HistoryEntry, RolloutWrite, WriteRequest } from '../admin/backend.ts';
 import type { Configuration } from '../config/schema.ts';
-import { endpointAddress } from '../config/upstream-defaults.ts';
 import type { KeyData } from '../data-plane/snapshot.ts';
 import { CANARY_USABLE, STABLE_USABLE } from '../policy/decide.ts';
 import { explain } from '../policy/explain.ts';
@@ -47,6 +46,8 @@ export interface ControlPlaneOptions {
   readonly store: Store;
   readonly fleet: WorkerFleet;
   readonly counters: ControlCounters;
+  /** What the workers and health checks know of all endpoints. */
+  readonly endpoints: () => readonly EndpointView[];
   /** The replica's name in `GET /v1/fleet`. */
   readonly replica: string;
   /** Milliseconds since 1970. */
@@ -265,17 +266,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       };
     },
 
-    endpoints: () =>
-      [...inForce.views.values()].flatMap(({ name, definition }) =>
-        (['stable', 'canary'] as const).flatMap((variant) =>
-          (definition[variant]?.endpoints ?? []).map((endpoint) => ({
-            service: name,
-            variant,
-            address: endpointAddress(endpoint),
-            load: null,
-          })),
-        ),
-      ),
+    endpoints: () => options.endpoints(),
 
     subscribe: (listener, after) => events.subscribe(listener, after),
     countLoginFailure: () => counters.loginFailed(),

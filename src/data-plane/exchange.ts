@@ -15,13 +15,13 @@ import { CANARY_USABLE, decide, STABLE_USABLE } from '../policy/decide.ts';
 import { REASONS, TIERS, type Variant } from '../policy/rollout.ts';
 import type { VariantIndex } from '../telemetry/counters.ts';
 import type { UpstreamHandler } from '../upstream/connection.ts';
-import { GATE_OPEN } from '../upstream/shared-blocks.ts';
 import type { Wire } from '../upstream/wire.ts';
 import { accessRecord } from './access-record.ts';
 import { endpointKeepAlive, finalHead, interimHead, upgradedHead } from './answer-head.ts';
 import { Attempts } from './attempts.ts';
 import { NO_DEADLINE, type ClientSide } from './client-side.ts';
 import { upstreamRequestHead } from './forward-headers.ts';
+import { heldBack } from './held-back.ts';
 import { RequestBody } from './request-body.ts';
 import { RequestView } from './request-view.ts';
 import { problemAnswer, rescueAnswer, RESCUES, type RescueCode } from './rescue.ts';
@@ -147,19 +147,9 @@ export class Exchange implements UpstreamHandler, ResponseSink {
       return;
     }
     if (route.rollingOut && route.flips.observe(decision)) counters.flip();
-    if (decision.variant === 'canary' && route.gate[0]! < GATE_OPEN && this.#heldBack(route))
+    if (decision.variant === 'canary' && heldBack(route, decision, this.#context.random))
       this.#fallBack(route, this.#startedAt);
     else this.#attempt(route, this.#startedAt);
-  }
-
-  /** The canary's breaker is not closed: whether it keeps this user out. The lowest buckets come in first. */
-  #heldBack(route: ServiceRoute): boolean {
-    const { reason, bucket, fallback } = this.#view.decision;
-    if (reason === 'override' || fallback || !route.settings.fallbackToStable || !route.upstreams[0].usable)
-      return false;
-    // Without a bucket (a promoted rollout, a followed caller) chance has to do.
-    const place = bucket < 0 ? this.#context.random() * GATE_OPEN : bucket;
-    return place >= route.gate[0]!;
   }
 
   get variant(): Variant {

@@ -2,7 +2,9 @@
  * Where the metrics come from: the seam between telemetry and whoever holds workers, services and the control plane.
  * Everything is asked for anew at each scrape; none of it may throw or wait.
  */
-import type { RolloutState } from '../policy/rollout.ts';
+import type { RolloutState, Variant } from '../policy/rollout.ts';
+import type { BreakerState } from '../upstream/breaker.ts';
+import type { Standing } from '../upstream/standing.ts';
 import type { ControlCounters } from './control-counters.ts';
 import type { ServiceCounters, WorkerCounters } from './counters.ts';
 
@@ -18,6 +20,17 @@ export interface ServiceSource {
   /** One block of each worker. */
   readonly blocks: readonly ServiceCounters[];
   readonly rollout: RolloutState | null;
+  readonly upstream: UpstreamSource;
+}
+
+/** What is known of a service's endpoints beyond what its workers count. */
+export interface UpstreamSource {
+  /** How each endpoint stands. */
+  readonly standings: readonly { readonly variant: Variant; readonly standing: Standing }[];
+  readonly breaker: BreakerState;
+  /** How often the breaker has opened. */
+  readonly breakerOpened: number;
+  readonly checks: { readonly [variant in Variant]: { good: number; bad: number } };
 }
 
 export interface MetricsSource {

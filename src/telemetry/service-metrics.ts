@@ -16,7 +16,9 @@ import {
   type ServiceCounters,
 } from './counters.ts';
 import { histogramSamples, type Labels, type MetricFamily, type Sample } from './metric-family.ts';
-import type { ServiceSource } from './metrics-source.ts';
+import type { ServiceSource, UpstreamSource } from './metrics-source.ts';
+import { BREAKER_STATES } from '../upstream/breaker.ts';
+import { STANDINGS } from '../upstream/standing.ts';
 import { STATUS_LABELS } from './status-codes.ts';
 
 /** One service, its counters summed over the workers. */
@@ -24,10 +26,11 @@ export interface ServiceReading {
   readonly name: string;
   readonly slots: Float64Array;
   readonly rollout: RolloutState | null;
+  readonly upstream: UpstreamSource;
 }
 
-export function readService({ name, blocks, rollout }: ServiceSource): ServiceReading {
-  return { name, slots: sumOf(blocks), rollout };
+export function readService({ name, blocks, rollout, upstream }: ServiceSource): ServiceReading {
+  return { name, slots: sumOf(blocks), rollout, upstream };
 }
 
 const VARIANTS = ['stable', 'canary'] as const;
@@ -201,6 +204,51 @@ export const SERVICE_METRICS: readonly Family[] = [
         CIRCUIT_LIMITS.map((limit, slot) => ({
           labels: { service: name, variant, limit },
           value: slots[SERVICE_SLOT.circuitRefusals + index * CIRCUIT_LIMITS.length + slot]!,
+        })),
+      ),
+  ),
+  family(
+    'gauge',
+    'serin_upstream_endpoints',
+    'Endpoints by how they stand: good, down (refuse connections), ejected (kept failing), unhealthy (by checks).',
+    ['service', 'variant', 'standing'],
+    ({ name, upstream }) =>
+      byVariant((variant) =>
+        STANDINGS.map((standing) => ({
+          labels: { service: name, variant, standing },
+          value: upstream.standings.filter((one) => one.variant === variant && one.standing === standing)
+            .length,
+        })),
+      ),
+  ),
+  family(
+    'gauge',
+    'serin_breaker_state',
+    '1 for the state of the canary breaker of this replica, 0 for the others.',
+    ['service', 'state'],
+    ({ name, upstream }) =>
+      BREAKER_STATES.map((state) => ({
+        labels: { service: name, state },
+        value: state === upstream.breaker ? 1 : 0,
+      })),
+  ),
+  family(
+    'counter',
+    'serin_breaker_opens_total',
+    'How often the canary breaker has opened.',
+    ['service'],
+    ({ name, upstream }) => [{ labels: { service: name }, value: upstream.breakerOpened }],
+  ),
+  family(
+    'counter',
+    'serin_health_checks_total',
+    'Health checks of endpoints, by result.',
+    ['service', 'variant', 'result'],
+    ({ name, upstream }) =>
+      byVariant((variant) =>
+        (['good', 'bad'] as const).map((result) => ({
+          labels: { service: name, variant, result },
+          value: upstream.checks[variant][result],
         })),
       ),
   ),

@@ -1,8 +1,9 @@
 /**
  * The retry budget of one variant in one worker: retries are a share of the requests, so that an outage is not multiplied.
  *
- * Promise: over ten seconds (to a quarter of one) the retries are at most `share` of the requests plus `minPerSecond` for each second. Counting a
- * request costs one addition. Source: Finagle's RetryBudget (a minimum a second, a share, a window of ten seconds).
+ * Promise: whenever a retry is taken, those of the last ten seconds (to a quarter of one) are at most `share` of the requests of
+ * the same time, and `minPerSecond` for each second. Counting a request costs one addition. Source: Finagle's RetryBudget
+ * (a minimum a second, a share, a window of ten seconds).
  */
 import type { RetryBudgetSettings } from './settings.ts';
 

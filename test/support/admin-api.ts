@@ -5,6 +5,7 @@ import { request as httpRequest } from 'node:http';
 import { after } from 'node:test';
 import { startAdmin } from '../../src/admin/server.ts';
 import type { Configuration } from '../../src/config/schema.ts';
+import { createUpstreamWatch } from '../../src/control/upstream-watch.ts';
 import { startControlPlane, type ControlPlane } from '../../src/control/control-plane.ts';
 import { ControlCounters } from '../../src/telemetry/control-counters.ts';
 import { createLog } from '../../src/telemetry/log.ts';
@@ -83,7 +84,18 @@ export async function startApi(
   const fleet = fakeFleet();
   const counters = new ControlCounters();
   const log = createLog({ level: 'silent' });
+  const upstreams = createUpstreamWatch({
+    services: () => fleet.snapshots.at(-1)?.services ?? [],
+    blocks: () => null,
+    counters: () => [],
+    probe: async () => '',
+    now: () => 0,
+    wall: Date.now,
+    random: () => 0,
+    log,
+  });
   const plane = await startControlPlane({
+    endpoints: () => upstreams.endpoints(),
     configuration,
     keys: [{ id: 'k1', secret: new Uint8Array(32).fill(1) }],
     store,

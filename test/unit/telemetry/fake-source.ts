@@ -6,7 +6,12 @@ import {
   WORKER_COUNTER_BYTES,
   WorkerCounters,
 } from '../../../src/telemetry/counters.ts';
-import type { MetricsSource, ServiceSource, WorkerSource } from '../../../src/telemetry/metrics-source.ts';
+import type {
+  MetricsSource,
+  ServiceSource,
+  UpstreamSource,
+  WorkerSource,
+} from '../../../src/telemetry/metrics-source.ts';
 import type { RolloutState } from '../../../src/policy/rollout.ts';
 
 export interface FakeSource extends MetricsSource {
@@ -54,7 +59,25 @@ export function newService(
   workers: number,
   rollout: RolloutState | null = null,
 ): ServiceSource {
-  return { name, blocks: Array.from({ length: workers }, newServiceCounters), rollout };
+  return {
+    name,
+    blocks: Array.from({ length: workers }, newServiceCounters),
+    rollout,
+    upstream: newUpstream(),
+  };
+}
+
+/** Two endpoints, nothing wrong with them. */
+function newUpstream(): UpstreamSource {
+  return {
+    standings: [
+      { variant: 'stable', standing: 'good' },
+      { variant: 'canary', standing: 'good' },
+    ],
+    breaker: 'closed',
+    breakerOpened: 0,
+    checks: { stable: { good: 0, bad: 0 }, canary: { good: 0, bad: 0 } },
+  };
 }
 
 export function newWorkerCounters(): WorkerCounters {

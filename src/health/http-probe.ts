@@ -1,0 +1,42 @@
+/**
+ * One health check over HTTP/1.1, by undici, on a connection of its own: also that a new one is accepted belongs to health.
+ *
+ * It follows no redirect, reads no more than a little of the body, and is over when its time is. What it says of a failure
+ * names statuses and error codes, never what the endpoint wrote.
+ */
+import { Agent } from 'undici';
+import { formatHostPort } from '../config/host-port.ts';
+import { guardedLookup } from '../upstream/guarded-lookup.ts';
+import type { Probe } from './checker.ts';
+
+/** Bytes of a body that are read before it is given up. */
+const BODY_LIMIT = 64 * 1024;
+
+export function createHttpProbe(): { readonly probe: Probe; readonly close: () => Promise<void> } {
+  // Names are resolved by the same rules as for requests.
+  const agent = new Agent({ connect: { lookup: guardedLookup() }, pipelining: 0, maxHeaderSize: 16 * 1024 });
+  const probe: Probe = async ({ address, settings }) => {
+    const signal = AbortSignal.timeout(settings.timeout);
+    try {
+      const { statusCode, body } = await agent.request({
+        origin: `http://${formatHostPort(address)}`,
+        path: settings.path,
+        method: 'GET',
+        headers: { 'user-agent': 'serin-health-check', connection: 'close' },
+        reset: true,
+        signal,
+      });
+      await body.dump({ limit: BODY_LIMIT, signal });
+      return isExpected(statusCode, settings.expectedStatus) ? '' : `status ${statusCode}`;
+    } catch (error) {
+      if (signal.aborted) return 'timeout';
+      const { code, name } = error as NodeJS.ErrnoException;
+      return code ?? name;
+    }
+  };
+  return { probe, close: () => agent.destroy() };
+}
+
+function isExpected(status: number, expected: readonly number[]): boolean {
+  return expected.length === 0 ? status >= 200 && status <= 299 : expected.includes(status);
+}
