@@ -9,7 +9,8 @@ import { collectDefaultMetrics, Registry, type Metric } from 'prom-client';
 import type { MetricFamily } from './metric-family.ts';
 import type { MetricsSource } from './metrics-source.ts';
 import { PROCESS_METRICS, readProcess, type ProcessReading } from './process-metrics.ts';
-import { readService, SERVICE_METRICS, type ServiceReading } from './service-metrics.ts';
+import { readService, type ServiceReading } from './service-family.ts';
+import { SERVICE_METRICS } from './service-metrics.ts';
 
 export interface Exposition {
   /** The metrics of this moment. Calls that overlap share one answer. */

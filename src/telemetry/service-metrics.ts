@@ -4,36 +4,13 @@
  * Bounded: labels take their values from fixed lists, service names, and at most RULES_SHOWN rule names. Series that an
  * alert needs to see rise from zero are always there.
  */
-import { REASONS, TIERS, type Phase, type RolloutState } from '../policy/rollout.ts';
-import {
-  CIRCUIT_LIMITS,
-  histogramSlot,
-  MIRROR_OUTCOMES,
-  OUTCOMES,
-  SERVICE_OVERLOADS,
-  SERVICE_SLOT,
-  SERVICE_SLOTS,
-  type ServiceCounters,
-} from './counters.ts';
-import { histogramSamples, type Labels, type MetricFamily, type Sample } from './metric-family.ts';
-import type { ServiceSource, UpstreamSource } from './metrics-source.ts';
-import { BREAKER_STATES } from '../upstream/breaker.ts';
-import { STANDINGS } from '../upstream/standing.ts';
+import { REASONS, TIERS, type Phase } from '../policy/rollout.ts';
+import { histogramSlot, MIRROR_OUTCOMES, SERVICE_OVERLOADS, SERVICE_SLOT } from './counters.ts';
+import { histogramSamples, type Labels, type Sample } from './metric-family.ts';
+import { byVariant, family, type Family, gaugePair, single, VARIANTS } from './service-family.ts';
 import { STATUS_LABELS } from './status-codes.ts';
+import { UPSTREAM_METRICS } from './upstream-metrics.ts';
 
-/** One service, its counters summed over the workers. */
-export interface ServiceReading {
-  readonly name: string;
-  readonly slots: Float64Array;
-  readonly rollout: RolloutState | null;
-  readonly upstream: UpstreamSource;
-}
-
-export function readService({ name, blocks, rollout, upstream }: ServiceSource): ServiceReading {
-  return { name, slots: sumOf(blocks), rollout, upstream };
-}
-
-const VARIANTS = ['stable', 'canary'] as const;
 const PHASES: readonly Phase[] = ['idle', 'running', 'paused', 'promoted', 'rolledBack'];
 
 /** A rollout may have thousands of rules; the first so many have a series, and `everyone` always. */
@@ -41,8 +18,6 @@ export const RULES_SHOWN = 100;
 
 /** Codes whose series exist from the start, so that `increase` sees the first of a kind. */
 const ALWAYS_SHOWN: ReadonlySet<string> = new Set(['200', '500', '502', '503', '504']);
-
-type Family = MetricFamily<readonly ServiceReading[]>;
 
 const MIRROR_METRICS: readonly Family[] = [
   family(
@@ -140,118 +115,7 @@ export const SERVICE_METRICS: readonly Family[] = [
         value: slots[SERVICE_SLOT.overloaded + index]!,
       })),
   ),
-  family(
-    'counter',
-    'serin_upstream_results_total',
-    'Attempts to get an answer from an endpoint, by how they ended.',
-    ['service', 'variant', 'outcome'],
-    ({ name, slots }) =>
-      byVariant((variant, index) =>
-        OUTCOMES.map((outcome, slot) => ({
-          labels: { service: name, variant, outcome },
-          value: slots[SERVICE_SLOT.outcomes + index * OUTCOMES.length + slot]!,
-        })),
-      ),
-  ),
-  family(
-    'histogram',
-    'serin_upstream_duration_seconds',
-    'Time of one attempt at an endpoint, connecting included, whatever its outcome.',
-    ['service', 'variant'],
-    ({ name, slots }) =>
-      byVariant((variant, index) =>
-        histogramSamples(
-          'serin_upstream_duration_seconds',
-          { service: name, variant },
-          slots,
-          histogramSlot(SERVICE_SLOT.upstreamDuration, index),
-        ),
-      ),
-  ),
-  gaugePair(
-    'serin_upstream_connections',
-    'Open connections to endpoints, idle ones included.',
-    SERVICE_SLOT.upstreamConnections,
-  ),
-  family(
-    'counter',
-    'serin_retries_total',
-    'Attempts after the first, at another endpoint of the same variant.',
-    ['service', 'variant'],
-    ({ name, slots }) => pair(name, slots, SERVICE_SLOT.retries),
-  ),
-  family(
-    'counter',
-    'serin_retries_refused_total',
-    'Attempts that would have been safe to repeat, but the retry budget had none left.',
-    ['service', 'variant'],
-    ({ name, slots }) => pair(name, slots, SERVICE_SLOT.retriesRefused),
-  ),
-  family(
-    'counter',
-    'serin_upstream_ejections_total',
-    'Endpoints left out for a while because their requests kept failing; each worker judges by itself.',
-    ['service', 'variant'],
-    ({ name, slots }) => pair(name, slots, SERVICE_SLOT.ejections),
-  ),
-  family(
-    'counter',
-    'serin_circuit_refusals_total',
-    'Attempts that were not made because a limit of the variant (label limit) was reached.',
-    ['service', 'variant', 'limit'],
-    ({ name, slots }) =>
-      byVariant((variant, index) =>
-        CIRCUIT_LIMITS.map((limit, slot) => ({
-          labels: { service: name, variant, limit },
-          value: slots[SERVICE_SLOT.circuitRefusals + index * CIRCUIT_LIMITS.length + slot]!,
-        })),
-      ),
-  ),
-  family(
-    'gauge',
-    'serin_upstream_endpoints',
-    'Endpoints by how they stand: good, down (refuse connections), ejected (kept failing), unhealthy (by checks).',
-    ['service', 'variant', 'standing'],
-    ({ name, upstream }) =>
-      byVariant((variant) =>
-        STANDINGS.map((standing) => ({
-          labels: { service: name, variant, standing },
-          value: upstream.standings.filter((one) => one.variant === variant && one.standing === standing)
-            .length,
-        })),
-      ),
-  ),
-  family(
-    'gauge',
-    'serin_breaker_state',
-    '1 for the state of the canary breaker of this replica, 0 for the others.',
-    ['service', 'state'],
-    ({ name, upstream }) =>
-      BREAKER_STATES.map((state) => ({
-        labels: { service: name, state },
-        value: state === upstream.breaker ? 1 : 0,
-      })),
-  ),
-  family(
-    'counter',
-    'serin_breaker_opens_total',
-    'How often the canary breaker has opened.',
-    ['service'],
-    ({ name, upstream }) => [{ labels: { service: name }, value: upstream.breakerOpened }],
-  ),
-  family(
-    'counter',
-    'serin_health_checks_total',
-    'Health checks of endpoints, by result.',
-    ['service', 'variant', 'result'],
-    ({ name, upstream }) =>
-      byVariant((variant) =>
-        (['good', 'bad'] as const).map((result) => ({
-          labels: { service: name, variant, result },
-          value: upstream.checks[variant][result],
-        })),
-      ),
-  ),
+  ...UPSTREAM_METRICS,
   family(
     'counter',
     'serin_decisions_total',
@@ -331,45 +195,7 @@ export const SERVICE_METRICS: readonly Family[] = [
   ),
 ];
 
-function family(
-  type: Family['type'],
-  name: string,
-  help: string,
-  labels: readonly string[],
-  samples: (service: ServiceReading) => Sample[],
-): Family {
-  return { name, help, type, labels, collect: (services) => services.flatMap(samples) };
-}
-
-function gaugePair(name: string, help: string, slot: number): Family {
-  return family('gauge', name, help, ['service', 'variant'], (service) =>
-    pair(service.name, service.slots, slot),
-  );
-}
-
-function single(name: string, help: string, slot: number): Family {
-  return family('counter', name, help, ['service'], (service) => [
-    { labels: { service: service.name }, value: service.slots[slot]! },
-  ]);
-}
-
-function pair(service: string, slots: Float64Array, slot: number): Sample[] {
-  return byVariant((variant, index) => [{ labels: { service, variant }, value: slots[slot + index]! }]);
-}
-
-function byVariant(samples: (variant: (typeof VARIANTS)[number], index: 0 | 1) => Sample[]): Sample[] {
-  return [...samples('stable', 0), ...samples('canary', 1)];
-}
-
 function ofRollout(service: string, value: number | undefined): Sample[] {
   const labels: Labels = { service };
   return value === undefined || Number.isNaN(value) ? [] : [{ labels, value }];
-}
-
-function sumOf(blocks: readonly ServiceCounters[]): Float64Array {
-  const sum = new Float64Array(SERVICE_SLOTS);
-  for (const { slots } of blocks) {
-    for (let slot = 0; slot < SERVICE_SLOTS; slot++) sum[slot]! += slots[slot]!;
-  }
-  return sum;
 }
