@@ -101,6 +101,8 @@ export class Wire {
   #reading: Buffer = readBuffer;
   #next: Buffer = readBuffer;
   #inUse = false;
+  /** Something went by way of the socket, which may still hold it. */
+  #viaSocket = false;
   /** Stands in `waiting`. */
   #queued = false;
   #corked = false;
@@ -151,7 +153,7 @@ export class Wire {
       if (length > 0) this.write(bytes.latin1Slice(start, end));
       return;
     }
-    if (this.#handle === null || this.socket.writableLength !== 0) {
+    if (this.#handle === null || (this.#viaSocket && this.socket.writableLength !== 0)) {
       this.flush();
       this.#writeSocket(keepable(bytes, start, end));
     } else if (bytes === readBuffer) {
@@ -184,9 +186,9 @@ export class Wire {
     this.#text = '';
     const handle = this.#handle;
     const { socket } = this;
-    if (handle === null || socket.destroyed) return;
+    if (handle === null || !isOpen(socket, handle)) return;
     // What the socket itself still holds goes first.
-    if (socket.writableLength !== 0) {
+    if (this.#viaSocket && socket.writableLength !== 0) {
       if (!socket.write(text, 'latin1')) this.#owner.stalled();
       return;
     }
@@ -213,6 +215,7 @@ export class Wire {
 
   #writeSocket(data: string | Buffer): void {
     const { socket } = this;
+    this.#viaSocket = true;
     if (!this.#corked) {
       // What is written in one turn goes out together.
       this.#corked = true;
@@ -225,8 +228,9 @@ export class Wire {
 
   /** Hands bytes to the handle. True when they are still in use. */
   #writeBuffer(bytes: Buffer): boolean {
-    if (this.socket.destroyed) return false;
-    const error = this.#handle!.writeBuffer(spare, bytes);
+    const handle = this.#handle!;
+    if (!isOpen(this.socket, handle)) return false;
+    const error = handle.writeBuffer(spare, bytes);
     if (error === 0 && state[AT_ASYNC] === 0) return false;
     this.#unfinished(error, bytes);
     return true;
@@ -284,6 +288,11 @@ export class Wire {
   }
 }
 
+/** A socket that was destroyed has no handle. Cheaper than asking the stream. */
+function isOpen(socket: Socket, handle: Handle): boolean {
+  return (socket as unknown as { _handle: Handle | null })._handle === handle;
+}
+
 function flushAll(): void {
   const count = waitingCount;
   waitingCount = 0;
@@ -297,7 +306,7 @@ function onWritten(this: WriteRequest, status: number): void {
 function onRead(this: Handle, bytes: ArrayBuffer | undefined): Buffer | undefined {
   const length = state[AT_READ]!;
   const { wire } = this;
-  if (length > 0 && wire !== undefined && !wire.socket.destroyed) {
+  if (length > 0 && wire !== undefined && isOpen(wire.socket, this)) {
     return wire.received(length);
   }
   // The end of the stream, or an error: the socket knows what to do.
