@@ -19,7 +19,8 @@ import { readDeliveries } from './chaos/deliveries.ts';
 import { listening, start, stop } from './process.ts';
 import { startPool, type Counts, type Lane, type Pool } from './restarts/pool.ts';
 import { ready, startReplica, type Replica } from './restarts/replica.ts';
-import { machine, median, table, writeSection } from './results.ts';
+import { machine, table, writeSection } from './results.ts';
+import { median } from './statistics.ts';
 
 const { values: options } = parseArgs({
   options: {

@@ -4,12 +4,13 @@
  *
  *   node bench/chaos/origin.ts PORT NAME FILE
  *
- * Paths: `/down/ID/SIZE/length|chunked|close` sends the content of ID, `/up/ID/SIZE` takes it and answers with what came,
+ * Paths: `/down/ID/SIZE/length|chunked|close` sends the content of ID, `/drip/…` the same over half a second, `/up/ID/SIZE` takes it and answers with what came,
  * `/slow/ID/MS` answers late, an upgrade of `/tunnel/ID` echoes. Every answer names the id that it is for.
  */
 import { openSync, writeSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { contentOf, sumOf } from './content.ts';
 
@@ -18,6 +19,9 @@ const record = openSync(file, 'a');
 
 /** Below it the content goes out in one piece. */
 const PIECE = 16_384;
+/** Content that drips comes in so many pieces, one every so many ms. */
+const DRIPS = 20;
+const DRIP = 25;
 
 function note(request: IncomingMessage): string[] {
   const parts = (request.url ?? '').split('/').slice(1);
@@ -26,7 +30,13 @@ function note(request: IncomingMessage): string[] {
   return parts;
 }
 
-function send(response: ServerResponse, id: string, body: Buffer, framing: string): void {
+async function send(
+  response: ServerResponse,
+  id: string,
+  body: Buffer,
+  framing: string,
+  drips = false,
+): Promise<void> {
   response.setHeader('x-id', id);
   response.setHeader('x-sum', sumOf(body));
   response.setHeader('x-name', `${name}:${process.pid}`);
@@ -35,14 +45,18 @@ function send(response: ServerResponse, id: string, body: Buffer, framing: strin
     response.useChunkedEncodingByDefault = false;
     response.shouldKeepAlive = false;
   }
-  for (let at = 0; at < body.length; at += PIECE) response.write(body.subarray(at, at + PIECE));
+  const piece = drips ? Math.ceil(body.length / DRIPS) : PIECE;
+  for (let at = 0; at < body.length; at += piece) {
+    response.write(body.subarray(at, at + piece));
+    if (drips) await delay(DRIP);
+  }
   response.end();
 }
 
 const server = createServer((request, response) => {
   const [kind = '', id = '', size = '0', how = 'length'] = note(request);
-  if (kind === 'down') {
-    send(response, id, contentOf(id, Number(size)), how);
+  if (kind === 'down' || kind === 'drip') {
+    void send(response, id, contentOf(id, Number(size)), how, kind === 'drip');
     return;
   }
   let length = 0;
@@ -53,15 +67,15 @@ const server = createServer((request, response) => {
   });
   request.on('end', () => {
     const body = Buffer.from(JSON.stringify({ id, length, sum: sum.toString(16) }));
-    if (kind === 'slow') setTimeout(() => send(response, id, body, 'length'), Number(size));
-    else send(response, id, body, 'length');
+    if (kind === 'slow') setTimeout(() => void send(response, id, body, 'length'), Number(size));
+    else void send(response, id, body, 'length');
   });
 });
 server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
   const [, id = ''] = note(request);
   socket.on('error', () => socket.destroy());
   socket.write(
-    `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\nX-Id: ${id}\r\n\r\n`,
+    `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\nX-Id: ${id}\r\nX-Name: ${name}:${process.pid}\r\n\r\n`,
   );
   if (head.length > 0) socket.write(head);
   socket.pipe(socket);

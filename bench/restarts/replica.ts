@@ -6,6 +6,7 @@ import { stringify } from 'yaml';
 import { freePort } from '../../test/support/ports.ts';
 import { start } from '../process.ts';
 
+const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const READY_WITHIN = 30_000;
 const END_WITHIN = 30_000;
 
@@ -47,10 +48,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       ...options.configuration,
     }),
   );
-  const { child, output } = start(
-    [process.execPath, 'src/main.ts', '--config', file],
-    join(import.meta.dirname, '../..'),
-  );
+  const { child, output } = start([process.execPath, MAIN, '--config', file]);
   const exit = new Promise<string>((resolve) => {
     child.once('exit', (code, signal) => resolve(String(signal ?? code)));
   });

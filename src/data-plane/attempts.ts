@@ -184,6 +184,14 @@ export class Attempts {
     else if (endpoint !== null) this.#tried.push(endpoint);
   }
 
+  /** The endpoint has the request and says nothing. */
+  timedOut(): void {
+    const endpoint = this.#endpoint;
+    this.failure = 'response_timeout';
+    this.drop('response_timeout');
+    if (endpoint !== null) this.#tried.push(endpoint);
+  }
+
   /** Whether there may be another attempt, of `most` after the first and within the budget; if so, it is taken from that. */
   mayRetry(most: number): boolean {
     const upstream = this.#upstream;

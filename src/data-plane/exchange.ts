@@ -98,6 +98,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     this.cutAt = NO_DEADLINE;
     this.#attempts.reset();
     this.#body.begin(head, routing.bodyLimits);
+    if (!this.#body.done && IDEMPOTENT.has(head.method)) this.#body.keep();
     this.#relay.reset();
     this.#view.begin(this.#body.done);
     // From here on the exchange is active, so that a failure below is answered like any other.
@@ -202,7 +203,9 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     this.#phase = 'waiting';
     const wait = this.#body.done ? settings.responseHeadTimeout : settings.requestBodyIdleTimeout;
     this.#side.setDeadline(now + wait);
-    this.#attempts.up!.wire.write(upstreamRequestHead(this.head, this.#view));
+    const { wire } = this.#attempts.up!;
+    wire.write(upstreamRequestHead(this.head, this.#view));
+    this.#body.sendKept(wire);
     if (mirror !== null && this.#attempts.count === 1)
       this.#body.copy = mirror.take(this.#view, this.#body.done, this.#route!, this.#routing.responseLimits);
     if (!this.#body.done) this.#side.continueBody();
@@ -446,9 +449,12 @@ export class Exchange implements UpstreamHandler, ResponseSink {
       return;
     }
     this.#attempts.broken('upstream_reset');
-    const { untouched, done } = this.#body;
-    const again = !this.#relay.heard && untouched && done && IDEMPOTENT.has(this.requestMethod);
-    this.#again(again);
+    this.#again(this.#mayRepeat());
+  }
+
+  /** Whether the request, which an endpoint may have seen, may be delivered once more. */
+  #mayRepeat(): boolean {
+    return !this.#relay.heard && this.#body.repeatable && IDEMPOTENT.has(this.requestMethod);
   }
 
   /** Nothing was sent, so whatever the method is, another endpoint may be tried. */
@@ -493,8 +499,8 @@ export class Exchange implements UpstreamHandler, ResponseSink {
       case 'waiting':
         // A body that does not go on is the endpoint's fault where it has stopped reading, else the client's.
         if (this.#body.done || this.#body.blocked) {
-          this.#drop('response_timeout');
-          this.#rescue('response_timeout');
+          this.#attempts.timedOut();
+          this.#again(this.#mayRepeat());
         } else {
           this.#drop('client_gone');
           this.#rescue('request_body_timeout');

@@ -1,33 +1,55 @@
 /**
- * A request's body on its way to the endpoint: how much of what arrives belongs to it, and passing that on.
+ * A request's body on its way to the endpoint: how much of what arrives belongs to it, passing that on, and passing it on once
+ * more to another endpoint.
  *
- * It never passes on a byte that the codec has not validated, and never more than the message has.
+ * It never passes on a byte that the codec has not validated, and never more than the message has. It keeps no more than a
+ * bounded part for a repetition, and nothing when the request is over.
  */
 import { ChunkedReader, type ChunkedLimits } from '../http1/body.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { MirrorCopy } from './mirror.ts';
 import type { Wire } from '../upstream/wire.ts';
 
+/** A body up to this size, in bytes as they came, is kept where its request may be delivered twice. */
+const KEPT_LIMIT = 64 * 1024;
+const LEAST_KEPT = 1024;
+
 export class RequestBody {
   /** True when the whole body has been taken (at once where there is none). */
   done = true;
-  /** True when nothing of the body has been taken, so that the request could be sent again. */
-  untouched = true;
+  /** True when all that was taken of the body can be sent once more. */
+  repeatable = true;
   /** The endpoint reads slowly: taking more would only fill memory. */
   blocked = false;
   /** Gets what the endpoint gets, where the request is mirrored with its body; null otherwise. */
   copy: MirrorCopy | null = null;
   #remaining = 0;
   #chunked = false;
+  /** What was taken is kept. */
+  #keeping = false;
+  #kept: Buffer | null = null;
+  #keptLength = 0;
   readonly #reader = new ChunkedReader();
 
   begin(head: RequestHead, limits: ChunkedLimits): void {
-    this.untouched = true;
+    this.repeatable = true;
     this.blocked = false;
+    this.#keeping = false;
     this.#chunked = head.chunked;
     this.#remaining = head.contentLength;
     this.done = !head.chunked && head.contentLength <= 0;
     if (head.chunked) this.#reader.reset(limits);
+  }
+
+  /** From now on what is taken is kept, as far as that may be. */
+  keep(): void {
+    this.#keeping = this.#remaining <= KEPT_LIMIT;
+  }
+
+  /** Writes what was taken for an endpoint that is gone to the next one. Nothing happens at the first. */
+  sendKept(wire: Wire): void {
+    this.blocked = false;
+    if (this.#kept !== null) wire.writeBytes(this.#kept, 0, this.#keptLength);
   }
 
   /**
@@ -35,12 +57,11 @@ export class RequestBody {
    * Returns the number of bytes used, or a negative refusal.
    */
   take(bytes: Buffer, start: number, end: number, wire: Wire): number {
-    this.untouched = false;
     if (this.#chunked) return this.#takeChunks(bytes, start, end, wire);
     const used = Math.min(this.#remaining, end - start);
     this.#remaining -= used;
     this.done = this.#remaining === 0;
-    wire.writeBytes(bytes, start, start + used);
+    this.#pass(bytes, start, start + used, wire);
     if (this.copy !== null) this.#copyOn(this.copy, bytes, start, start + used);
     return used;
   }
@@ -54,6 +75,7 @@ export class RequestBody {
 
   /** The request is over, whether or not all of its body came. */
   end(): void {
+    if (this.#kept !== null) this.#forget();
     if (this.copy === null) return;
     this.copy.abandon();
     this.copy = null;
@@ -63,9 +85,38 @@ export class RequestBody {
     const reader = this.#reader;
     const used = reader.push(bytes, start, end);
     if (used < 0) return used;
-    if (reader.held !== null) wire.writeBytes(reader.held, 0, reader.held.length);
-    if (reader.to > reader.from) wire.writeBytes(bytes, reader.from, reader.to);
+    if (reader.held !== null) this.#pass(reader.held, 0, reader.held.length, wire);
+    if (reader.to > reader.from) this.#pass(bytes, reader.from, reader.to, wire);
     this.done = reader.done;
     return used;
+  }
+
+  #pass(bytes: Buffer, start: number, end: number, wire: Wire): void {
+    if (this.#keeping) this.#keepPiece(bytes, start, end);
+    else this.repeatable = false;
+    wire.writeBytes(bytes, start, end);
+  }
+
+  #keepPiece(bytes: Buffer, start: number, end: number): void {
+    const length = this.#keptLength + end - start;
+    if (length > KEPT_LIMIT) {
+      this.#keeping = false;
+      this.repeatable = false;
+      this.#forget();
+      return;
+    }
+    // One buffer that doubles: a body that comes byte by byte must not cost an object for each.
+    if (this.#kept === null || length > this.#kept.length) {
+      const larger = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(Math.max(length, LEAST_KEPT))));
+      this.#kept?.copy(larger, 0, 0, this.#keptLength);
+      this.#kept = larger;
+    }
+    bytes.copy(this.#kept, this.#keptLength, start, end);
+    this.#keptLength = length;
+  }
+
+  #forget(): void {
+    this.#kept = null;
+    this.#keptLength = 0;
   }
 }
