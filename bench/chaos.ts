@@ -50,8 +50,8 @@ const DISTURBANCE: Disturbance = {
 };
 /** Effects of an incident show up to so long after it: the longest timeout, and the time of a request that waited for it. */
 const PATIENCE = 4000;
-/** Request bodies up to this size are kept for a repetition, in bytes. */
-const REPLAY_LIMIT = 0;
+/** Request bodies up to this size are kept for a repetition, in bytes: 64 KiB with the chunk lines. */
+const REPLAY_LIMIT = 60_000;
 
 const SERVICE = {
   hosts: ['*'],
@@ -63,6 +63,8 @@ const SERVICE = {
   retryBudget: { percentage: 100, minPerSecond: 1000 },
   fallback: { toStable: true },
 };
+
+const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1);
 
 interface Sample extends Held {
   readonly second: number;
@@ -186,11 +188,11 @@ try {
   ];
   const failures = [
     ['failures that may be', 'count'],
-    ...[...explained].toSorted().map(([what, count]) => [what, String(count)]),
+    ...[...explained].toSorted(byName).map(([what, count]) => [what, String(count)]),
   ];
   const kinds = [
     ['kind', 'requests', 'answered rightly'],
-    ...[...tally.kinds].toSorted().map(([kind, one]) => [kind, String(one.requests), String(one.good)]),
+    ...[...tally.kinds].toSorted(byName).map(([kind, one]) => [kind, String(one.requests), String(one.good)]),
   ];
   const compared = [
     ['status', 'clients, complete', 'clients, cut', 'Serin'],

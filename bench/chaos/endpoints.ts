@@ -109,7 +109,7 @@ export async function startEndpoints(
     incidents,
     disturb(settings, random) {
       const between = ([least, most]: readonly [number, number]): number => least + random() * (most - least);
-      const running = new Set<Promise<void>>();
+      const running: Promise<void>[] = [];
       const stopping = Promise.withResolvers<void>();
       const state = { stopped: false };
       const loop = (async () => {
@@ -123,9 +123,7 @@ export async function startEndpoints(
           );
           const endpoint = able[Math.floor(random() * able.length)];
           if (endpoint === undefined) continue;
-          const done = incident(endpoint, between(settings.lasts), random);
-          running.add(done);
-          void done.then(() => running.delete(done));
+          running.push(incident(endpoint, between(settings.lasts), random));
         }
         await Promise.all(running);
       })();

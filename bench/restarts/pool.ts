@@ -60,7 +60,7 @@ export function startPool(
     failed: new Map(),
   };
   let ports = first;
-  let stopped = false;
+  const state = { stopped: false };
   let serial = 0;
 
   const failed = (kind: string): void => void counts.failed.set(kind, (counts.failed.get(kind) ?? 0) + 1);
@@ -143,7 +143,7 @@ export function startPool(
 
   const running = lanes.map(async (lane) => {
     const kept = new Map<number, Connection>();
-    while (!stopped) {
+    while (!state.stopped) {
       await one(lane, kept);
       await delay(lane.think());
     }
@@ -156,7 +156,7 @@ export function startPool(
       ports = next;
     },
     async stop() {
-      stopped = true;
+      state.stopped = true;
       await Promise.all(running);
     },
   };
