@@ -4,6 +4,7 @@ export const USAGE = `usage: serin COMMAND [OPTIONS]; serin COMMAND --help has m
 
   status                                every service's rollout, and the replicas
   services                              the services and their endpoints
+  endpoints                             the load of every endpoint, and which are left out
   fleet                                 replicas and workers, and the revision that each has applied
   explain SERVICE                       what a request would get, rule by rule
   history SERVICE                       who changed what, when and why
@@ -57,6 +58,10 @@ interface Help {
 const HELP: ReadonlyMap<string, Help> = new Map<string, Help>([
   ['status', { says: "Shows every service's rollout, and the replicas." }],
   ['services', { says: 'Shows the services and their endpoints.' }],
+  [
+    'endpoints',
+    { says: 'Shows the load of every endpoint, how it stands, and what health checks say of it.' },
+  ],
   ['fleet', { says: 'Shows replicas and workers, and the revision that each has applied.' }],
   [
     'explain',

@@ -1,4 +1,4 @@
-/** Commands that only look: status, services, the fleet, explanations, history, changes, the policy document. */
+/** Commands that only look: status, services, endpoints, the fleet, explanations, history, changes, the policy document. */
 import { stringify } from 'yaml';
 import type { Json } from './api.ts';
 import { type Command, flag, print, servicePath, several, string } from './command.ts';
@@ -9,6 +9,7 @@ import { changeLine, differenceLine, explanation, plain, record, records, table 
 export const READ_COMMANDS: Readonly<Record<string, Command>> = {
   status: { words: [], options: {}, run: status },
   services: { words: [], options: {}, run: services },
+  endpoints: { words: [], options: {}, run: endpointList },
   fleet: { words: [], options: {}, run: fleet },
   explain: {
     words: ['SERVICE'],
@@ -89,6 +90,22 @@ function endpoint(definition: unknown): string {
   if (typeof definition === 'string') return definition;
   const { address, weight } = record(definition);
   return weight === undefined ? plain(address) : `${plain(address)}*${plain(weight)}`;
+}
+
+async function endpointList({ api, values }: Invocation, surroundings: Surroundings): Promise<number> {
+  const { body } = await api.request('GET', '/v1/endpoints');
+  return print(surroundings, values, body, () => {
+    const rows = records(body['endpoints']).map((one) => {
+      const { inFlight, connections, latencyMs } = record(one['load']);
+      const { state, failure } = record(one['health']);
+      const health = typeof failure === 'string' ? `${plain(state)} (${failure})` : plain(state);
+      const columns = [one['service'], one['variant'], one['address'], one['weight'], one['standing']];
+      const latency = typeof latencyMs === 'number' ? `${latencyMs} ms` : '-';
+      return [...columns, inFlight, connections].map(plain).concat(latency, health);
+    });
+    const head = ['SERVICE', 'VARIANT', 'ADDRESS', 'WEIGHT', 'STANDING', 'IN FLIGHT', 'CONNECTIONS'];
+    return table([[...head, 'LATENCY', 'HEALTH'], ...rows]);
+  });
 }
 
 function rolloutTable(body: Json): string {

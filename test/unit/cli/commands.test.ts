@@ -126,6 +126,10 @@ test('patches, dry runs, changes and the fleet, as the API takes them', async ()
     (await run(port, ['fleet'])).out,
     /^REPLICA +STATE +LEADER .*\n.* live +yes +2 of 2 +0: 2, 1: 2\n/,
   );
+  assert.match(
+    (await run(port, ['endpoints'])).out,
+    /^SERVICE +VARIANT .* HEALTH\nnotes +stable +127\.0\.0\.1:7001 +1 +good +0 +0 +- +-\n/,
+  );
 });
 
 test('explain shows the decision and why', async () => {
