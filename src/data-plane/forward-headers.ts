@@ -265,9 +265,11 @@ function privateCaching(value: string | undefined): string {
  * Heuristic freshness (no caching fields at all) is left out: caches that use it leave answers with Set-Cookie alone.
  */
 export function sharedCacheable(head: ResponseHead): boolean {
-  const control = head.header('cache-control');
-  if (control === undefined)
+  const index = head.indexOf(F.CACHE_CONTROL);
+  if (index === -1)
     return head.seen(F.EXPIRES) && head.header('expires') !== '0' && head.header('expires') !== '-1';
+  const repeated = ((head.repeatedLow >>> F.CACHE_CONTROL) & 1) === 1;
+  const control = repeated ? head.header('cache-control')! : head.value(index);
   if (control !== lastControl) {
     lastShared = isSharedControl(control);
     lastControl = control;
