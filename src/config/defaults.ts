@@ -29,6 +29,7 @@ const DEFAULT_PROXY: ProxySettings = {
   keepAliveTimeout: 75_000,
   maxConnections: 65_536,
   maxRequests: 65_536,
+  http2: { enabled: true, maxConcurrentStreams: 100 },
 };
 
 const DEFAULT_SERVICE = {
@@ -94,7 +95,7 @@ export interface LogSettings {
 const DEFAULT_LOG: LogSettings = { level: 'info', pretty: false };
 
 export function proxySettings(proxy: ProxyDefinition = {}): ProxySettings {
-  const { limits = {}, timeouts = {} } = proxy;
+  const { limits = {}, timeouts = {}, http2 = {} } = proxy;
   return {
     requestLineLimit: limits.requestLine ?? DEFAULT_PROXY.requestLineLimit,
     headLimit: limits.head ?? DEFAULT_PROXY.headLimit,
@@ -103,6 +104,10 @@ export function proxySettings(proxy: ProxyDefinition = {}): ProxySettings {
     keepAliveTimeout: milliseconds(timeouts.keepAlive, DEFAULT_PROXY.keepAliveTimeout),
     maxConnections: limits.connections ?? DEFAULT_PROXY.maxConnections,
     maxRequests: limits.requests ?? DEFAULT_PROXY.maxRequests,
+    http2: {
+      enabled: http2.enabled ?? DEFAULT_PROXY.http2.enabled,
+      maxConcurrentStreams: http2.maxConcurrentStreams ?? DEFAULT_PROXY.http2.maxConcurrentStreams,
+    },
   };
 }
 

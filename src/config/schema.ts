@@ -83,7 +83,9 @@ const ServiceTimeouts = Type.Object(
     requestBodyIdle: duration('between two pieces of a request body'),
     responseIdle: duration('how long a client may read nothing of a response that waits for it'),
     upstreamKeepAlive: duration('how long an idle connection to an endpoint is kept'),
-    tunnelIdle: duration('how long an upgraded connection may be silent in both directions'),
+    tunnelIdle: duration(
+      'how long an upgraded connection or a two-way stream of HTTP/2 may be silent in both directions',
+    ),
   },
   closed,
 );
@@ -237,6 +239,17 @@ export const ProxyDefinition = Type.Object(
         description:
           'another Serin of this user may listen on the same address, so that a new one can start before the old one ends',
       }),
+    ),
+    http2: Type.Optional(
+      Type.Object(
+        {
+          enabled: Type.Optional(
+            Type.Boolean({ description: 'clients may speak HTTP/2 on the same port; true if unsaid' }),
+          ),
+          maxConcurrentStreams: count('requests that one session may have under way', 1, 10_000),
+        },
+        closed,
+      ),
     ),
     drain: Type.Optional(
       Type.Object(

@@ -41,6 +41,11 @@ function checkFaults(service: ServiceDefinition, variant: 'stable' | 'canary'): 
   const check = service[variant]?.healthCheck;
   if (check === undefined) return [];
   const pointer = `/${variant}/healthCheck`;
+  if (service[variant]?.protocol === 'h2c') {
+    const detail =
+      'health checks speak HTTP/1.1, which endpoints of protocol h2c do not; leave it out, and endpoints are judged by requests';
+    return [{ pointer, detail }];
+  }
   const { healthCheck } = variantSnapshot({ healthCheck: check });
   const { interval, timeout } = healthCheck!;
   if (interval < 100) {

@@ -49,6 +49,8 @@ const NO_LIMITS: CircuitSettings = { maxConnections: 0, maxPending: 0, maxReques
 
 const DEFAULT_WEIGHT = 1;
 
+const DEFAULT_PROTOCOL = 'http1';
+
 export function upstreamSettings({
   balance = {},
   outlier = {},
@@ -89,8 +91,9 @@ export function upstreamSettings({
 
 /** A variant as the workers see it. Its endpoints must have been checked. */
 export function variantSnapshot(variant: ServiceDefinition['canary'] = {}): VariantSnapshot {
-  const { endpoints = [], circuit, healthCheck } = variant;
+  const { endpoints = [], protocol = DEFAULT_PROTOCOL, circuit, healthCheck } = variant;
   return {
+    protocol,
     endpoints: endpoints.map(endpointSnapshot),
     circuit: { ...NO_LIMITS, ...circuit },
     healthCheck:

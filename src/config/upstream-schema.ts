@@ -59,8 +59,15 @@ const CircuitDefinition = Type.Object(
   { ...closed, description: 'what this replica may have under way at the endpoints' },
 );
 
+const Protocol = Type.Optional(
+  Type.Union([Type.Literal('http1'), Type.Literal('h2c')], {
+    description: 'what the endpoints speak; h2c is HTTP/2 without TLS, as gRPC servers speak it',
+  }),
+);
+
 export const StableDefinition = Type.Object(
   {
+    protocol: Protocol,
     endpoints: Type.Array(EndpointDefinition, {
       minItems: 1,
       maxItems: 10_000,
@@ -74,6 +81,7 @@ export const StableDefinition = Type.Object(
 
 export const CanaryDefinition = Type.Object(
   {
+    protocol: Protocol,
     endpoints: Type.Optional(
       Type.Array(EndpointDefinition, {
         maxItems: 10_000,

@@ -34,3 +34,16 @@ export function readShared(accepted: Socket, receive: (length: number) => void):
   owner._handle = null;
   return new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);
 }
+
+/** A plain socket with the connection of `socket`, from which `first` was read: as if it had not been read yet. `socket` is dead then. */
+export function handOver(socket: Socket, first: Buffer): Socket {
+  const owner = socket as unknown as WithHandle;
+  const options = { handle: owner._handle, allowHalfOpen: false };
+  owner._handle = null;
+  socket.removeAllListeners();
+  // The new socket sets its own reader.
+  delete (options.handle as { wire?: unknown }).wire;
+  const own = new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);
+  own.unshift(Buffer.from(first));
+  return own;
+}

@@ -14,7 +14,7 @@ export interface Ended {
 }
 
 export function accessRecord(view: RequestView, route: ServiceRoute | null, ended: Ended): AccessRecord {
-  const { head, decision } = view;
+  const { head, decision, arrival } = view;
   const { now, durationSeconds, status, endpoint, errorType } = ended;
   return {
     time: now - durationSeconds * 1000,
@@ -23,7 +23,7 @@ export function accessRecord(view: RequestView, route: ServiceRoute | null, ende
     path: head.path,
     query: head.query,
     host: head.host,
-    versionMinor: head.versionMinor === 0 ? 0 : 1,
+    version: arrival.http2 ? '2' : head.versionMinor === 0 ? '1.0' : '1.1',
     status,
     clientAddress: view.client.text,
     userAgent: head.header('user-agent') ?? '',

@@ -12,6 +12,8 @@ export interface Arrival {
   readonly port: number;
   /** The connection is encrypted up to this process. */
   readonly secure: boolean;
+  /** It stands for streams of HTTP/2: both directions of one are open at the same time. */
+  readonly http2: boolean;
   /** The forwarding fields that say this to an endpoint: what stands before and after the value of X-Forwarded-Host. */
   readonly beforeHost: string;
   readonly afterHost: string;
@@ -24,6 +26,7 @@ export function makeArrival(peer: ClientAddress, port: number, secure: boolean):
     peer,
     port,
     secure,
+    http2: false,
     beforeHost: flat(before),
     afterHost: flat(`\r\nX-Forwarded-Port: ${port}\r\n`),
   };

@@ -15,6 +15,9 @@ import type { ClientSide } from './client-side.ts';
 import { Exchange } from './exchange.ts';
 import { HeadAccumulator } from './head-accumulator.ts';
 import { problemAnswer, rescueAnswer, type RescueCode } from './rescue.ts';
+import { streamRefused } from '../http2/client-stream.ts';
+import { matchPreface } from '../http2/preface.ts';
+import { handOver } from './accepted-socket.ts';
 import type { Routing } from './routing.ts';
 import { tcpBeneath } from './tcp-beneath.ts';
 import { unsentBytes } from './unsent-bytes.ts';
@@ -177,6 +180,11 @@ export class ClientConnection implements ClientSide, WireOwner {
     this.#deadlineKind = 'linger';
   }
 
+  refuseStream(): boolean {
+    if (this.arrival.http2) this.socket.destroy(streamRefused());
+    return this.arrival.http2;
+  }
+
   /** Cuts the connection; with `reset` the client sees a reset, so that it can't take a part for the whole. */
   abort(reset: boolean): void {
     if (reset) tcpBeneath(this.socket).resetAndDestroy();
@@ -279,7 +287,8 @@ export class ClientConnection implements ClientSide, WireOwner {
         this.exchange.begin();
         return used;
       }
-      if (used < 0) return this.#refuse(used);
+      if (used < 0 && !this.#isHttp2(bytes, start, end)) return this.refuse(used);
+      if (this.#closed) return -1;
       this.deadline = this.context.now() + proxy.requestHeadTimeout;
       this.#deadlineKind = 'head';
       pieces.push(bytes, start, end);
@@ -289,14 +298,37 @@ export class ClientConnection implements ClientSide, WireOwner {
     pieces.push(bytes, start, end);
     if (!pieces.ready(proxy.headLimit)) return end - start;
     const used = parseRequestHead(pieces.bytes, 0, pieces.length, limits, this.exchange.head);
-    if (used === 0) return end - start;
-    if (used < 0) return this.#refuse(used);
+    if (used < 0 && !this.#isHttp2(pieces.bytes, 0, pieces.length)) return this.refuse(used);
+    if (used <= 0) return this.#closed ? -1 : end - start;
     pieces.clear();
     this.exchange.begin();
     return used - before;
   }
 
-  #refuse(refused: number): -1 {
+  /**
+   * Whether a first head that can't be read is, or may become, the preface of HTTP/2. If it is, the connection goes on
+   * without this object, which is closed then.
+   */
+  #isHttp2(bytes: Buffer, start: number, end: number): boolean {
+    const { http2, routing } = this.context;
+    if (
+      http2 === null ||
+      !routing.proxy.http2.enabled ||
+      this.exchange.head.method !== '' ||
+      this.arrival.secure
+    )
+      return false;
+    const match = matchPreface(bytes, start, end);
+    if (match !== 'whole') return match === 'part';
+    this.#closing = true;
+    this.#closed = true;
+    http2.accept(handOver(this.socket, bytes.subarray(start, end)), this.arrival);
+    this.#onClosed(this);
+    return true;
+  }
+
+  /** Answers a head that can't be read, by the number of its refusal; the connection ends. */
+  refuse(refused: number): -1 {
     const index = -refused - 1;
     const refusal = REFUSALS[index];
     this.context.counters.refused(index);

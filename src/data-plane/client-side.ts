@@ -25,6 +25,8 @@ export interface ClientSide {
   nextRequest(now: number): void;
   /** After an upgrade: what came early belongs to the tunnel. */
   resumeTunnel(): void;
+  /** Tells the client that nobody processed its request, so that it may send it again; false where HTTP/1.1 has no word for it. */
+  refuseStream(): boolean;
   /** Sends what is written, then ends the connection. */
   closeGracefully(): void;
   /** Sends what is written, then cuts the connection in the middle of an answer. */

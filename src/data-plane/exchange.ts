@@ -22,6 +22,7 @@ import { Attempts } from './attempts.ts';
 import { NO_DEADLINE, type ClientSide } from './client-side.ts';
 import { upstreamRequestHead } from './forward-headers.ts';
 import { heldBack } from './held-back.ts';
+import { STREAM_REFUSED } from '../http2/edge-socket.ts';
 import { RequestBody } from './request-body.ts';
 import { RequestView } from './request-view.ts';
 import { problemAnswer, rescueAnswer, RESCUES, type RescueCode } from './rescue.ts';
@@ -30,6 +31,7 @@ import type { Routing, ServiceRoute } from './routing.ts';
 import { Tunnel } from './tunnel.ts';
 import { unsentBytes } from './unsent-bytes.ts';
 import { warnOfFailure, warnOfResponse } from './warn-of.ts';
+import { Waits } from './waits.ts';
 import type { WorkerContext } from './worker-context.ts';
 
 /**
@@ -63,6 +65,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   #startedAt = 0;
   /** What the kernel had not taken of the answer when a slow client was last looked at. */
   #unsent = 0;
+  readonly #waits: Waits;
   /** This request goes to the access log. */
   #logged = false;
   /** Why the request failed, for the log; '' while all is well. */
@@ -75,6 +78,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     this.#view = new RequestView(side, context);
     this.#attempts = new Attempts(this, context);
     this.#relay = new ResponseRelay(this);
+    this.#waits = new Waits(side, context);
   }
 
   // ── 1. head ────────────────────────────────────────────────────────────────────────────────────────────
@@ -98,7 +102,8 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     this.cutAt = NO_DEADLINE;
     this.#attempts.reset();
     this.#body.begin(head, routing.bodyLimits);
-    if (!this.#body.done && IDEMPOTENT.has(head.method)) this.#body.keep();
+    // HTTP/2 can tell that a request was not processed, whatever its method.
+    if (!this.#body.done && (IDEMPOTENT.has(head.method) || this.#side.arrival.http2)) this.#body.keep();
     this.#relay.reset();
     this.#view.begin(this.#body.done);
     // From here on the exchange is active, so that a failure below is answered like any other.
@@ -201,8 +206,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   #send(now: number): void {
     const { settings, mirror } = this.#route!;
     this.#phase = 'waiting';
-    const wait = this.#body.done ? settings.responseHeadTimeout : settings.requestBodyIdleTimeout;
-    this.#side.setDeadline(now + wait);
+    this.#waits.begin(this.head, settings, this.#body.done, now);
     const { wire } = this.#attempts.up!;
     wire.write(upstreamRequestHead(this.head, this.#view));
     this.#body.sendKept(wire);
@@ -224,12 +228,9 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     if (body.done) this.wire.readShort(up.wire.blocked);
     else if (used > LONG_BODY) this.wire.readLong();
     if (this.#phase === 'waiting') {
-      const { settings } = this.#route!;
-      const wait = body.done ? settings.responseHeadTimeout : settings.requestBodyIdleTimeout;
-      const now = this.#context.now();
+      const now = this.#waits.forHead(body.done);
       if (body.done) this.#attempts.sent(now);
-      this.#side.setDeadline(now + wait);
-    }
+    } else this.#waits.stillOpen(body.done, this.#clientBlocked);
     return used;
   }
 
@@ -283,6 +284,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     else {
       this.#relay.push(bytes, start, end, this.#routing.responseLimits);
       if (this.#phase === 'answering') this.#attempts.answered();
+      this.#waits.stillOpen(this.#body.done, this.#clientBlocked || this.#phase !== 'answering');
     }
   }
 
@@ -305,16 +307,11 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   finalHead(head: ResponseHead, framing: ResponseFraming): string {
     this.#phase = 'answering';
     this.#status = head.status;
-    const route = this.#route!;
     const chunked = framing === 'chunked';
     if (framing === 'close' || this.#lastOfDrain || (chunked && this.plainClient)) this.#closeAfter = true;
-    // The client's pace is now the only limit; a stream may be silent for as long as it likes.
-    const deadline = this.#body.done
-      ? NO_DEADLINE
-      : this.#context.now() + route.settings.requestBodyIdleTimeout;
-    this.#side.setDeadline(deadline);
+    this.#waits.forMore(this.#body.done);
     const { decision } = this.#view;
-    return finalHead(head, this.head, route, decision, this.#closeAfter, chunked && !this.plainClient);
+    return finalHead(head, this.head, this.#route!, decision, this.#closeAfter, chunked && !this.plainClient);
   }
 
   /** The worker drains, and no further request is here already that would be dropped after a `Connection: close`. */
@@ -344,7 +341,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     if (!this.#clientBlocked) return;
     this.#clientBlocked = false;
     if (!this.active) return;
-    this.#side.setDeadline(NO_DEADLINE);
+    this.#waits.forMore(this.#body.done);
     this.#attempts.up?.socket.resume();
   }
 
@@ -438,23 +435,27 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   upstreamClosed(error: NodeJS.ErrnoException | null): void {
     if (this.#tunnel !== null) this.#endTunnel(false);
     else if (this.#phase === 'connecting') this.#connectFailed(error?.code ?? 'closed', 'connect_failed');
-    else this.#lostUpstream();
+    else this.#lostUpstream(error?.code === STREAM_REFUSED);
   }
 
   /** The endpoint went away in the middle: again, if that is safe, else an error, else a truncated answer. */
-  #lostUpstream(): void {
+  #lostUpstream(refused = false): void {
     if (this.#phase === 'answering') {
       this.#drop('reset');
       this.#truncate();
       return;
     }
     this.#attempts.broken('upstream_reset');
-    this.#again(this.#mayRepeat());
+    if (this.#mayRepeat(refused)) this.#again(true);
+    else if (refused && this.#side.refuseStream()) {
+      this.#observe(RESCUES.upstream_reset.status, this.#context.now());
+      this.#phase = 'none';
+    } else this.#again(false);
   }
 
-  /** Whether the request, which an endpoint may have seen, may be delivered once more. */
-  #mayRepeat(): boolean {
-    return !this.#relay.heard && this.#body.repeatable && IDEMPOTENT.has(this.requestMethod);
+  /** Whether the request, which an endpoint may have seen, may be delivered once more. `refused`: it has not processed it. */
+  #mayRepeat(refused = false): boolean {
+    return !this.#relay.heard && this.#body.repeatable && (refused || IDEMPOTENT.has(this.requestMethod));
   }
 
   /** Nothing was sent, so whatever the method is, another endpoint may be tried. */
@@ -498,7 +499,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
         return;
       case 'waiting':
         // A body that does not go on is the endpoint's fault where it has stopped reading, else the client's.
-        if (this.#body.done || this.#body.blocked) {
+        if (this.#body.done || this.#body.blocked || this.#waits.call) {
           this.#attempts.timedOut();
           this.#again(this.#mayRepeat());
         } else {

@@ -9,6 +9,7 @@ import { readBuffer } from '../upstream/read-buffer.ts';
 import { readShared } from './accepted-socket.ts';
 import { arrivalOf, type Arrival } from './arrival.ts';
 import { ClientConnection } from './client-connection.ts';
+import { Http2Sessions } from './http2-sessions.ts';
 import { rescueAnswer } from './rescue.ts';
 import { createTurnedAway } from './turned-away.ts';
 import type { WorkerContext } from './worker-context.ts';
@@ -48,8 +49,15 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
   const closed = (connection: ClientConnection): void => {
     connections.delete(connection);
     context.counters.connectionClosed();
-    if (connections.size === 0) onEmpty?.();
+    checkEmpty();
   };
+  const checkEmpty = (): void => {
+    if (connections.size > 0 || http2.size > 0) return;
+    onEmpty?.();
+    onEmpty = null;
+  };
+  const http2 = new Http2Sessions(context, connections, checkEmpty);
+  context.http2 = http2;
   /** Serves HTTP/1.1 on a connection that is counted as open already; its bytes go to `receive`. */
   const begin = (socket: Socket, arrival: Arrival): ClientConnection => {
     const connection = new ClientConnection(socket, arrival, context, closed);
@@ -88,6 +96,7 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
       }
       context.counters.bufferedBytes = buffered;
       turnedAway.sweep(now);
+      http2.sweep(now);
     },
     limitIdle: (idle) => {
       memoryIdle = idle;
@@ -96,13 +105,14 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
     drain: (idle, whenEmpty) => {
       drainIdle = idle;
       limitIdle();
+      http2.drain();
       whenQuiet(
         () => accepted,
         () => context.now(),
         () => {
           server.close();
           onEmpty = whenEmpty;
-          if (connections.size === 0) whenEmpty();
+          checkEmpty();
         },
       );
     },

@@ -10,6 +10,8 @@ import { Endpoint, endpointName } from '../upstream/endpoint.ts';
 import { Mirror, type MirrorContext } from './mirror.ts';
 import { LOAD_FIELDS, type UpstreamBlocks } from '../upstream/shared-blocks.ts';
 import { VariantUpstream } from '../upstream/variant-upstream.ts';
+import { h2cTransport } from '../upstream/h2c-transport.ts';
+import { PLAIN } from '../upstream/transport.ts';
 import type { ChunkedLimits } from '../http1/body.ts';
 import type { HeadLimits } from '../http1/request-head.ts';
 import { compileContext, compilePolicy, type CompiledPolicy, type PolicyContext } from '../policy/compile.ts';
@@ -166,16 +168,21 @@ function variantUpstream(
   );
 }
 
+/** Of one worker, like all its connections. */
+const H2C = h2cTransport();
+
 /** An endpoint that was there before goes on; one that joins others starts slowly. */
-function takeOver({ endpoints }: VariantSnapshot, before: VariantUpstream | null, now: number): Endpoint[] {
+function takeOver(own: VariantSnapshot, before: VariantUpstream | null, now: number): Endpoint[] {
+  const transport = own.protocol === 'h2c' ? H2C : PLAIN;
   const known = new Map(before?.endpoints.map((endpoint) => [endpoint.name, endpoint]));
-  return endpoints.map(({ host, port, weight }) => {
+  return own.endpoints.map(({ host, port, weight }) => {
     let endpoint = known.get(endpointName(host, port));
     if (endpoint === undefined) {
-      endpoint = new Endpoint(host, port);
+      endpoint = new Endpoint(host, port, transport);
       if (known.size > 0) endpoint.usedSince = now;
     }
     endpoint.weight = weight;
+    endpoint.useTransport(transport);
     return endpoint;
   });
 }

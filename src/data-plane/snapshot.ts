@@ -26,7 +26,11 @@ export interface EndpointSnapshot extends EndpointAddress {
   readonly weight: number;
 }
 
+/** What a variant's endpoints speak: HTTP/1.1, or HTTP/2 without TLS. */
+export type EndpointProtocol = 'http1' | 'h2c';
+
 export interface VariantSnapshot {
+  readonly protocol: EndpointProtocol;
   readonly endpoints: readonly EndpointSnapshot[];
   readonly circuit: CircuitSettings;
   /** Null where endpoints are judged by the requests of users alone. */
@@ -106,6 +110,14 @@ export interface ProxySettings {
   /** Of the whole process. */
   readonly maxConnections: number;
   readonly maxRequests: number;
+  readonly http2: Http2Settings;
+}
+
+/** HTTP/2 of clients. */
+export interface Http2Settings {
+  readonly enabled: boolean;
+  /** Streams that one session may have at a time. */
+  readonly maxConcurrentStreams: number;
 }
 
 export interface KeyData {

@@ -7,7 +7,14 @@ import type { WorkerCounters } from '../telemetry/counters.ts';
 import type { AddressCache } from '../policy/address.ts';
 import type { Admission } from './admission.ts';
 import type { Warn } from './warnings.ts';
+import type { Arrival } from './arrival.ts';
 import type { Routing } from './routing.ts';
+import type { Socket } from 'node:net';
+
+export interface Http2Listener {
+  /** Takes a connection over, of which nothing is read any more but what stands in its buffer. */
+  accept(socket: Socket, arrival: Arrival): void;
+}
 
 export interface WorkerContext {
   /** Swapped whole; a request reads it once, when it begins. */
@@ -34,4 +41,6 @@ export interface WorkerContext {
   readonly mintIdentity: () => string;
   /** A new request id, unique over replicas for practical purposes. */
   readonly mintRequestId: () => string;
+  /** Where a connection goes on that turns out to speak HTTP/2; set by the listener. */
+  http2: Http2Listener | null;
 }

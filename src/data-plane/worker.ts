@@ -97,6 +97,7 @@ const context: WorkerContext = {
   random: Math.random,
   mintIdentity: () => randomBytes(16).toString('base64url'),
   mintRequestId,
+  http2: null,
 };
 
 const listener = await listen(start, context);

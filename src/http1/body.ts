@@ -75,6 +75,12 @@ export class ChunkedReader {
   /** Length of the line that is coming in, its CR left out; -1 right after a CR. */
   #lineLength = 0;
   readonly #trailers = new FieldBlock();
+  #hasTrailers = false;
+
+  /** When `done`: the body's trailers, or null where it has none. Of use until the next call. */
+  get trailers(): FieldBlock | null {
+    return this.#hasTrailers ? this.#trailers : null;
+  }
 
   /** Starts with a new body. `payloadOnly`: the data is wanted, not the bytes as they came. */
   reset(limits: ChunkedLimits, payloadOnly = false): void {
@@ -89,6 +95,7 @@ export class ChunkedReader {
     this.#extensionBytes = 0;
     this.#keptLength = 0;
     this.#trailerBytes = 0;
+    this.#hasTrailers = false;
     if (this.#kept.length > FIRST_KEEP) this.#kept = Buffer.alloc(0);
   }
 
@@ -266,8 +273,10 @@ export class ChunkedReader {
     // The end was found before, so there is no third case: not the limit, then a line is at fault.
     if (after <= 0) return after === TOO_MANY_FIELDS ? TRAILER_TOO_LARGE : BAD_TRAILER;
     for (let index = 0; index < block.count; index += 1) {
-      if (FORBIDDEN[block.fieldId[index] as number] === 1) return FORBIDDEN_TRAILER;
+      if (isForbiddenTrailer(block.fieldId[index] as number)) return FORBIDDEN_TRAILER;
     }
+    block.text = whole.latin1Slice(from, stop);
+    this.#hasTrailers = true;
     return 0;
   }
 
@@ -333,6 +342,11 @@ for (const id of [
   F.MAX_FORWARDS,
 ]) {
   FORBIDDEN[id] = 1;
+}
+
+/** Whether the field with this well-known id may not be a trailer. */
+export function isForbiddenTrailer(id: number): boolean {
+  return FORBIDDEN[id] === 1;
 }
 
 /** A byte of a quoted extension value, or one that a backslash may stand before. */

@@ -80,6 +80,16 @@ const LIST = [
   ['bad_reason', 400, 'The reason phrase may not have control characters.'],
   ['body_on_bodiless', 400, 'A response of this status has no body, but its fields announce one.'],
   ['closing_interim', 400, 'An interim response may not be of HTTP/1.0, nor close the connection.'],
+  [
+    'bad_pseudo_field',
+    400,
+    'An HTTP/2 request has :method, :scheme and :path, and may have :authority, each once, before all fields.',
+  ],
+  [
+    'connection_field',
+    400,
+    'A field about the connection may not appear in HTTP/2, nor TE with anything but "trailers".',
+  ],
 ] as const satisfies readonly (readonly [string, Refusal['status'], string])[];
 
 export type RefusalCode = (typeof LIST)[number][0];

@@ -20,7 +20,8 @@ export interface AccessRecord {
   readonly query: string;
   /** The Host field. */
   readonly host: string;
-  readonly versionMinor: 0 | 1;
+  /** Of HTTP, as the client spoke it. */
+  readonly version: '1.0' | '1.1' | '2';
   /** As sent to the client; 0 where no answer was. */
   readonly status: number;
   /** Of the client, as trusted proxies tell it. */
@@ -92,7 +93,7 @@ function accessLine(entry: AccessRecord, includeQuery: boolean): string {
     `${new Date(entry.time).toISOString()}","http.request.method":${text(entry.method, LONGEST_OTHER)}` +
     `,"url.path":${text(entry.path, LONGEST_PATH)}`;
   if (includeQuery && entry.query !== '') line += `,"url.query":${text(entry.query, LONGEST_QUERY)}`;
-  line += `,"network.protocol.version":"1.${entry.versionMinor}"`;
+  line += `,"network.protocol.version":"${entry.version}"`;
   if (entry.status > 0) line += `,"http.response.status_code":${entry.status}`;
   // Whole microseconds: digits beyond that are noise.
   line += `,"serin.duration":${Math.round(entry.durationSeconds * 1e6) / 1e6}`;

@@ -71,20 +71,25 @@ export const WORKER_SLOT = {
   activeSeconds: 7,
   /** One for each of WORKER_OVERLOADS. */
   overloaded: 8,
-  refused: 11,
+  http2Streams: 11,
+  http2Resets: 12,
+  http2Refused: 13,
+  refused: 14,
   /** From here on gauges, which `adopt` clears. */
-  gauges: 11 + REFUSAL_SLOTS,
-  connections: 11 + REFUSAL_SLOTS,
-  tunnelsOpen: 12 + REFUSAL_SLOTS,
-  heartbeat: 13 + REFUSAL_SLOTS,
-  revision: 14 + REFUSAL_SLOTS,
-  loopDelay: 15 + REFUSAL_SLOTS,
-  heapBytes: 16 + REFUSAL_SLOTS,
-  requests: 17 + REFUSAL_SLOTS,
-  bufferedBytes: 18 + REFUSAL_SLOTS,
+  gauges: 14 + REFUSAL_SLOTS,
+  connections: 14 + REFUSAL_SLOTS,
+  tunnelsOpen: 15 + REFUSAL_SLOTS,
+  heartbeat: 16 + REFUSAL_SLOTS,
+  revision: 17 + REFUSAL_SLOTS,
+  loopDelay: 18 + REFUSAL_SLOTS,
+  heapBytes: 19 + REFUSAL_SLOTS,
+  requests: 20 + REFUSAL_SLOTS,
+  bufferedBytes: 21 + REFUSAL_SLOTS,
+  http2SessionsOpen: 22 + REFUSAL_SLOTS,
+  http2StreamsOpen: 23 + REFUSAL_SLOTS,
 } as const;
 
-const WORKER_SLOTS = WORKER_SLOT.bufferedBytes + 1;
+const WORKER_SLOTS = WORKER_SLOT.http2StreamsOpen + 1;
 export const WORKER_COUNTER_BYTES = WORKER_SLOTS * Float64Array.BYTES_PER_ELEMENT;
 
 const CODES = STATUS_LABELS.length;
@@ -229,6 +234,33 @@ export class WorkerCounters {
 
   tunnelClosed(): void {
     this.slots[WORKER_SLOT.tunnelsOpen]!--;
+  }
+
+  http2SessionOpened(): void {
+    this.slots[WORKER_SLOT.http2SessionsOpen]!++;
+  }
+
+  http2SessionClosed(): void {
+    this.slots[WORKER_SLOT.http2SessionsOpen]!--;
+  }
+
+  /** A session was ended because of what the client did with it. */
+  http2SessionRefused(): void {
+    this.slots[WORKER_SLOT.http2Refused]!++;
+  }
+
+  http2StreamOpened(): void {
+    this.slots[WORKER_SLOT.http2Streams]!++;
+    this.slots[WORKER_SLOT.http2StreamsOpen]!++;
+  }
+
+  http2StreamClosed(): void {
+    this.slots[WORKER_SLOT.http2StreamsOpen]!--;
+  }
+
+  /** A client reset a stream before it was answered. */
+  http2StreamReset(): void {
+    this.slots[WORKER_SLOT.http2Resets]!++;
   }
 
   /** An access-log record was taken for writing. */

@@ -40,6 +40,24 @@ export const PROCESS_METRICS: readonly Family[] = [
   ),
   total('serin_tunnels_total', 'Connections that became tunnels (Upgrade).', WORKER_SLOT.tunnels),
   sum('gauge', 'serin_tunnels_open', 'Tunnels open.', WORKER_SLOT.tunnelsOpen),
+  sum(
+    'gauge',
+    'serin_http2_sessions_open',
+    'HTTP/2 sessions of clients open.',
+    WORKER_SLOT.http2SessionsOpen,
+  ),
+  sum('gauge', 'serin_http2_streams_open', 'HTTP/2 streams of clients open.', WORKER_SLOT.http2StreamsOpen),
+  total('serin_http2_streams_total', 'HTTP/2 streams that clients opened.', WORKER_SLOT.http2Streams),
+  total(
+    'serin_http2_resets_total',
+    'HTTP/2 streams that clients reset before they were answered.',
+    WORKER_SLOT.http2Resets,
+  ),
+  total(
+    'serin_http2_sessions_refused_total',
+    'HTTP/2 sessions ended because of what the client did: broken frames, floods, too many resets.',
+    WORKER_SLOT.http2Refused,
+  ),
   total(
     'serin_client_aborts_total',
     'Clients that left before their answer was complete.',

@@ -62,7 +62,7 @@ function readMetric(text: string, name: string, labels: Record<string, string> =
   let sum = 0;
   for (const line of text.split('\n')) {
     if (!line.startsWith(name)) continue;
-    const match = /^([a-zA-Z_:]+)(?:\{(.*)\})? (\S+)/.exec(line);
+    const match = /^([a-zA-Z0-9_:]+)(?:\{(.*)\})? (\S+)/.exec(line);
     if (match === null || match[1] !== name) continue;
     const has = (label: string, text: string) => (match[2] ?? '').includes(`${label}="${text}"`);
     if (Object.entries(labels).every(([label, text]) => has(label, text))) sum += Number(match[3]);

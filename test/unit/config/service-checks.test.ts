@@ -28,7 +28,7 @@ describe('a service', () => {
     );
     assert.equal(
       await fault(HOSTS, 'stable:'),
-      '4 /stable: expected an object with "endpoints", "circuit" or "healthCheck" (the version that runs now, such as { endpoints: ["10.1.0.7:8080"] }), got null',
+      '4 /stable: expected an object with "protocol", "endpoints", "circuit" or "healthCheck" (the version that runs now, such as { endpoints: ["10.1.0.7:8080"] }), got null',
     );
     assert.equal(
       await fault(HOSTS, 'stable: {}'),

@@ -1,4 +1,5 @@
 /** Every refusal code has inputs that get exactly it; what is nearly the same and good is in the tests of the parts. */
+import { REFUSED_HEADS } from '../http2/refused-heads.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { REFUSALS, refusalNumber, refusalOf, type RefusalCode } from '../../../src/http1/refusal.ts';
@@ -21,7 +22,7 @@ test('chunked bodies are refused with the code that says why', () =>
   check(CHUNKED, (text) => readChunked([text]).result));
 
 test('every code has a case', () => {
-  const tried = new Set([REQUESTS, RESPONSES, CHUNKED].flatMap((table) => Object.keys(table)));
+  const tried = new Set([REQUESTS, RESPONSES, CHUNKED, REFUSED_HEADS].flatMap((table) => Object.keys(table)));
   assert.deepEqual(
     REFUSALS.map(({ code }) => code).filter((code) => !tried.has(code)),
     [],

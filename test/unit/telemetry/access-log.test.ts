@@ -16,7 +16,7 @@ const RECORD: AccessRecord = {
   path: '/notes/7',
   query: 'token=S3CRET',
   host: 'notes.example.com',
-  versionMinor: 1,
+  version: '1.1',
   status: 200,
   clientAddress: '203.0.113.7',
   userAgent: 'curl/8',

@@ -167,6 +167,15 @@ test('each method of a worker block has a slot of its own', () => {
   check(() => counters.connectionClosed(), { [WORKER_SLOT.connections]: 1 });
   check(() => counters.tunnelOpened(), { [WORKER_SLOT.tunnels]: 1, [WORKER_SLOT.tunnelsOpen]: 1 });
   check(() => counters.tunnelClosed(), { [WORKER_SLOT.tunnelsOpen]: 0 });
+  check(() => counters.http2SessionOpened(), { [WORKER_SLOT.http2SessionsOpen]: 1 });
+  check(() => counters.http2SessionClosed(), { [WORKER_SLOT.http2SessionsOpen]: 0 });
+  check(() => counters.http2StreamOpened(), {
+    [WORKER_SLOT.http2Streams]: 1,
+    [WORKER_SLOT.http2StreamsOpen]: 1,
+  });
+  check(() => counters.http2StreamClosed(), { [WORKER_SLOT.http2StreamsOpen]: 0 });
+  check(() => counters.http2StreamReset(), { [WORKER_SLOT.http2Resets]: 1 });
+  check(() => counters.http2SessionRefused(), { [WORKER_SLOT.http2Refused]: 1 });
   check(() => counters.refused(2), { [WORKER_SLOT.refused + 2]: 1 });
   check(() => counters.unmatchedHost(), { [WORKER_SLOT.unmatchedHost]: 1 });
   for (const [index, why] of WORKER_OVERLOADS.entries())

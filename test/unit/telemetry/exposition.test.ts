@@ -34,6 +34,10 @@ test('counts of all workers are summed', async () => {
     counters.accepted();
     counters.connectionOpened();
     counters.tunnelOpened();
+    counters.http2SessionOpened();
+    counters.http2StreamOpened();
+    counters.http2StreamReset();
+    counters.http2SessionRefused();
     counters.clientAborted();
     counters.refused(1);
     counters.unmatchedHost();
@@ -71,6 +75,11 @@ test('counts of all workers are summed', async () => {
     serin_connections_open: 3,
     serin_tunnels_total: 3,
     serin_tunnels_open: 3,
+    serin_http2_sessions_open: 3,
+    serin_http2_streams_open: 3,
+    serin_http2_streams_total: 3,
+    serin_http2_resets_total: 3,
+    serin_http2_sessions_refused_total: 3,
     serin_client_aborts_total: 3,
     'serin_rejected_requests_total{reason="bad_method"}': 0,
     'serin_rejected_requests_total{reason="bad_target"}': 3,

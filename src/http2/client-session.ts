@@ -1,0 +1,199 @@
+/**
+ * A client's session of HTTP/2: its streams, its limits, its end.
+ *
+ * Promise: what a session may cost is bounded. Streams at once, sizes of heads, settings, pings, empty and continuation frames
+ * are bounded by nghttp2, whose limits are set here; resets by a budget of our own on top of nghttp2's, because each may have
+ * cost a request to an endpoint (CVE-2023-44487). A session without streams ends after a while. Ends go in two steps, so
+ * that no stream is refused that was under way: first a notice (GOAWAY with the highest stream), later the real one.
+ */
+import {
+  constants,
+  performServerHandshake,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { Socket } from 'node:net';
+import { ClientStream, type StreamReader } from './client-stream.ts';
+
+const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR } = constants;
+
+/** Between the notice and the real GOAWAY, in ms: longer than a round trip. */
+const NOTICE_TIME = 1000;
+
+/** How long a session without streams that was told to end may take to do so, in ms. */
+const LINGER_TIME = 2000;
+
+/** Bytes of request bodies that may wait for one stream's reader, and what a session may send ahead. */
+const STREAM_WINDOW = 256 * 1024;
+const SESSION_WINDOW = 1024 * 1024;
+
+/** Resets of unanswered streams that a client may do at once, and how many of them are forgiven a second. */
+const RESET_BURST = 200;
+const RESET_RATE = 50;
+
+const HIGHEST_STREAM = 2 ** 31 - 1;
+
+export interface SessionLimits {
+  readonly maxConcurrentStreams: number;
+  /** Bytes of a head, and its fields. */
+  readonly head: number;
+  readonly fields: number;
+  /** How long a session may be without streams, in ms. */
+  readonly idleTime: number;
+}
+
+export interface SessionHost {
+  /** Monotonic, in ms. */
+  now(): number;
+  /** Makes the connection of HTTP/1.1 that reads what the streams of `socket` ask. */
+  read(socket: ClientStream): StreamReader;
+  streamOpened(): void;
+  streamClosed(): void;
+  /** A client reset a stream before it was answered. */
+  streamReset(): void;
+  /** A session was ended because of what it did. */
+  sessionRefused(): void;
+  sessionClosed(session: ClientSession): void;
+}
+
+type State = 'open' | 'noticed' | 'closing';
+
+export class ClientSession {
+  /** Clock value (ms) at which `onDeadline` is due. */
+  deadline: number;
+  readonly #session: ServerHttp2Session;
+  readonly #socket: Socket;
+  readonly #limits: SessionLimits;
+  readonly #host: SessionHost;
+  readonly #free: ClientStream[] = [];
+  #state: State = 'open';
+  #streams = 0;
+  #resets = 0;
+  #resetsAt = 0;
+  #closed = false;
+
+  /** `socket` is a connection, of TCP or TLS, on which HTTP/2 has been agreed; what was read of it is in its buffer again. */
+  constructor(socket: Socket, limits: SessionLimits, host: SessionHost) {
+    this.#socket = socket;
+    this.#limits = limits;
+    this.#host = host;
+    this.deadline = host.now() + limits.idleTime;
+    this.#session = performServerHandshake(socket, options(limits));
+    const session = this.#session;
+    session.setLocalWindowSize(SESSION_WINDOW);
+    session.on('stream', (stream: ServerHttp2Stream, _fields: unknown, flags: number, raw: unknown) =>
+      this.#begin(stream, flags, raw as readonly string[]),
+    );
+    session.on('error', () => host.sessionRefused());
+    session.once('close', () => this.#onClose());
+    socket.once('close', () => this.#onClose());
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  #begin(stream: ServerHttp2Stream, flags: number, raw: readonly string[]): void {
+    this.#streams += 1;
+    this.deadline = Number.POSITIVE_INFINITY;
+    this.#host.streamOpened();
+    const socket = this.#free.pop() ?? this.#open();
+    socket.begin(stream, raw, (flags & NGHTTP2_FLAG_END_STREAM) !== 0);
+    stream.once('close', () => this.#ended());
+  }
+
+  #ended(): void {
+    this.#streams -= 1;
+    this.#host.streamClosed();
+    if (this.#streams > 0) return;
+    this.deadline = this.#host.now() + (this.#state === 'open' ? this.#limits.idleTime : LINGER_TIME);
+  }
+
+  #open(): ClientStream {
+    const socket = new ClientStream({
+      free: (freed) => {
+        if (!this.#closed) this.#free.push(freed);
+        else freed.destroy();
+      },
+      reset: () => this.#onReset(),
+    });
+    socket.reader = this.#host.read(socket);
+    socket.once('close', () => {
+      const index = this.#free.indexOf(socket);
+      if (index >= 0) this.#free.splice(index, 1);
+    });
+    return socket;
+  }
+
+  /** A leaky bucket: who keeps filling it wants work done for nothing. */
+  #onReset(): void {
+    this.#host.streamReset();
+    const now = this.#host.now();
+    this.#resets = Math.max(0, this.#resets - ((now - this.#resetsAt) * RESET_RATE) / 1000) + 1;
+    this.#resetsAt = now;
+    if (this.#resets <= RESET_BURST || this.#session.destroyed) return;
+    this.#host.sessionRefused();
+    this.#session.destroy(undefined, NGHTTP2_ENHANCE_YOUR_CALM);
+  }
+
+  onDeadline(now: number): void {
+    switch (this.#state) {
+      case 'open':
+        this.drain(now);
+        return;
+      case 'noticed':
+        this.#state = 'closing';
+        this.deadline = this.#streams > 0 ? Number.POSITIVE_INFINITY : now + LINGER_TIME;
+        // Streams that are open go on; the session ends with the last of them.
+        this.#session.close();
+        return;
+      case 'closing':
+        this.#session.destroy();
+        this.#socket.destroy();
+        return;
+    }
+  }
+
+  /** Ends the session when its streams are done. */
+  drain(now: number): void {
+    if (this.#state !== 'open' || this.#closed) return;
+    this.#state = 'noticed';
+    this.deadline = now + NOTICE_TIME;
+    if (!this.#session.destroyed) this.#session.goaway(NGHTTP2_NO_ERROR, HIGHEST_STREAM);
+  }
+
+  #onClose(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#session.destroy();
+    for (const socket of this.#free.splice(0)) socket.destroy();
+    this.#host.sessionClosed(this);
+  }
+}
+
+function options(limits: SessionLimits): Parameters<typeof performServerHandshake>[1] {
+  const { maxConcurrentStreams, head, fields } = limits;
+  // The pseudo-fields come on top, and each field counts 32 bytes more than it has; the exact limits are the codec's.
+  const most = fields + PSEUDO_FIELDS;
+  return {
+    settings: {
+      maxConcurrentStreams,
+      maxHeaderListSize: head + most * 32,
+      initialWindowSize: STREAM_WINDOW,
+      enableConnectProtocol: false,
+    },
+    maxHeaderListPairs: most,
+    maxSettings: 32,
+    maxOutstandingPings: 10,
+    maxOutstandingSettings: 10,
+    maxSessionInvalidFrames: 100,
+    maxSessionRejectedStreams: 100,
+    maxSendHeaderBlockLength: 1 << 20,
+    streamResetBurst: 2 * RESET_BURST,
+    streamResetRate: 2 * RESET_RATE,
+    // Repeated fields pass as they came.
+    strictSingleValueFields: false,
+  } as Parameters<typeof performServerHandshake>[1];
+}
+
+const PSEUDO_FIELDS = 4;

@@ -1,0 +1,113 @@
+/**
+ * An HTTP/2 request head in the form of HTTP/1.1, so that one grammar, the codec's, decides what a request is.
+ *
+ * Promise: no byte of a pseudo-field, a name or a value can end its line or begin another one; fields that frame or steer a
+ * connection are refused, never dropped; so the codec reads as many fields as the client sent, and nothing can be smuggled
+ * on the way from HTTP/2 to HTTP/1.1. Source: RFC 9113, sections 8.2 and 8.3. Pure.
+ */
+import { refusalNumber } from '../http1/refusal.ts';
+import { TARGET, TOKEN, VALUE } from '../http1/grammar.ts';
+
+const BAD_METHOD = refusalNumber('bad_method');
+const BAD_TARGET = refusalNumber('bad_target');
+const BAD_FIELD_NAME = refusalNumber('bad_field_name');
+const BAD_LENGTH = refusalNumber('bad_length');
+const CONTROL_CHARACTER = refusalNumber('control_character');
+const CONNECT = refusalNumber('connect');
+const DUPLICATE_HOST = refusalNumber('duplicate_host');
+const HOST_MISMATCH = refusalNumber('host_mismatch');
+const BAD_PSEUDO_FIELD = refusalNumber('bad_pseudo_field');
+const CONNECTION_FIELD = refusalNumber('connection_field');
+
+/** Fields that mean one connection (RFC 9113, section 8.2.2). */
+const CONNECTION_FIELDS = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
+]);
+
+/** Methods whose requests are expected to say how long their content is, even if there is none (RFC 9110, section 8.6). */
+const WITH_CONTENT = new Set(['POST', 'PUT', 'PATCH']);
+
+/**
+ * The head as latin1 text through its empty line, or a negative refusal. `raw` has names and values in turns, as they came.
+ * `ended`: the request has no body and no trailers. A body of a length that the client does not tell goes in chunks.
+ */
+export function requestText(raw: readonly string[], ended: boolean): string | number {
+  let method: string | undefined;
+  let path: string | undefined;
+  let scheme: string | undefined;
+  let authority: string | undefined;
+  let host: string | undefined;
+  let length: string | undefined;
+  let cookies = '';
+  let lines = '';
+  let fields = false;
+  for (let index = 0; index + 1 < raw.length; index += 2) {
+    const name = raw[index]!;
+    const value = raw[index + 1]!;
+    if (!isValue(value)) return CONTROL_CHARACTER;
+    if (name.charCodeAt(0) === COLON) {
+      if (fields) return BAD_PSEUDO_FIELD;
+      if (name === ':method' && method === undefined) method = value;
+      else if (name === ':path' && path === undefined) path = value;
+      else if (name === ':scheme' && scheme === undefined) scheme = value;
+      else if (name === ':authority' && authority === undefined) authority = value;
+      else return name === ':protocol' ? CONNECT : BAD_PSEUDO_FIELD;
+      continue;
+    }
+    fields = true;
+    if (!isLowerToken(name)) return BAD_FIELD_NAME;
+    if (CONNECTION_FIELDS.has(name)) return CONNECTION_FIELD;
+    if (name === 'te' && value.toLowerCase() !== 'trailers') return CONNECTION_FIELD;
+    if (name === 'host') {
+      if (host !== undefined) return DUPLICATE_HOST;
+      host = value;
+      continue;
+    }
+    if (name === 'cookie') {
+      // Clients may send each cookie in a field of its own; HTTP/1.1 has one (RFC 9113, section 8.2.3).
+      if (value !== '') cookies = cookies === '' ? value : `${cookies}; ${value}`;
+      continue;
+    }
+    if (name === 'content-length') length = value;
+    lines += `${name}: ${value}\r\n`;
+  }
+  if (method === 'CONNECT') return CONNECT;
+  if (method === undefined || path === undefined) return BAD_PSEUDO_FIELD;
+  if (scheme !== 'http' && scheme !== 'https') return BAD_PSEUDO_FIELD;
+  if (!isOf(TOKEN, method)) return BAD_METHOD;
+  if (!isOf(TARGET, path) || (path.charCodeAt(0) !== SLASH && path !== '*')) return BAD_TARGET;
+  if (authority !== undefined && host !== undefined && authority.toLowerCase() !== host.toLowerCase())
+    return HOST_MISMATCH;
+  if (ended && length !== undefined && !/^0+$/.test(length)) return BAD_LENGTH;
+  const name = authority ?? host;
+  if (name !== undefined) lines = `host: ${name}\r\n${lines}`;
+  if (cookies !== '') lines += `cookie: ${cookies}\r\n`;
+  if (length === undefined) {
+    if (!ended) lines += 'transfer-encoding: chunked\r\n';
+    else if (WITH_CONTENT.has(method)) lines += 'content-length: 0\r\n';
+  }
+  return `${method} ${path} HTTP/1.1\r\n${lines}\r\n`;
+}
+
+const COLON = 0x3a;
+const SLASH = 0x2f;
+
+function isValue(text: string): boolean {
+  for (let at = 0; at < text.length; at += 1) if (VALUE[text.charCodeAt(at)] !== 1) return false;
+  return true;
+}
+
+/** Not empty, and every character of the class. */
+function isOf(table: Uint8Array, text: string): boolean {
+  for (let at = 0; at < text.length; at += 1) if (table[text.charCodeAt(at)] !== 1) return false;
+  return text !== '';
+}
+
+function isLowerToken(name: string): boolean {
+  return isOf(TOKEN, name) && !/[A-Z]/.test(name);
+}

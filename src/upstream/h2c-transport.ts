@@ -1,0 +1,143 @@
+/**
+ * The transport of endpoints that speak HTTP/2 without TLS: what looks like a connection of HTTP/1.1 is a stream of a session
+ * that many share.
+ *
+ * Promise: a session gets no more streams than its endpoint allows; one that is going away gets no new ones, and a connection
+ * that stands for its streams is closed before it can be used again. A session is `ready` when the endpoint has shown
+ * that it speaks HTTP/2, so that one that does not counts as one that can't be connected to.
+ */
+import { connect, type ClientHttp2Session, type Settings } from 'node:http2';
+import { connect as connectTcp } from 'node:net';
+import { EndpointStream } from '../http2/endpoint-stream.ts';
+import { guardedLookup } from './guarded-lookup.ts';
+import type { Destination, Transport } from './transport.ts';
+
+/** Streams of one session, whatever more its endpoint allows: a lost session takes all of them along. */
+const MOST_STREAMS = 100;
+
+/** Bytes of an answer that may wait for the client, and what a session may send ahead. */
+const STREAM_WINDOW = 256 * 1024;
+const SESSION_WINDOW = 4 * 1024 * 1024;
+
+/** The kernel asks for a sign of life after so many ms of silence; pings of HTTP/2 would make gRPC servers hang up on us. */
+const KEEP_ALIVE = 30_000;
+
+/** Bytes and fields of an answer's head; the exact limits are the codec's. */
+const HEADER_LIST_SIZE = 256 * 1024;
+const HEADER_LIST_PAIRS = 1024;
+
+/** In MB, of all streams of a session together. */
+const SESSION_MEMORY = 64;
+
+const lookup = guardedLookup();
+
+interface Shared {
+  readonly session: ClientHttp2Session;
+  readonly streams: Set<EndpointStream>;
+  /** Called when the session is ready. */
+  readonly waiting: Map<EndpointStream, () => void>;
+  ready: boolean;
+  going: boolean;
+  capacity: number;
+}
+
+export function h2cTransport(): Transport {
+  const byDestination = new Map<string, Shared[]>();
+  return {
+    id: 'h2c',
+    open(destination, ready, receive) {
+      const key = `${destination.host} ${destination.port}`;
+      let sessions = byDestination.get(key);
+      if (sessions === undefined) byDestination.set(key, (sessions = []));
+      let shared = sessions.find((one) => !one.going && one.streams.size < one.capacity);
+      if (shared === undefined) {
+        shared = openSession(destination, (gone) => {
+          const all = byDestination.get(key);
+          if (all === undefined) return;
+          all.splice(all.indexOf(gone) >>> 0, 1);
+          if (all.length === 0) byDestination.delete(key);
+        });
+        sessions.push(shared);
+      }
+      return openStream(shared, ready, receive).asSocket();
+    },
+  };
+}
+
+function openStream(
+  shared: Shared,
+  ready: () => void,
+  receive: (bytes: Buffer, length: number) => void,
+): EndpointStream {
+  const stream = new EndpointStream(receive);
+  stream.use(shared.session);
+  shared.streams.add(stream);
+  if (shared.ready) {
+    process.nextTick(() => {
+      if (!stream.destroyed) ready();
+    });
+  } else {
+    shared.waiting.set(stream, ready);
+  }
+  stream.once('close', () => {
+    shared.waiting.delete(stream);
+    shared.streams.delete(stream);
+    if (shared.streams.size > 0) return;
+    // Nobody holds a connection that stands for a stream of it.
+    if (shared.ready) shared.session.close();
+    else shared.session.destroy();
+  });
+  return stream;
+}
+
+function openSession(destination: Destination, onGone: (gone: Shared) => void): Shared {
+  const { host, port } = destination;
+  const session = connect('http://endpoint.invalid', {
+    createConnection: () =>
+      connectTcp({ host, port, lookup, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE }),
+    settings: {
+      enablePush: false,
+      initialWindowSize: STREAM_WINDOW,
+      maxHeaderListSize: HEADER_LIST_SIZE,
+    },
+    maxHeaderListPairs: HEADER_LIST_PAIRS,
+    maxSessionMemory: SESSION_MEMORY,
+    maxSendHeaderBlockLength: 1 << 24,
+    strictSingleValueFields: false,
+  } as Parameters<typeof connect>[1]);
+  const shared: Shared = {
+    session,
+    streams: new Set(),
+    waiting: new Map(),
+    ready: false,
+    going: false,
+    capacity: MOST_STREAMS,
+  };
+  let failure: Error = Object.assign(new Error('the session is gone'), { code: 'SESSION_GONE' });
+  session.once('connect', () => session.setLocalWindowSize(SESSION_WINDOW));
+  session.on('remoteSettings', (settings: Settings) => {
+    shared.capacity = Math.min(MOST_STREAMS, settings.maxConcurrentStreams ?? MOST_STREAMS);
+    if (shared.ready) return;
+    shared.ready = true;
+    for (const [stream, ready] of shared.waiting) if (!stream.destroyed) ready();
+    shared.waiting.clear();
+  });
+  const retire = (): void => {
+    if (shared.going) return;
+    shared.going = true;
+    onGone(shared);
+    for (const stream of shared.streams) {
+      stream.going = true;
+      if (stream.resting) stream.destroy(failure);
+    }
+  };
+  session.once('goaway', retire);
+  session.on('error', (error: Error) => {
+    failure = error;
+  });
+  session.once('close', () => {
+    retire();
+    for (const stream of shared.streams) stream.destroy(failure);
+  });
+  return shared;
+}
