@@ -16,6 +16,8 @@ const RATE = 2_000;
 const ACTIVE = 100;
 /** Milliseconds in which a proxy comes to rest, and its runtime may collect. */
 const REST = 1_000;
+/** Seconds of load at least: there are few requests in each. */
+const LEAST = 2;
 
 interface Kept {
   readonly runner: Runner;
@@ -35,7 +37,7 @@ async function round(
   const pids = runner.peer.pids();
   const before = residentMemory(pids);
   const options = {
-    ...loadOptions(bench, runner, effort.seconds),
+    ...loadOptions(bench, runner, Math.max(effort.seconds, LEAST)),
     connections,
     warm: true,
     active: ACTIVE,
@@ -56,7 +58,8 @@ export async function measureIdle(
 ): Promise<ScenarioOutcome> {
   const { can, absent } = entrants(bench, scenario);
   const all = new Map<Contender, Kept>();
-  for (let index = 0; index < Math.min(effort.rounds, effort.quick ? 1 : 3); index++) {
+  const rounds = Math.min(effort.rounds, effort.quick ? 1 : 3);
+  for (let index = 0; index < rounds; index++) {
     for (const contender of rotated(can, index)) {
       const { runner } = await enter(bench, scenario, contender, NO_COOKIES);
       const kept = all.get(contender) ?? { runner, rounds: [], bytesEach: [] };
@@ -71,14 +74,15 @@ export async function measureIdle(
   const reference = [...all].find(([{ name }]) => name === scenario.reference)?.[1].rounds ?? [];
   const contenders: Record<string, ContenderOutcome> = {};
   for (const contender of can) {
-    const { runner, rounds, bytesEach } = all.get(contender) as Kept;
+    const { runner, rounds: own, bytesEach } = all.get(contender) as Kept;
     contenders[contender.name] = {
-      ...summarise(runner, rounds, reference),
+      ...summarise(runner, own, reference),
       idle: { connections, bytesEach: median(bytesEach) },
     };
   }
   const disturbed = Math.max(
-    ...[...all.values()].map(({ rounds }) => median(rounds.map((one) => one?.disturbed ?? 0))),
+    ...[...all.values()].map((kept) => median(kept.rounds.map((one) => one?.disturbed ?? 0))),
   );
-  return outcomeOf(scenario, effort, { contenders, disturbed, absent });
+  const made = { ...effort, rounds, seconds: Math.max(effort.seconds, LEAST) };
+  return outcomeOf(scenario, made, { contenders, disturbed, absent });
 }
