@@ -14,7 +14,7 @@ import type { Arrival } from './arrival.ts';
 import type { ClientSide } from './client-side.ts';
 import { Exchange } from './exchange.ts';
 import { HeadAccumulator } from './head-accumulator.ts';
-import { problemAnswer, rescueAnswer, type RescueCode } from './rescue.ts';
+import { beginsAsHead, problemAnswer, rescueAnswer, type RescueCode } from './rescue.ts';
 import { streamRefused } from '../http2/client-stream.ts';
 import { matchPreface } from '../http2/preface.ts';
 import { handOver } from './accepted-socket.ts';
@@ -216,7 +216,7 @@ export class ClientConnection implements ClientSide, WireOwner {
   }
 
   answerAndClose(code: RescueCode): void {
-    this.wire.write(rescueAnswer(code, true, false));
+    this.wire.write(rescueAnswer(code, true, beginsAsHead(this.#head.bytes, 0, this.#head.length)));
     this.closeGracefully();
   }
 
@@ -287,7 +287,8 @@ export class ClientConnection implements ClientSide, WireOwner {
         this.exchange.begin();
         return used;
       }
-      if (used < 0 && !this.#isHttp2(bytes, start, end)) return this.refuse(used);
+      if (used < 0 && !this.#isHttp2(bytes, start, end))
+        return this.refuse(used, beginsAsHead(bytes, start, end));
       if (this.#closed) return -1;
       this.deadline = this.context.now() + proxy.requestHeadTimeout;
       this.#deadlineKind = 'head';
@@ -298,7 +299,8 @@ export class ClientConnection implements ClientSide, WireOwner {
     pieces.push(bytes, start, end);
     if (!pieces.ready(proxy.headLimit)) return end - start;
     const used = parseRequestHead(pieces.bytes, 0, pieces.length, limits, this.exchange.head);
-    if (used < 0 && !this.#isHttp2(pieces.bytes, 0, pieces.length)) return this.refuse(used);
+    if (used < 0 && !this.#isHttp2(pieces.bytes, 0, pieces.length))
+      return this.refuse(used, beginsAsHead(pieces.bytes, 0, pieces.length));
     if (used <= 0) return this.#closed ? -1 : end - start;
     pieces.clear();
     this.exchange.begin();
@@ -328,7 +330,7 @@ export class ClientConnection implements ClientSide, WireOwner {
   }
 
   /** Answers a head that can't be read, by the number of its refusal; the connection ends. */
-  refuse(refused: number): -1 {
+  refuse(refused: number, headOnly = false): -1 {
     const index = -refused - 1;
     const refusal = REFUSALS[index];
     this.context.counters.refused(index);
@@ -338,7 +340,7 @@ export class ClientConnection implements ClientSide, WireOwner {
         { 'error.type': code, 'http.response.status_code': status, 'client.address': this.arrival.peer.text },
         'request refused',
       );
-      this.wire.write(problemAnswer(status, title, code, detail, true, false));
+      this.wire.write(problemAnswer(status, title, code, detail, true, headOnly));
     }
     this.closeGracefully();
     return -1;

@@ -92,11 +92,12 @@ export interface ForwardFacts {
 /** The head to send to an endpoint, complete with its empty line, as latin1 text. */
 export function upstreamRequestHead(head: RequestHead, facts: ForwardFacts): string {
   const ownId = !bringsRequestId(head);
-  const drops = ownId ? REQUEST_DROPS_WITH_ID : REQUEST_DROPS;
+  let drops = ownId ? REQUEST_DROPS_WITH_ID : REQUEST_DROPS;
+  if (head.versionMinor === 0 && head.seen(F.EXPECT)) drops = withoutExpect(drops);
   let out =
     head.absoluteForm || head.versionMinor === 0
-      ? requestLine(head) + keptLines(head, drops, facts.stripCookie, head.fieldsStart)
-      : keptLines(head, drops, facts.stripCookie, 0);
+      ? requestLine(head) + keptLines(head, drops, facts.stripCookie, head.fieldsStart, head.hasUnderscores)
+      : keptLines(head, drops, facts.stripCookie, 0, head.hasUnderscores);
   if (facts.stripCookie !== '') {
     const cookies = withoutCookie(head, facts.stripCookie);
     if (cookies !== '') out += `Cookie: ${cookies}\r\n`;
@@ -113,6 +114,13 @@ export function upstreamRequestHead(head: RequestHead, facts: ForwardFacts): str
 
 const END_OF_CANARY = 'Via: 1.1 serin\r\nX-Canary: canary\r\n\r\n';
 const END_OF_STABLE = 'Via: 1.1 serin\r\nX-Canary: stable\r\n\r\n';
+
+/** HTTP/1.0 has no expectations (RFC 9110, section 10.1.1): passed on in HTTP/1.1, what was ignored would count. */
+function withoutExpect(drops: Uint8Array): Uint8Array {
+  const table = drops.slice();
+  table[F.EXPECT] = 1;
+  return table;
+}
 
 /** Whether the request has an id that is passed on: one that says something and that Connection does not nominate away. */
 export function bringsRequestId(head: RequestHead): boolean {
@@ -221,10 +229,12 @@ export interface ResponseFacts {
 
 /** The head to send to the client, complete with its empty line, as latin1 text. */
 export function clientResponseHead(head: ResponseHead, facts: ResponseFacts): string {
-  const drops = facts.cache === 'private' ? PRIVATE_RESPONSE_DROPS : RESPONSE_DROPS;
+  const { status } = head;
+  let drops = facts.cache === 'private' ? PRIVATE_RESPONSE_DROPS : RESPONSE_DROPS;
+  if (status < 200 || status === 204) drops = withoutLength(drops);
   let out = isForwardable(head)
-    ? keptLines(head, drops, '', 0)
-    : statusLine(head) + keptLines(head, drops, '', head.fieldsStart);
+    ? keptLines(head, drops, '', 0, false)
+    : statusLine(head) + keptLines(head, drops, '', head.fieldsStart, false);
   if (facts.cache === 'private') out += `Cache-Control: ${privateCaching(head.header('cache-control'))}\r\n`;
   else if (facts.cache === 'vary') out += 'Vary: Cookie\r\n';
   if (facts.chunked) out += 'Transfer-Encoding: chunked\r\n';
@@ -237,6 +247,16 @@ export function clientResponseHead(head: ResponseHead, facts: ResponseFacts): st
 const PRIVATE_RESPONSE_DROPS = RESPONSE_DROPS.slice();
 PRIVATE_RESPONSE_DROPS[F.CACHE_CONTROL] = 1;
 PRIVATE_RESPONSE_DROPS[F.EXPIRES] = 1;
+
+/** Some servers say `Content-Length: 0` where no length may be said (RFC 9110, section 8.6: in 1xx and 204). */
+function withoutLength(drops: Uint8Array): Uint8Array {
+  return drops === RESPONSE_DROPS ? BODILESS_DROPS : PRIVATE_BODILESS_DROPS;
+}
+
+const BODILESS_DROPS = RESPONSE_DROPS.slice();
+BODILESS_DROPS[F.CONTENT_LENGTH] = 1;
+const PRIVATE_BODILESS_DROPS = PRIVATE_RESPONSE_DROPS.slice();
+PRIVATE_BODILESS_DROPS[F.CONTENT_LENGTH] = 1;
 
 /** `HTTP/1.1 200 …`: version and space as RFC 9112 wants them. Some servers leave out the space before an empty reason. */
 function isForwardable(head: ResponseHead): boolean {
@@ -290,9 +310,14 @@ function isSharedControl(control: string): boolean {
 type AnyHead = RequestHead | ResponseHead;
 
 /** What passes of the head from `start` on, its empty line apart, as runs of the original text. */
-function keptLines(head: AnyHead, drops: Uint8Array, stripCookie: string, start: number): string {
+function keptLines(
+  head: AnyHead,
+  drops: Uint8Array,
+  stripCookie: string,
+  start: number,
+  lookAlikes: boolean,
+): string {
   const { text, length, count, fieldId, lineStart, connectionNominates } = head;
-  const lookAlikes = head.hasUnderscores && drops !== RESPONSE_DROPS && drops !== PRIVATE_RESPONSE_DROPS;
   let out = '';
   let from = start;
   for (let index = 0; index < count; index += 1) {

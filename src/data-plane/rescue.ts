@@ -73,6 +73,14 @@ export const RESCUES = {
 
 export type RescueCode = keyof typeof RESCUES;
 
+/** Whether bytes that are not read as a request ask for no body all the same (RFC 9110, section 9.3.2): they begin with HEAD. */
+export function beginsAsHead(bytes: Buffer, start: number, end: number): boolean {
+  return bytes
+    .latin1Slice(start, Math.min(end, start + 16))
+    .trimStart()
+    .startsWith('HEAD ');
+}
+
 /** The complete answer as latin1 text. `close` says that the connection ends with it; a HEAD request gets no body. */
 export function rescueAnswer(code: RescueCode, close: boolean, headOnly: boolean): string {
   const { status, title, detail } = RESCUES[code];

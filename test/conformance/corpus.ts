@@ -4,6 +4,8 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { InputSource } from '../fuzz/input.ts';
+import { createRandom } from '../fuzz/random.ts';
 
 export type RequestExpectation = 'accept' | 'reject' | 'either';
 export type ResponseExpectation = 'relay' | 'refuse' | 'truncate' | 'either';
@@ -127,6 +129,43 @@ export function ownResponses(): ResponseCase[] {
       absent: one.absent ?? [],
       reuse: one.reuse ?? true,
     }));
+}
+
+/** Generated requests of the fuzzer: whatever becomes of them, nothing malformed may be forwarded, and nothing that was not sent. */
+export function generatedRequests(seed: number, count: number): RequestCase[] {
+  const random = createRandom(seed);
+  const source = new InputSource('request');
+  return Array.from({ length: count }, (_, index) => ({
+    name: `generated ${seed}, ${index}`,
+    group: 'generated',
+    bytes: Buffer.from(source.next(random).text, 'latin1'),
+    expectation: 'either',
+    served: null,
+    status: null,
+    absent: [],
+  }));
+}
+
+/** Generated responses of the fuzzer, after which the origin closes. */
+export function generatedResponses(seed: number, count: number): ResponseCase[] {
+  const random = createRandom(seed);
+  const source = new InputSource('response');
+  return Array.from({ length: count }, (_, index) => {
+    const { text, answered } = source.next(random);
+    return {
+      name: `generated ${seed}, ${index}`,
+      bytes: Buffer.from(text, 'latin1'),
+      method: answered[0] ?? 'GET',
+      expectation: 'either',
+      status: 200,
+      body: null,
+      interim: 0,
+      close: true,
+      absent: [],
+      // The next request may be on its way before the end of the connection is.
+      reuse: true,
+    };
+  });
 }
 
 /** Where a larger corpus is: `SERIN_CONFORMANCE`, or beside the repository; null when there is none. */

@@ -6,6 +6,7 @@ import { within } from '../support/bounded.ts';
 import type { Origin, Received } from '../support/origin.ts';
 import { connect } from '../support/raw-client.ts';
 import { value } from '../support/strict-head.ts';
+import { createReader } from '../support/strict-reader.ts';
 import type { RequestCase } from './corpus.ts';
 import { judge, readSent, type Observation, type Verdict } from './judge.ts';
 
@@ -42,11 +43,38 @@ export async function inParallel<T, R>(
   return results;
 }
 
-async function send(one: RequestCase, address: string, port: number): Promise<Sending> {
+/** The methods of all requests of a case, of the last one also where the strict reader finds it cut short or bad. */
+function methodsOf(bytes: Buffer): string[] {
+  const methods: string[] = [];
+  let ends = 0;
+  let last = 0;
+  let at = 0;
+  const reader = createReader('request', {
+    emptyLines: true,
+    head: ({ method }) => methods.push(method),
+    end: () => {
+      ends += 1;
+      last = at + 1;
+    },
+  });
+  // Long ones at once: byte by byte, the reader would put them together anew for each byte.
+  if (bytes.length > 4_096) {
+    reader.push(bytes);
+    return methods;
+  }
+  for (; at < bytes.length && reader.fault === null; at += 1) reader.push(bytes.subarray(at, at + 1));
+  if (methods.length === ends && bytes.toString('latin1', last).trimStart().startsWith('HEAD '))
+    methods.push('HEAD');
+  return methods;
+}
+
+/** `piece`: into pieces of how many bytes the case is cut; each goes to the kernel apart. */
+async function send(one: RequestCase, address: string, port: number, piece: number): Promise<Sending> {
   const sent = readSent(one.bytes);
-  const methods = sent.map((message) => message.method);
+  const methods = methodsOf(one.bytes);
   const client = await connect(port, { localAddress: address, methods });
-  client.write(one.bytes);
+  if (piece >= one.bytes.length) client.write(one.bytes);
+  else await client.writeSplit(one.bytes, piece);
   // Every request has its answer, or the proxy has closed: nothing more is to come.
   for (let count = 0; count < sent.length; count++) {
     const answer = await client.answer(5_000).catch(() => null);
@@ -75,8 +103,11 @@ export async function drive(
   origin: Origin,
   first: number,
   width = 48,
+  piece = Infinity,
 ): Promise<Judged[]> {
-  const sendings = await inParallel(cases, width, (one, index) => send(one, addressOf(first + index), port));
+  const sendings = await inParallel(cases, width, (one, index) =>
+    send(one, addressOf(first + index), port, piece),
+  );
   const byAddress = Map.groupBy(
     origin.requests,
     (received) => value(received.message, 'x-forwarded-for') ?? '',

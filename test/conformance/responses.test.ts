@@ -6,12 +6,13 @@ import { startOrigin, type Origin, type Received } from '../support/origin.ts';
 import { connect } from '../support/raw-client.ts';
 import { value } from '../support/strict-head.ts';
 import { startSerin, type Serin } from '../support/serin.ts';
-import { ownResponses, type ResponseCase } from './corpus.ts';
+import { generatedResponses, ownResponses, type ResponseCase } from './corpus.ts';
 import { inParallel } from './drive.ts';
 
 let origin: Origin;
 let serin: Serin;
-const cases = ownResponses();
+const own = ownResponses();
+const cases = [...own, ...generatedResponses(1, 300)];
 
 function respond(request: Received): void {
   const one = cases[Number(request.path.slice('/case/'.length))] as ResponseCase;
@@ -84,7 +85,7 @@ async function run(one: ResponseCase, index: number): Promise<string[]> {
   return wrong.map((what) => `${one.name}: ${what}`);
 }
 
-test('the responses of the own corpus', async (t) => {
+test('the responses of the own corpus, and generated ones', async (t) => {
   const wrong = (await inParallel(cases, 8, run)).flat();
   for (const [index, one] of cases.entries()) {
     if (one.reuse) continue;

@@ -5,8 +5,8 @@ import { parseRequestHead, RequestHead, type HeadLimits } from '../../src/http1/
 import { parseResponseHead, responseFraming, ResponseHead } from '../../src/http1/response-head.ts';
 import type { Kind, MessageRead } from './reading.ts';
 
-const LIMITS: HeadLimits = { requestLine: 512, head: 2048, fields: 40 };
-const CHUNKED = { extension: 64, trailer: 256, fields: 6 };
+export const LIMITS: HeadLimits = { requestLine: 512, head: 2048, fields: 40 };
+export const CHUNKED = { extension: 64, trailer: 256, fields: 6 };
 
 export interface CodecReading {
   readonly messages: readonly MessageRead[];
