@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { eventually } from '../support/bounded.ts';
+import { startFullListener, type FullListener } from '../support/full-listener.ts';
 import { answer, startOrigin, type Origin, type Received } from '../support/origin.ts';
 import { ask, connect, request } from '../support/raw-client.ts';
 import { startSerin, type Serin } from '../support/serin.ts';
@@ -10,12 +11,14 @@ import { value } from '../support/strict-head.ts';
 let serin: Serin;
 let limited: Origin;
 let plain: Origin;
+let full: FullListener;
 
 const service = (name: string, definition: object): object => ({ hosts: [`${name}.test`], ...definition });
 
 before(async () => {
   limited = await startOrigin('limited');
   plain = await startOrigin('plain');
+  full = await startFullListener();
   serin = await startSerin({
     workers: 2,
     configuration: { log: { level: 'error' } },
@@ -29,6 +32,11 @@ before(async () => {
       }),
       connections: service('connections', {
         stable: { endpoints: [limited.endpoint], circuit: { maxConnections: 2 } },
+      }),
+      pending: service('pending', {
+        stable: { endpoints: [full.endpoint], circuit: { maxPending: 2 } },
+        timeouts: { connect: '2s' },
+        retries: 0,
       }),
     },
   });
@@ -44,6 +52,7 @@ after(async () => {
   await serin?.stop();
   await limited?.close();
   await plain?.close();
+  await full?.close();
 });
 
 /** Answers plainly, after `ms`. */
@@ -109,4 +118,18 @@ test('no more connections than allowed, and idle ones serve who needs one', asyn
       messages.push(await ask(serin.proxyPort, request('/work', { host: 'connections.test' })));
     return messages.every(({ status }) => status === 200);
   }, 'one at a time is served by any worker');
+});
+
+test('no more requests wait for a connection to open than allowed', async () => {
+  const statuses = async (): Promise<number[]> => {
+    const messages = await Promise.all(
+      Array.from({ length: 7 }, () => ask(serin.proxyPort, request('/', { host: 'pending.test' }))),
+    );
+    return messages.map(({ status }) => status).sort((a, b) => a - b);
+  };
+  assert.deepEqual(await statuses(), [503, 503, 503, 503, 503, 504, 504]);
+  const refusals = { service: 'pending', limit: 'pending' };
+  assert.equal(await serin.metric('serin_circuit_refusals_total', refusals), 5);
+  // Those that gave up wait no longer.
+  assert.deepEqual(await statuses(), [503, 503, 503, 503, 503, 504, 504]);
 });

@@ -5,7 +5,7 @@ import { eventually } from '../support/bounded.ts';
 import { inspect, type Inspector } from '../support/inspector.ts';
 import { startOrigin, type Origin } from '../support/origin.ts';
 import { freePort } from '../support/ports.ts';
-import { ask, request } from '../support/raw-client.ts';
+import { ask, connect, request } from '../support/raw-client.ts';
 import { startSerin, type Serin } from '../support/serin.ts';
 
 let origin: Origin;
@@ -16,7 +16,13 @@ before(async () => {
   origin = await startOrigin('stable');
   inspectorPort = await freePort();
   serin = await startSerin({
-    services: { notes: { hosts: ['*'], stable: { endpoints: [origin.endpoint] } } },
+    services: {
+      notes: { hosts: ['*'], stable: { endpoints: [origin.endpoint] } },
+      limited: {
+        hosts: ['limited.test'],
+        stable: { endpoints: [origin.endpoint], circuit: { maxRequests: 4, maxConnections: 4 } },
+      },
+    },
     configuration: { log: { level: 'error' } },
     workers: 2,
     nodeArguments: [`--inspect=127.0.0.1:${inspectorPort}`],
@@ -92,3 +98,29 @@ for (const [how, expression] of [
     );
   });
 }
+
+test('what workers held of a limit is free when they are replaced', { timeout: 60_000 }, async () => {
+  origin.route('/hold', { end: () => {} });
+  const clients = await Promise.all(Array.from({ length: 12 }, () => connect(serin.proxyPort)));
+  for (const client of clients) client.write(request('/hold', { host: 'limited.test' }));
+  await eventually(
+    () => clients.filter(({ answers }) => answers[0]?.status === 503).length === 8,
+    'eight are refused',
+  );
+  await eventually(() => origin.at('/hold').length === 4, 'four are under way');
+  const restarts = await serin.metric('serin_worker_restarts_total');
+  const { inspector, servers } = await findServers();
+  for (const server of servers) inspector.evaluate(server, 'setImmediate(() => process.exit(1))');
+  await eventually(
+    async () => (await serin.metric('serin_worker_restarts_total')) === restarts + 2,
+    'the count of restarts',
+    30_000,
+  );
+  inspector.close();
+  await servesAgain();
+  // One after the other: each has room, whichever worker it comes to.
+  for (let n = 0; n < 8; n += 1) {
+    assert.equal((await ask(serin.proxyPort, request('/free', { host: 'limited.test' }))).status, 200);
+  }
+  for (const client of clients) client.destroy();
+});
