@@ -11,6 +11,7 @@ import { cookieWriter, latchCookie, type CookieOptions, type CookieWriter } from
 import { DeviceCache } from './device.ts';
 import { compileChain, MintedIds, type CompiledTier } from './identity.ts';
 import { KeyRing, type KeyData } from './keys.ts';
+import { KnownHashes } from './known-hashes.ts';
 import { latchScope, Latches, tagOf } from './latch.ts';
 import type { LatchMemory } from './latch-memory.ts';
 import { compileNetworks, NetworkSet, type NetworkSetData } from './network.ts';
@@ -55,6 +56,7 @@ export interface PolicyContext {
   readonly latchMemory: LatchMemory | null;
   readonly overrides: Overrides;
   readonly devices: DeviceCache;
+  readonly hashes: KnownHashes;
 }
 
 /**
@@ -73,9 +75,21 @@ export function compileContext(
   const followPeers = new NetworkSet(source.followPeers);
   const region = compileRegion(source.regionDatabase, previous);
   const devices = previous?.devices ?? new DeviceCache();
+  const hashes = previous?.hashes ?? new KnownHashes();
   if (previous !== null && previous.keys.isMadeOf(source.keys)) {
     const { keys, mintedIds, latches, overrides } = previous;
-    return { segments, followPeers, region, keys, mintedIds, latches, latchMemory, overrides, devices };
+    return {
+      segments,
+      followPeers,
+      region,
+      keys,
+      mintedIds,
+      latches,
+      latchMemory,
+      overrides,
+      devices,
+      hashes,
+    };
   }
   const keys = new KeyRing(source.keys);
   return {
@@ -84,6 +98,7 @@ export function compileContext(
     region,
     keys,
     devices,
+    hashes,
     latchMemory,
     mintedIds: new MintedIds(keys),
     latches: new Latches(keys),

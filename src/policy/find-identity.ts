@@ -78,7 +78,7 @@ function mint(
 export function hashOfIdentity(policy: CompiledPolicy): number {
   if (trace.hash >= 0) return trace.hash;
   const { minted, identity } = trace;
-  if (minted === null) return (trace.hash = identityHash(policy.salt, identity));
+  if (minted === null) return (trace.hash = policy.context.hashes.of(policy.salt, identity));
   if (minted.hashSalt !== policy.salt) {
     minted.hash = identityHash(policy.salt, identity);
     minted.userHash = identity === minted.id ? minted.hash : identityHash(policy.salt, minted.id);
