@@ -17,8 +17,8 @@ const LENGTH_LIMIT = 64;
 const SLICE_LENGTH = 13;
 
 export class KnownHashes {
-  readonly #salts: string[] = new Array<string>(PLACES).fill('');
-  readonly #identities: string[] = new Array<string>(PLACES).fill('');
+  readonly #salts: string[] = Array.from({ length: PLACES }, () => '');
+  readonly #identities: string[] = Array.from({ length: PLACES }, () => '');
   readonly #hashes = new Float64Array(PLACES);
 
   /** `identityHash` of the two. */
