@@ -3,10 +3,10 @@
  * that this process did not start is ever touched.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { availableParallelism } from 'node:os';
 
 const started = new Set<ChildProcess>();
 
@@ -25,10 +25,21 @@ process.on('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 
+/** The cores that this process may use, such as `0-1,4` in proc(5)'s words. */
+function allowedCores(): number[] {
+  const list = /^Cpus_allowed_list:\s*(\S+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0';
+  return list.split(',').flatMap((range) => {
+    const [from = 0, to = from] = range.split('-').map(Number);
+    return Array.from({ length: to - from + 1 }, (_, index) => from + index);
+  });
+}
+
+const CORES = allowedCores();
 /** With one core only there is nothing to pin. */
-export const PINNED = availableParallelism() >= 2;
-export const PROXY_CORE = 0;
-export const LOAD_CORE = 1;
+export const PINNED = CORES.length >= 2;
+export const PROXY_CORE = CORES[0] ?? 0;
+/** The last, so that it is shared with a proxy of two cores only where there are no more. */
+export const LOAD_CORE = CORES.at(-1) ?? 0;
 
 /** The command, pinned to a core. */
 export function pinned(core: number, command: readonly string[]): string[] {
@@ -37,8 +48,7 @@ export function pinned(core: number, command: readonly string[]): string[] {
 
 /** What goes before a command so that it runs on the first `count` cores. */
 export function pinnedToFirst(count: number): string[] {
-  if (!PINNED) return [];
-  return ['taskset', '-c', `${PROXY_CORE}-${Math.min(count, availableParallelism()) - 1}`];
+  return PINNED ? ['taskset', '-c', CORES.slice(0, count).join(',')] : [];
 }
 
 export interface StartOptions {
