@@ -3,6 +3,8 @@ import type { ContenderOutcome, Outcomes } from './outcome.ts';
 
 export interface Goal {
   readonly what: string;
+  /** Where it is read. */
+  readonly scenario: string;
   readonly limit: number;
   /** Whether the figure may be at most the limit, or must be at least. */
   readonly direction: 'most' | 'least';
@@ -26,6 +28,7 @@ function divided(over: number | undefined, under: number | undefined): number | 
 function cpu(what: string, scenario: string, other: string, limit: number): Goal {
   return {
     what,
+    scenario,
     limit,
     direction: 'most',
     unit: '×',
@@ -50,6 +53,7 @@ export const GOALS: readonly Goal[] = [
   cpu('CPU per request, 1 MB up, to HAProxy', 'up-1m', 'haproxy', 1),
   {
     what: 'added latency at half of saturation, p50, to HAProxy',
+    scenario: 'small',
     limit: 1.1,
     direction: 'most',
     unit: '×',
@@ -57,6 +61,7 @@ export const GOALS: readonly Goal[] = [
   },
   {
     what: 'added latency at half of saturation, p99, to HAProxy',
+    scenario: 'small',
     limit: 1.1,
     direction: 'most',
     unit: '×',
@@ -64,6 +69,7 @@ export const GOALS: readonly Goal[] = [
   },
   {
     what: '100,000 networks, 1,000 rules, 100 services, to one rule',
+    scenario: 'large-policy',
     limit: 1.05,
     direction: 'most',
     unit: '×',
@@ -71,6 +77,7 @@ export const GOALS: readonly Goal[] = [
   },
   {
     what: 'memory of each of 10,000 idle connections',
+    scenario: 'idle-10000',
     limit: 6,
     direction: 'most',
     unit: ' KiB',
@@ -78,6 +85,7 @@ export const GOALS: readonly Goal[] = [
   },
   {
     what: 'two workers on two cores, to one (derived from CPU per request)',
+    scenario: 'two-workers',
     limit: 1.9,
     direction: 'least',
     unit: '×',
@@ -85,6 +93,7 @@ export const GOALS: readonly Goal[] = [
   },
   {
     what: 'classification of a request never seen: CPU over a returning user’s',
+    scenario: 'cold',
     limit: 25,
     direction: 'most',
     unit: ' µs',
@@ -96,6 +105,11 @@ export const GOALS: readonly Goal[] = [
   },
 ];
 
-export function reached(goal: Goal, figure: number): boolean {
+/** Above this share of the proxy's core that something else used, a figure tells nothing. */
+export const DISTURBED = 0.25;
+
+/** Whether the figure reaches the goal; null where the scenario was too disturbed to tell. */
+export function reached(goal: Goal, figure: number, outcomes: Outcomes): boolean | null {
+  if ((outcomes[goal.scenario]?.disturbed ?? 0) > DISTURBED) return null;
   return goal.direction === 'most' ? figure <= goal.limit : figure >= goal.limit;
 }

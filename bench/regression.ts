@@ -2,12 +2,11 @@
  * Compares fresh outcomes with stored ones: ratios only, so that another machine may check them, and wide bounds, so that
  * only a real step back shows.
  */
+import { DISTURBED } from './goals.ts';
 import type { ContenderOutcome, Outcomes, ScenarioOutcome } from './outcome.ts';
 
 /** A ratio may be so many times the stored one. */
 const BOUND = 1.5;
-/** Share of the proxy's core that others used, above which ratios mean nothing. */
-const BUSY = 0.25;
 
 export interface Verdict {
   /** One line for each step back or failure. */
@@ -58,7 +57,7 @@ export function compare(stored: Outcomes, fresh: Outcomes): Verdict {
     }
     const before = stored[name];
     if (before === undefined) continue;
-    if (outcome.disturbed > BUSY) {
+    if (outcome.disturbed > DISTURBED) {
       unsure.push(
         `${name}: something else used ${(outcome.disturbed * 100).toFixed(0)} % of the proxy's core`,
       );

@@ -17,7 +17,8 @@ function goalTable(outcomes: Outcomes): string {
     if (figure === undefined || Number.isNaN(figure)) return [];
     const sign = goal.direction === 'most' ? '≤' : '≥';
     const limit = `${sign} ${goal.limit.toFixed(2)}${goal.unit}`;
-    return [[goal.what, limit, `${figure.toFixed(2)}${goal.unit}`, reached(goal, figure) ? 'yes' : 'no']];
+    const verdict = { true: 'yes', false: 'no', null: 'disturbed' }[`${reached(goal, figure, outcomes)}`];
+    return [[goal.what, limit, `${figure.toFixed(2)}${goal.unit}`, verdict]];
   });
   return table([['what', 'goal', 'measured', 'reached'], ...rows]);
 }

@@ -77,10 +77,13 @@ function list(): void {
   }
 }
 
-function notes(): string[] {
+function notes(outcomes: Outcomes): string[] {
   const here = machine();
-  const standIns = Object.values(PEERS).flatMap((kind) => {
-    return kind.standIn === undefined || kind.unavailable() !== null ? [] : [kind.standIn];
+  const measured = new Set(
+    Object.values(outcomes).flatMap(({ contenders }) => Object.values(contenders).map(({ peer }) => peer)),
+  );
+  const standIns = Object.entries(PEERS).flatMap(([name, { standIn }]) => {
+    return standIn === undefined || !measured.has(name) ? [] : [standIn];
   });
   return [
     `${here.cpu}, ${here.cores} cores, Linux ${here.kernel}, Node.js ${here.node}. Medians of interleaved rounds; a spread is from the lowest to the highest round.`,
@@ -106,7 +109,7 @@ function merged(fresh: Outcomes): Outcomes {
 
 function keep(fresh: Outcomes): void {
   const outcomes = merged(fresh);
-  writeSection('proxies', 'Serin beside other proxies', report(outcomes, notes()), {
+  writeSection('proxies', 'Serin beside other proxies', report(outcomes, notes(outcomes)), {
     machine: machine(),
     scenarios: outcomes,
   });
@@ -163,7 +166,7 @@ else {
     seconds: bounded('seconds', options.quick ? 0.5 : 2, 60),
   };
   const outcomes = await runAll(chosen(), effort);
-  console.log(`\n${report(outcomes, notes())}`);
+  console.log(`\n${report(outcomes, notes(outcomes))}`);
   if (options.json !== undefined) writeFileSync(options.json, JSON.stringify(outcomes, null, 2));
   if (options.write ?? !options.quick) keep(outcomes);
   const failed = Object.values(outcomes).flatMap(({ contenders }) => Object.values(contenders));

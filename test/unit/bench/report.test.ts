@@ -73,7 +73,9 @@ test('requests a second that the load and not the proxy limited are marked', () 
 
 test('a disturbed run says so', () => {
   assert.doesNotMatch(report(outcomes(), []), /Something else/);
-  assert.match(report(outcomes({}, { disturbed: 0.3 }), []), /Something else used 30 % of the proxy's core/);
+  const text = report(outcomes({}, { disturbed: 0.3 }), []);
+  assert.match(text, /Something else used 30 % of the proxy's core/);
+  assert.equal(row(text, 'CPU per request, 1 KB, to HAProxy')[4], 'disturbed');
 });
 
 test('the picture is well-formed: text escaped, elements closed, every coordinate a number', () => {
