@@ -74,6 +74,17 @@ let scratch: Buffer = Buffer.allocUnsafeSlow(SCRATCH_SIZE);
 const waiting: Wire[] = [];
 let waitingCount = 0;
 
+/**
+ * With few connections at work there is nobody to go out together with, and a turn's end costs more than it brings: so many reads
+ * in a row are answered as soon as they were handled, before it is looked again whether there is more to do.
+ */
+const READS_ALONE = 32;
+/** Up to this number of connections in a turn count as few. */
+const FEW = 2;
+/** How many of those reads are left; 0: everything waits for the end of the turn. */
+let readsAlone = 0;
+let handlingRead = false;
+
 function streamBinding(): StreamBinding | null {
   const { binding: open } = process as unknown as { binding?: (name: string) => Partial<StreamBinding> };
   try {
@@ -203,7 +214,7 @@ export class Wire {
 
   #queue(): void {
     this.#queued = true;
-    if (waitingCount === 0) setImmediate(flushAll);
+    if (waitingCount === 0 && !(handlingRead && readsAlone > 0)) setImmediate(endTurn);
     waiting[waitingCount] = this;
     waitingCount += 1;
   }
@@ -293,6 +304,11 @@ function isOpen(socket: Socket, handle: Handle): boolean {
   return (socket as unknown as { _handle: Handle | null })._handle === handle;
 }
 
+function endTurn(): void {
+  readsAlone = waitingCount > FEW ? 0 : READS_ALONE;
+  flushAll();
+}
+
 function flushAll(): void {
   const count = waitingCount;
   waitingCount = 0;
@@ -307,7 +323,14 @@ function onRead(this: Handle, bytes: ArrayBuffer | undefined): Buffer | undefine
   const length = state[AT_READ]!;
   const { wire } = this;
   if (length > 0 && wire !== undefined && isOpen(wire.socket, this)) {
-    return wire.received(length);
+    handlingRead = true;
+    const next = wire.received(length);
+    handlingRead = false;
+    if (readsAlone > 0) {
+      readsAlone -= 1;
+      if (waitingCount > 0) flushAll();
+    }
+    return next;
   }
   // The end of the stream, or an error: the socket knows what to do.
   return this.forwardRead?.call(this, bytes);
