@@ -12,7 +12,7 @@ import { keepable } from '../upstream/read-buffer.ts';
 import { Wire, type WireOwner } from '../upstream/wire.ts';
 import type { Arrival } from './arrival.ts';
 import type { ClientSide } from './client-side.ts';
-import { Exchange } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
 import { HeadAccumulator } from './head-accumulator.ts';
 import { beginsAsHead, problemAnswer, rescueAnswer, type RescueCode } from './rescue.ts';
 import { streamRefused } from '../http2/client-stream.ts';
@@ -39,7 +39,8 @@ export class ClientConnection implements ClientSide, WireOwner {
   readonly wire: Wire;
   readonly context: WorkerContext;
   readonly arrival: Arrival;
-  readonly exchange: Exchange;
+  /** The request that runs; where none does, what stands for that. */
+  exchange: Exchange;
   /** Clock value (ms) at which `onDeadline` is due. */
   deadline: number;
   #deadlineKind: Deadline = 'idle';
@@ -50,6 +51,8 @@ export class ClientConnection implements ClientSide, WireOwner {
   /** Paused because too much waits or because the endpoint reads slowly. */
   #paused = false;
   #closing = false;
+  /** A request was read on it. */
+  #served = false;
   /** What was unsent when a closing connection was last looked at. */
   #unsent = 0;
   #closed = false;
@@ -69,12 +72,10 @@ export class ClientConnection implements ClientSide, WireOwner {
     this.#onClosed = onClosed;
     this.wire = new Wire(socket, this);
     this.deadline = this.#idleUntil(context.now());
-    this.exchange = new Exchange(this, context);
+    this.exchange = context.exchanges.none;
     socket.setNoDelay(true);
     socket.on('end', () => this.#onEnd());
-    socket.on('error', () => {
-      // 'close' follows and does what is to be done; without a listener the error would end the worker.
-    });
+    socket.on('error', ignored);
     socket.on('close', () => this.#onClose());
   }
 
@@ -112,6 +113,15 @@ export class ClientConnection implements ClientSide, WireOwner {
     this.deadline = this.#idleUntil(now);
     this.#deadlineKind = 'idle';
     this.resume();
+    this.#release();
+  }
+
+  /** Gives the exchange back where no request runs. */
+  #release(): void {
+    const { exchange, context } = this;
+    if (exchange.active || exchange === context.exchanges.none) return;
+    this.exchange = context.exchanges.none;
+    context.exchanges.giveBack(exchange);
   }
 
   #idleUntil(now: number): number {
@@ -178,6 +188,7 @@ export class ClientConnection implements ClientSide, WireOwner {
     this.#unsent = unsentBytes(this.socket);
     this.deadline = this.context.now() + (this.#unsent > 0 ? UNREAD_TIME : LINGER_TIME);
     this.#deadlineKind = 'linger';
+    this.#release();
   }
 
   refuseStream(): boolean {
@@ -261,6 +272,7 @@ export class ClientConnection implements ClientSide, WireOwner {
       }
     }
     this.#processing = false;
+    this.#release();
     if (this.#closing || this.#closed) return;
     if (at < end) {
       this.#waiting = keepable(bytes, at, end);
@@ -281,10 +293,11 @@ export class ClientConnection implements ClientSide, WireOwner {
   #readHead(bytes: Buffer, start: number, end: number): number {
     const { proxy, headLimits: limits } = this.context.routing;
     const pieces = this.#head;
+    if (this.exchange === this.context.exchanges.none) this.exchange = this.context.exchanges.borrow(this);
     if (pieces.empty) {
       const used = parseRequestHead(bytes, start, end, limits, this.exchange.head);
       if (used > 0) {
-        this.exchange.begin();
+        this.#begin();
         return used;
       }
       if (used < 0 && !this.#isHttp2(bytes, start, end))
@@ -303,8 +316,13 @@ export class ClientConnection implements ClientSide, WireOwner {
       return this.refuse(used, beginsAsHead(pieces.bytes, 0, pieces.length));
     if (used <= 0) return this.#closed ? -1 : end - start;
     pieces.clear();
-    this.exchange.begin();
+    this.#begin();
     return used - before;
+  }
+
+  #begin(): void {
+    this.#served = true;
+    this.exchange.begin();
   }
 
   /**
@@ -313,13 +331,7 @@ export class ClientConnection implements ClientSide, WireOwner {
    */
   #isHttp2(bytes: Buffer, start: number, end: number): boolean {
     const { http2, routing } = this.context;
-    if (
-      http2 === null ||
-      !routing.proxy.http2.enabled ||
-      this.exchange.head.method !== '' ||
-      this.arrival.secure
-    )
-      return false;
+    if (http2 === null || !routing.proxy.http2.enabled || this.#served || this.arrival.secure) return false;
     const match = matchPreface(bytes, start, end);
     if (match !== 'whole') return match === 'part';
     this.#closing = true;
@@ -372,6 +384,12 @@ export class ClientConnection implements ClientSide, WireOwner {
     this.#closed = true;
     this.#waiting = null;
     this.exchange.clientLeft();
+    this.#release();
     this.#onClosed(this);
   }
+}
+
+/** 'close' follows and does what is to be done; without a listener the error would end the worker. */
+function ignored(): void {
+  // Nothing is left to do.
 }

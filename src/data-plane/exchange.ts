@@ -49,7 +49,7 @@ const CLIENT_LEFT_STATUS = 499;
 export class Exchange implements UpstreamHandler, ResponseSink {
   /** Clock value (ms) at which the exchange is cut, because its variant is no longer to be used. */
   cutAt = NO_DEADLINE;
-  readonly #side: ClientSide;
+  #side!: ClientSide;
   readonly #context: WorkerContext;
   readonly #view: RequestView;
   readonly #attempts: Attempts;
@@ -71,14 +71,20 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   /** Why the request failed, for the log; '' while all is well. */
   #errorType = '';
 
-  constructor(side: ClientSide, context: WorkerContext) {
-    this.#side = side;
+  constructor(context: WorkerContext) {
     this.#context = context;
     this.#routing = context.routing;
-    this.#view = new RequestView(side, context);
+    this.#view = new RequestView(context);
     this.#attempts = new Attempts(this, context);
     this.#relay = new ResponseRelay(this);
-    this.#waits = new Waits(side, context);
+    this.#waits = new Waits(context);
+  }
+
+  /** Whose requests it serves from now on; before the first of them. */
+  attach(side: ClientSide): void {
+    this.#side = side;
+    this.#view.attach(side);
+    this.#waits.attach(side);
   }
 
   // ── 1. head ────────────────────────────────────────────────────────────────────────────────────────────

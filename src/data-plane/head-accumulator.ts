@@ -8,8 +8,10 @@ import { findHeadEnd } from '../http1/head-scanner.ts';
 
 const FIRST_SIZE = 1024;
 
+const NOTHING = Buffer.alloc(0);
+
 export class HeadAccumulator {
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Buffer = NOTHING;
   #length = 0;
   #scanned = 0;
 
@@ -48,7 +50,7 @@ export class HeadAccumulator {
   clear(): void {
     this.#length = 0;
     this.#scanned = 0;
-    // A connection that once got a large head in pieces should not hold its memory while it idles.
-    if (this.#bytes.length > FIRST_SIZE) this.#bytes = Buffer.alloc(0);
+    // A connection that once got a head in pieces should not hold its memory while it idles.
+    this.#bytes = NOTHING;
   }
 }

@@ -26,12 +26,15 @@ export class RequestView implements RequestFacts, ForwardFacts {
   /** The request asks for another protocol and may have it. */
   upgrade = false;
   #requestId = '';
-  readonly #side: ClientSide;
+  #side!: ClientSide;
   readonly #context: WorkerContext;
 
-  constructor(side: ClientSide, context: WorkerContext) {
-    this.#side = side;
+  constructor(context: WorkerContext) {
     this.#context = context;
+  }
+
+  attach(side: ClientSide): void {
+    this.#side = side;
   }
 
   /** A new head stands in `head`. `bodiless`: the request has no body. */

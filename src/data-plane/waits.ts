@@ -17,15 +17,19 @@ const SLACK = 1000;
 const UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
 
 export class Waits {
-  readonly #side: ClientSide;
+  #side!: ClientSide;
   readonly #context: WorkerContext;
   /** For a gRPC call: how long its answer may take to begin; 0: it is none. */
   #call = 0;
   #settings: ServiceSettings | null = null;
 
-  constructor(side: ClientSide, context: WorkerContext) {
-    this.#side = side;
+  constructor(context: WorkerContext) {
     this.#context = context;
+  }
+
+  attach(side: ClientSide): void {
+    this.#side = side;
+    this.#call = 0;
   }
 
   /** It is a gRPC call. */

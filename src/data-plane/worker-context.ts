@@ -6,6 +6,7 @@ import type { AccessLog } from '../telemetry/access-log.ts';
 import type { WorkerCounters } from '../telemetry/counters.ts';
 import type { AddressCache } from '../policy/address.ts';
 import type { Admission } from './admission.ts';
+import type { ExchangePool } from './exchange-pool.ts';
 import type { Warn } from './warnings.ts';
 import type { Arrival } from './arrival.ts';
 import type { Routing } from './routing.ts';
@@ -25,6 +26,7 @@ export interface WorkerContext {
   idleLimit: number;
   readonly counters: WorkerCounters;
   readonly admission: Admission;
+  readonly exchanges: ExchangePool;
   readonly accessLog: AccessLog | null;
   readonly log: Logger;
   /** Warnings about requests, a bounded number each second. */

@@ -16,6 +16,7 @@ import { createLog } from '../telemetry/log.ts';
 import { Admission } from './admission.ts';
 import { collectGarbage } from './collect-garbage.ts';
 import { cutExchanges } from './cut-exchanges.ts';
+import { ExchangePool } from './exchange-pool.ts';
 import { listen } from './listener.ts';
 import type { FromWorker, ServiceBlocks, ToWorker, WorkerStart } from './messages.ts';
 import { compileRouting, type Routing, type RoutingSource, type ServiceRoute } from './routing.ts';
@@ -98,7 +99,11 @@ const context: WorkerContext = {
   mintIdentity: () => randomBytes(16).toString('base64url'),
   mintRequestId,
   http2: null,
+  get exchanges() {
+    return exchanges;
+  },
 };
+const exchanges = new ExchangePool(context);
 
 const listener = await listen(start, context);
 applied(start.sequence, context.routing);

@@ -124,7 +124,8 @@ export function createRequestWork(size: PolicySize): RequestWork {
     listenPort: 8080,
     mintRequestId: () => `request-${ids++}`,
   } as unknown as WorkerContext;
-  const view = new RequestView(side, worker);
+  const view = new RequestView(worker);
+  view.attach(side);
   const routing = { trustedProxies } as unknown as Routing;
   const mint = (): string => `visitor-${String(ids++).padStart(14, '0')}`;
   return (bytes) => {
