@@ -484,9 +484,9 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     return this.#phase !== 'none';
   }
 
-  /** What waits for the endpoint to read it. */
+  /** What waits for the endpoint to read it, or is kept for another one. */
   get bufferedBytes(): number {
-    return this.#attempts.up?.wire.heldBytes ?? 0;
+    return (this.#attempts.up?.wire.heldBytes ?? 0) + this.#body.keptBytes;
   }
 
   /** The service that a running exchange is for, or null. */

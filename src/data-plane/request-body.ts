@@ -41,6 +41,10 @@ export class RequestBody {
     if (head.chunked) this.#reader.reset(limits);
   }
 
+  get keptBytes(): number {
+    return this.#kept?.length ?? 0;
+  }
+
   /** From now on what is taken is kept, as far as that may be. */
   keep(): void {
     this.#keeping = this.#remaining <= KEPT_LIMIT;
