@@ -21,6 +21,7 @@ import {
   DEFAULT_OPS_LISTEN,
   DEFAULT_PROXY_LISTEN,
   DEFAULT_SHARE_PORT,
+  DEFAULT_TLS_LISTEN,
   drainSettings,
   logSettings,
   memoryLimit,
@@ -33,11 +34,14 @@ import { startControlPlane } from './control/control-plane.ts';
 import { availableMemory, createMemoryWatch } from './data-plane/memory-watch.ts';
 import { createUpstreamWatch } from './control/upstream-watch.ts';
 import { createWorkerPool } from './data-plane/worker-pool.ts';
+import { watchCertificates } from './control/watch-certificates.ts';
+import { HANDSHAKE_FAILURES } from './data-plane/handshake-failure.ts';
 import type { EndpointAddress } from './data-plane/snapshot.ts';
 import { startDemo } from './demo/demo.ts';
 import { createHttpProbe } from './health/http-probe.ts';
 import { REFUSALS } from './http1/refusal.ts';
 import { DocumentError } from './policy/faults.ts';
+import { PROXY_HEADER_FAULTS } from './proxy-protocol/outcome.ts';
 import { createFileStore } from './store/file-store.ts';
 import { StoreError } from './store/store.ts';
 import { ControlCounters } from './telemetry/control-counters.ts';
@@ -49,6 +53,9 @@ import { startOps } from './telemetry/ops-server.ts';
 /** A worker that was silent for this long hangs, in ms. */
 const HANG_TIME = 5000;
 const HEARTBEAT_CHECK = 1000;
+
+/** How long the keys of TLS session tickets are used, in ms. */
+const TICKET_KEY_TIME = 12 * 3_600_000;
 /** How often breakers and health checks are looked at, in ms. */
 const UPSTREAM_TICK = 250;
 
@@ -115,6 +122,8 @@ async function serve(
     admin: listenAddress(configuration.admin?.listen ?? DEFAULT_ADMIN_LISTEN),
     ops: listenAddress(configuration.ops?.listen ?? DEFAULT_OPS_LISTEN),
   };
+  const tls = configuration.proxy?.tls;
+  const tlsListen = tls === undefined ? null : listenAddress(tls.listen ?? DEFAULT_TLS_LISTEN);
   // On a first start neither the store nor its directory is there, and the key ring lives in it by default.
   await mkdir(path.dirname(configuration.secretFile), { recursive: true, mode: 0o700 });
   const keys = await openKeyRing({ file: configuration.secretFile, create: true });
@@ -129,6 +138,7 @@ async function serve(
     createWorkerPool({
       size: workers === 'auto' ? availableParallelism() : workers,
       ...listens.proxy,
+      tls: tlsListen,
       sharePort,
       logLevel: logSettings(configuration).level,
       accessLog: accessLogSettings(configuration),
@@ -187,6 +197,9 @@ async function serve(
       metrics: createExposition({
         version: packageJson.version,
         refusals: REFUSALS.map(({ code }) => code),
+        handshakeFailures: HANDSHAKE_FAILURES,
+        proxyHeaderFaults: PROXY_HEADER_FAULTS,
+        certificates: () => controlPlane.certificates(),
         control: counters,
         now: Date.now,
         workers: () =>
@@ -236,6 +249,8 @@ async function serve(
   const heartbeats = setInterval(() => pool.checkHeartbeats(), HEARTBEAT_CHECK);
   const samples = setInterval(() => memory.sample(), MEMORY_SAMPLE);
   const upstreamTicks = setInterval(() => upstreams.tick(), UPSTREAM_TICK);
+  const certificates = watchCertificates(controlPlane, log);
+  const ticketKeys = setInterval(() => pool.rotateTicketKeys(), TICKET_KEY_TIME);
 
   const urls = {
     proxy: url({ ...listens.proxy, port: pool.port }),
@@ -245,6 +260,7 @@ async function serve(
   log.info(
     {
       'serin.proxy': urls.proxy,
+      ...(tlsListen === null ? {} : { 'serin.tls_port': pool.tlsPort }),
       'serin.admin': urls.admin,
       'serin.ops': urls.ops,
       'serin.workers': pool.size,
@@ -267,6 +283,8 @@ async function serve(
     clearInterval(samples);
     clearInterval(upstreamTicks);
     await health.close();
+    certificates.close();
+    clearInterval(ticketKeys);
     await pool.close();
     await store.close();
     await ops.close();

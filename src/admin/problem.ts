@@ -27,6 +27,7 @@ export type DocumentCode =
   | 'request_invalid'
   | 'rollout_invalid'
   | 'service_invalid'
+  | 'certificate_invalid'
   | 'unknown_rule'
   | 'networks_invalid';
 
@@ -64,6 +65,7 @@ export const STATUS: Readonly<Record<RefusalCode | ApiCode | DocumentCode, numbe
   request_invalid: 422,
   rollout_invalid: 422,
   service_invalid: 422,
+  certificate_invalid: 422,
   unknown_rule: 422,
   networks_invalid: 422,
   precondition_required: 428,

@@ -7,16 +7,23 @@ import type { EndpointAddress } from '../data-plane/snapshot.ts';
 import { DocumentError, type Fault } from '../policy/faults.ts';
 import { compileNetworks, EMPTY_NETWORKS, type NetworkSetData } from '../policy/network.ts';
 import { joinPointer } from '../schema/json-value.ts';
-import { DEFAULT_ADMIN_LISTEN, DEFAULT_OPS_LISTEN, DEFAULT_PROXY_LISTEN, proxySettings } from './defaults.ts';
+import {
+  DEFAULT_ADMIN_LISTEN,
+  DEFAULT_OPS_LISTEN,
+  DEFAULT_PROXY_LISTEN,
+  DEFAULT_TLS_LISTEN,
+  proxySettings,
+} from './defaults.ts';
 import { formatHostPort, isLoopback, parseListen } from './host-port.ts';
 import { networksOverlap } from './overlap.ts';
-import type { Configuration, TokenDefinition } from './schema.ts';
-import { collisionFaults, serviceFaults } from './service-checks.ts';
+import type { Configuration, ProxyDefinition, TokenDefinition } from './schema.ts';
+import { collisionFaults, serviceFaults, serviceWarnings } from './service-checks.ts';
 
 /** Every list of networks of a configuration, compiled. */
 export interface ConfiguredNetworks {
   readonly trustedProxies: NetworkSetData;
   readonly followPeers: NetworkSetData;
+  readonly proxyProtocol: NetworkSetData;
   readonly segments: { readonly [name: string]: NetworkSetData };
 }
 
@@ -46,6 +53,7 @@ export function crossCheck(configuration: Configuration): CrossChecked {
   const networks: ConfiguredNetworks = {
     trustedProxies: compile('/trustedProxies', configuration.trustedProxies),
     followPeers: compile('/followPeers', configuration.followPeers),
+    proxyProtocol: compile('/proxy/proxyProtocol/from', configuration.proxy?.proxyProtocol?.from),
     segments: Object.fromEntries(segments),
   };
   faults.push(...listenFaults(configuration), ...adminFaults(configuration), ...limitFaults(configuration));
@@ -66,6 +74,7 @@ function listenFaults(configuration: Configuration): Fault[] {
   const taken: { pointer: string; address: EndpointAddress }[] = [];
   for (const [pointer, text] of [
     ['/proxy/listen', configuration.proxy?.listen ?? DEFAULT_PROXY_LISTEN],
+    ...tlsListen(configuration.proxy),
     ['/admin/listen', configuration.admin?.listen ?? DEFAULT_ADMIN_LISTEN],
     ['/ops/listen', configuration.ops?.listen ?? DEFAULT_OPS_LISTEN],
   ] as const) {
@@ -76,12 +85,16 @@ function listenFaults(configuration: Configuration): Fault[] {
     }
     const other = taken.find((one) => collide(one.address, address));
     if (other !== undefined) {
-      const detail = `${formatHostPort(address)} is taken by ${other.pointer.slice(1).replace('/', '.')}; give each listener its own port`;
+      const detail = `${formatHostPort(address)} is taken by ${other.pointer.slice(1).replaceAll('/', '.')}; give each listener its own port`;
       faults.push({ pointer, detail });
     }
     taken.push({ pointer, address });
   }
   return faults;
+}
+
+function tlsListen(proxy: ProxyDefinition = {}): [pointer: string, text: string][] {
+  return proxy.tls === undefined ? [] : [['/proxy/tls/listen', proxy.tls.listen ?? DEFAULT_TLS_LISTEN]];
 }
 
 /** True where two listeners cannot both bind: the same port, and the same host or one that stands for all. */
@@ -168,6 +181,15 @@ function warningsOf(configuration: Configuration, networks: ConfiguredNetworks):
       const detail = `${text} trusts everybody's X-Forwarded-For, so any user can claim any address; name only your own proxies`;
       warnings.push({ pointer: `/trustedProxies/${index}`, detail });
     }
+  }
+  for (const [index, text] of (configuration.proxy?.proxyProtocol?.from ?? []).entries()) {
+    if (text.endsWith('/0')) {
+      const detail = `${text} takes everybody's word on who they are, and refuses whoever sends no PROXY header; name only your own load balancers`;
+      warnings.push({ pointer: `/proxy/proxyProtocol/from/${index}`, detail });
+    }
+  }
+  for (const [name, service] of Object.entries(configuration.services ?? {})) {
+    warnings.push(...prefixed(joinPointer('/services', name), serviceWarnings(service)));
   }
   for (const [name, segment] of Object.entries(networks.segments)) {
     if (networksOverlap(networks.trustedProxies, segment)) {

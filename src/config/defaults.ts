@@ -15,6 +15,7 @@ import { milliseconds } from './duration.ts';
 import type { Configuration, ProxyDefinition, ServiceDefinition } from './schema.ts';
 
 export const DEFAULT_PROXY_LISTEN = '0.0.0.0:8080';
+export const DEFAULT_TLS_LISTEN = '0.0.0.0:8443';
 export const DEFAULT_ADMIN_LISTEN = '127.0.0.1:9090';
 export const DEFAULT_OPS_LISTEN = '0.0.0.0:9091';
 export const DEFAULT_STORE = './data';
@@ -30,7 +31,13 @@ const DEFAULT_PROXY: ProxySettings = {
   maxConnections: 65_536,
   maxRequests: 65_536,
   http2: { enabled: true, maxConcurrentStreams: 100 },
+  handshakeTimeout: 10_000,
+  proxyHeaderTimeout: 5000,
+  maxHandshakes: 1024,
 };
+
+export const DEFAULT_TLS_VERSION = '1.2';
+export const DEFAULT_STRICT_SERVER_NAMES = false;
 
 const DEFAULT_SERVICE = {
   connectTimeout: 1000,
@@ -108,6 +115,9 @@ export function proxySettings(proxy: ProxyDefinition = {}): ProxySettings {
       enabled: http2.enabled ?? DEFAULT_PROXY.http2.enabled,
       maxConcurrentStreams: http2.maxConcurrentStreams ?? DEFAULT_PROXY.http2.maxConcurrentStreams,
     },
+    handshakeTimeout: milliseconds(timeouts.handshake, DEFAULT_PROXY.handshakeTimeout),
+    proxyHeaderTimeout: milliseconds(timeouts.proxyHeader, DEFAULT_PROXY.proxyHeaderTimeout),
+    maxHandshakes: limits.handshakes ?? DEFAULT_PROXY.maxHandshakes,
   };
 }
 

@@ -14,3 +14,14 @@ export const count = (description: string, minimum: number, maximum: number) =>
 
 export const percent = (description: string) =>
   Type.Optional(Type.Number({ minimum: 0, maximum: 100, description: `a percentage; ${description}` }));
+
+export const path = (description: string) =>
+  Type.String({ minLength: 1, description: `a path; ${description}` });
+
+export const listen = (description: string) =>
+  Type.Optional(
+    Type.String({
+      minLength: 1,
+      description: `an address such as 127.0.0.1:8080 or [::1]:8080; ${description}`,
+    }),
+  );

@@ -7,7 +7,8 @@
  */
 import { Type, type Static } from 'typebox';
 import { MirrorDefinition } from './mirror-schema.ts';
-import { closed, count, duration } from './schema-parts.ts';
+import { ListenerTlsDefinition, ProxyProtocolDefinition } from './listener-schema.ts';
+import { closed, count, duration, listen, path } from './schema-parts.ts';
 import {
   BalanceDefinition,
   BreakerDefinition,
@@ -20,20 +21,10 @@ import {
 /** RFC 9110 token: the characters of field and cookie names. */
 const TOKEN = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
 
-const listen = (description: string) =>
-  Type.Optional(
-    Type.String({
-      minLength: 1,
-      description: `an address such as 127.0.0.1:8080 or [::1]:8080; ${description}`,
-    }),
-  );
-
 const networks = (description: string) =>
   Type.Array(Type.String({ minLength: 1, description: 'a network such as 10.8.0.0/16 or 2001:db8::/32' }), {
     description,
   });
-
-const path = (description: string) => Type.String({ minLength: 1, description: `a path; ${description}` });
 
 /** The name of a service: it is part of URLs, cookie names and metrics. */
 export const ServiceName = Type.String({
@@ -214,6 +205,11 @@ export const ProxyDefinition = Type.Object(
           head: count('bytes of a request or response head', 1024, 4_194_304),
           fields: count('header fields of a head', 8, 10_000),
           connections: count('open client connections of all workers', 1, 10_000_000),
+          handshakes: count(
+            'connections of one worker that may owe a TLS handshake or a PROXY header at once',
+            1,
+            1_000_000,
+          ),
           requests: count('requests in flight in all workers', 1, 10_000_000),
           memory: Type.Optional(
             Type.Union([Type.Literal('auto'), Type.Literal('off'), Type.Integer({ minimum: 1_048_576 })], {
@@ -230,10 +226,14 @@ export const ProxyDefinition = Type.Object(
         {
           requestHead: duration('to receive a whole request head'),
           keepAlive: duration('how long an idle client connection is kept'),
+          handshake: duration('to complete a TLS handshake'),
+          proxyHeader: duration('to receive the PROXY header where one is owed'),
         },
         closed,
       ),
     ),
+    tls: Type.Optional(ListenerTlsDefinition),
+    proxyProtocol: Type.Optional(ProxyProtocolDefinition),
     sharePort: Type.Optional(
       Type.Boolean({
         description:

@@ -52,7 +52,18 @@ export function serviceFaults(service: ServiceDefinition): Fault[] {
     ...endpointFaults(service.canary?.endpoints ?? [], '/canary/endpoints'),
     ...upstreamFaults(service),
     ...mirrorFaults(service),
+    ...tlsFaults(service.stable.tls, '/stable/tls'),
+    ...tlsFaults(service.canary?.tls, '/canary/tls'),
   ];
+}
+
+/** What is allowed in a definition but unwise. */
+export function serviceWarnings(service: ServiceDefinition): Fault[] {
+  return (['stable', 'canary'] as const).flatMap((variant) => {
+    if (service[variant]?.tls?.insecureSkipVerify !== true) return [];
+    const detail = `insecureSkipVerify believes whoever answers at ${variant}'s endpoints: anybody on the way can read and change every request; name their authority with ca`;
+    return [{ pointer: `/${variant}/tls/insecureSkipVerify`, detail }];
+  });
 }
 
 function mirrorFaults({ mirror }: ServiceDefinition): Fault[] {
@@ -206,6 +217,20 @@ function cookieFaults({ cookies }: ServiceDefinition): Fault[] {
       pointer: '/cookies/partitioned',
       detail: 'browsers refuse Partitioned without Secure; add secure: always',
     });
+  }
+  return faults;
+}
+
+function tlsFaults(tls: ServiceDefinition['stable']['tls'], at: string): Fault[] {
+  if (tls === undefined) return [];
+  const faults: Fault[] = [];
+  if ((tls.certificate === undefined) !== (tls.key === undefined)) {
+    const [there, missing] = tls.key === undefined ? ['certificate', 'key'] : ['key', 'certificate'];
+    faults.push({ pointer: `${at}/${there}`, detail: `a ${there} is of no use alone; add the ${missing}` });
+  }
+  if (tls.insecureSkipVerify === true && tls.ca !== undefined) {
+    const detail = 'insecureSkipVerify believes any certificate, so ca would say nothing; remove one';
+    faults.push({ pointer: `${at}/insecureSkipVerify`, detail });
   }
   return faults;
 }

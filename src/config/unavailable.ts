@@ -17,7 +17,8 @@ interface Unavailable {
 
 const listed = (what: string, variant: string): string =>
   `${what} discovery is not available in this version; list the addresses: ${variant}: { endpoints: ["10.1.0.7:8080"] }`;
-const tls = 'TLS is not available in this version; let the load balancer in front terminate it';
+const tls =
+  'TLS is not available for this listener in this version; reach it over a loopback address or a tunnel';
 const redis =
   'the Redis store is not available in this version; use one replica with store: { file: ./data }';
 
@@ -31,7 +32,7 @@ const UNAVAILABLE: readonly Unavailable[] = [
       { place: `/services/*/${variant}/dns`, detail: listed('DNS', variant), instead },
     ];
   }),
-  ...['proxy', 'admin', 'ops'].map((listener): Unavailable => ({ place: `/${listener}/tls`, detail: tls })),
+  ...['admin', 'ops'].map((listener): Unavailable => ({ place: `/${listener}/tls`, detail: tls })),
 ];
 
 /**

@@ -1,7 +1,7 @@
 /**
  * What holds for a service's endpoints where its definition says nothing. Times are milliseconds, shares lie between 0 and 1.
  */
-import type { EndpointSnapshot, VariantSnapshot } from '../data-plane/snapshot.ts';
+import type { EndpointSnapshot, EndpointTls, VariantSnapshot } from '../data-plane/snapshot.ts';
 import type {
   BreakerSettings,
   CircuitSettings,
@@ -90,7 +90,10 @@ export function upstreamSettings({
 }
 
 /** A variant as the workers see it. Its endpoints must have been checked. */
-export function variantSnapshot(variant: ServiceDefinition['canary'] = {}): VariantSnapshot {
+export function variantSnapshot(
+  variant: ServiceDefinition['canary'] = {},
+  tls: EndpointTls | null = null,
+): VariantSnapshot {
   const { endpoints = [], protocol = DEFAULT_PROTOCOL, circuit, healthCheck } = variant;
   return {
     protocol,
@@ -107,6 +110,7 @@ export function variantSnapshot(variant: ServiceDefinition['canary'] = {}): Vari
             unhealthyThreshold: healthCheck.unhealthyThreshold ?? DEFAULT_HEALTH_CHECK.unhealthyThreshold,
             expectedStatus: healthCheck.expectedStatus ?? DEFAULT_HEALTH_CHECK.expectedStatus,
           },
+    tls,
   };
 }
 

@@ -3,7 +3,7 @@
  * The same rules hold as for `schema.ts`.
  */
 import { Type, type Static } from 'typebox';
-import { closed, count, duration, percent } from './schema-parts.ts';
+import { closed, count, duration, path, percent } from './schema-parts.ts';
 
 const address = Type.String({
   minLength: 1,
@@ -65,6 +65,30 @@ const Protocol = Type.Optional(
   }),
 );
 
+/** An empty object is TLS with the authorities that Node.js knows. */
+const EndpointTlsDefinition = Type.Object(
+  {
+    ca: Type.Optional(path("PEM certificates of the authorities that endpoints' certificates come from")),
+    serverName: Type.Optional(
+      Type.String({
+        pattern: '^[A-Za-z0-9_.:-]{1,253}$',
+        description: "a host name such as notes.internal; what endpoints' certificates must be for",
+      }),
+    ),
+    certificate: Type.Optional(path('the PEM certificate that is shown to endpoints; needs key')),
+    key: Type.Optional(path('the PEM private key of certificate')),
+    insecureSkipVerify: Type.Optional(
+      Type.Boolean({
+        description: 'believe any endpoint, so that anybody on the way can read and change all',
+      }),
+    ),
+  },
+  {
+    ...closed,
+    description: 'how TLS is spoken to the endpoints, such as { ca: /etc/serin/endpoints-ca.pem }',
+  },
+);
+
 export const StableDefinition = Type.Object(
   {
     protocol: Protocol,
@@ -73,6 +97,7 @@ export const StableDefinition = Type.Object(
       maxItems: 10_000,
       description: 'where the version runs, such as ["10.1.0.7:8080"]',
     }),
+    tls: Type.Optional(EndpointTlsDefinition),
     circuit: Type.Optional(CircuitDefinition),
     healthCheck: Type.Optional(HealthCheckDefinition),
   },
@@ -88,6 +113,7 @@ export const CanaryDefinition = Type.Object(
         description: 'where the new version runs; may be empty until a rollout starts',
       }),
     ),
+    tls: Type.Optional(EndpointTlsDefinition),
     circuit: Type.Optional(CircuitDefinition),
     healthCheck: Type.Optional(HealthCheckDefinition),
   },

@@ -6,17 +6,27 @@ import {
   cookieSettings,
   DEFAULT_CACHE,
   DEFAULT_IDENTITY,
+  DEFAULT_STRICT_SERVER_NAMES,
+  DEFAULT_TLS_VERSION,
   pathPrefix,
   proxySettings,
   serviceSettings,
 } from '../config/defaults.ts';
-import type { Configuration } from '../config/schema.ts';
+import type { Configuration, ServiceDefinition } from '../config/schema.ts';
 import { variantSnapshot } from '../config/upstream-defaults.ts';
-import type { KeyData, ServiceSnapshot, Snapshot } from '../data-plane/snapshot.ts';
+import type {
+  Credential,
+  EndpointTls,
+  KeyData,
+  ListenerTls,
+  ServiceSnapshot,
+  Snapshot,
+} from '../data-plane/snapshot.ts';
 import { networksKey, ruleNetworks } from '../policy/compile.ts';
 import { EMPTY_NETWORKS, type NetworkSetData } from '../policy/network.ts';
 import { normaliseHost } from '../policy/service-match.ts';
 import type { RolloutDocument } from '../policy/schema.ts';
+import type { CredentialFiles, NeededCredential } from './credentials.ts';
 import { isUnderWay } from '../rollout/lifecycle.ts';
 
 export interface SnapshotSource {
@@ -25,12 +35,14 @@ export interface SnapshotSource {
   readonly services: Iterable<ServiceView>;
   readonly keys: readonly KeyData[];
   readonly regionDatabase: SharedArrayBuffer | null;
+  /** The contents of the files that the configuration and the services name. */
+  readonly credential: (files: CredentialFiles) => Credential;
   /** Networks compiled ahead, by `networksKey`; lists that are not among them are left to the workers. */
   readonly networks: ReadonlyMap<string, NetworkSetData>;
 }
 
 export function buildSnapshot(source: SnapshotSource): Snapshot {
-  const { revision, configuration, services, keys, regionDatabase, networks } = source;
+  const { revision, configuration, services, keys, regionDatabase, credential, networks } = source;
   const named = namedLists(configuration);
   const compiled = (list: readonly string[]): NetworkSetData => {
     if (list.length === 0) return EMPTY_NETWORKS;
@@ -42,9 +54,11 @@ export function buildSnapshot(source: SnapshotSource): Snapshot {
   return {
     revision,
     proxy: proxySettings(configuration.proxy),
-    services: [...services].map((view) => serviceSnapshot(view, networks)),
+    services: [...services].map((view) => serviceSnapshot(view, networks, credential)),
     trustedProxies: compiled(named.trustedProxies),
     followPeers: compiled(named.followPeers),
+    proxyProtocol: compiled(named.proxyProtocol),
+    tls: listenerTls(configuration, credential),
     segments: Object.fromEntries(
       Object.entries(named.segments).map(([name, list]) => [name, compiled(list)]),
     ),
@@ -57,6 +71,7 @@ export function buildSnapshot(source: SnapshotSource): Snapshot {
 export function serviceSnapshot(
   { name, definition, rollout, revision }: ServiceView,
   networks: ReadonlyMap<string, NetworkSetData>,
+  credential: SnapshotSource['credential'],
 ): ServiceSnapshot {
   return {
     name,
@@ -67,11 +82,35 @@ export function serviceSnapshot(
     cache: definition.cache ?? DEFAULT_CACHE,
     follow: definition.follow ?? [],
     settings: serviceSettings(definition),
-    stable: variantSnapshot(definition.stable),
-    canary: variantSnapshot(definition.canary),
+    stable: variantSnapshot(definition.stable, endpointTls(definition.stable, credential)),
+    canary: variantSnapshot(definition.canary, endpointTls(definition.canary, credential)),
     rollout,
     revision,
     networks: rollout === null || !isUnderWay(rollout.phase) ? {} : compiledAhead(rollout.document, networks),
+  };
+}
+
+function endpointTls(
+  variant: ServiceDefinition['canary'],
+  credential: SnapshotSource['credential'],
+): EndpointTls | null {
+  if (variant?.tls === undefined) return null;
+  const { tls } = variant;
+  return {
+    serverName: tls.serverName ?? '',
+    verify: tls.insecureSkipVerify !== true,
+    credential: credential(tls),
+  };
+}
+
+function listenerTls({ proxy }: Configuration, credential: SnapshotSource['credential']): ListenerTls | null {
+  if (proxy?.tls === undefined) return null;
+  const { certificates, minVersion, strictServerNames, clientCa } = proxy.tls;
+  return {
+    certificates: certificates.map((files) => credential(files)),
+    minVersion: `TLSv${minVersion ?? DEFAULT_TLS_VERSION}`,
+    strictServerNames: strictServerNames ?? DEFAULT_STRICT_SERVER_NAMES,
+    clientCa: clientCa === undefined ? '' : credential({ ca: clientCa }).ca,
   };
 }
 
@@ -87,8 +126,8 @@ function compiledAhead(
 }
 
 /** The lists of networks that the configuration holds. */
-function namedLists({ trustedProxies = [], followPeers = [], segments = {} }: Configuration) {
-  return { trustedProxies, followPeers, segments };
+function namedLists({ trustedProxies = [], followPeers = [], segments = {}, proxy }: Configuration) {
+  return { trustedProxies, followPeers, segments, proxyProtocol: proxy?.proxyProtocol?.from ?? [] };
 }
 
 /** Every list of networks that a snapshot of these services needs, by `networksKey`. */
@@ -97,8 +136,8 @@ export function neededNetworks(
   services: Iterable<ServiceView>,
 ): ReadonlyMap<string, readonly string[]> {
   const needed = new Map<string, readonly string[]>();
-  const { trustedProxies, followPeers, segments } = namedLists(configuration);
-  for (const list of [trustedProxies, followPeers, ...Object.values(segments)])
+  const { trustedProxies, followPeers, segments, proxyProtocol } = namedLists(configuration);
+  for (const list of [trustedProxies, followPeers, proxyProtocol, ...Object.values(segments)])
     needed.set(networksKey(list), list);
   for (const { rollout } of services) {
     if (rollout === null || !isUnderWay(rollout.phase)) continue;
@@ -114,4 +153,23 @@ function listsOf(document: RolloutDocument): Readonly<Record<string, readonly st
   let lists = known.get(document);
   if (lists === undefined) known.set(document, (lists = ruleNetworks(document)));
   return lists;
+}
+
+/** The files of every certificate, key and authority that a snapshot of these services needs. */
+export function neededCredentials(
+  { proxy }: Configuration,
+  services: Iterable<ServiceView>,
+): NeededCredential[] {
+  const needed: NeededCredential[] = [];
+  for (const [index, files] of (proxy?.tls?.certificates ?? []).entries())
+    needed.push({ pointer: `/proxy/tls/certificates/${index}`, files });
+  const clientCa = proxy?.tls?.clientCa;
+  if (clientCa !== undefined) needed.push({ pointer: '/proxy/tls', files: { ca: clientCa } });
+  for (const { name, definition } of services) {
+    for (const variant of ['stable', 'canary'] as const) {
+      const tls = definition[variant]?.tls;
+      if (tls !== undefined) needed.push({ pointer: `/services/${name}/${variant}/tls`, files: tls });
+    }
+  }
+  return needed;
 }

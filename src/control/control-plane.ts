@@ -4,8 +4,10 @@
  * Writes are taken one after another; each is in the store before it is answered and before any worker sees it. A
  * rollback alone never waits: not for the queue, not for the store. A refused write leaves everything as it was.
  */
+import { readFile } from 'node:fs/promises';
 import type { Backend, EndpointView, HistoryEntry, RolloutWrite, WriteRequest } from '../admin/backend.ts';
 import type { Configuration } from '../config/schema.ts';
+import { SYSTEM } from '../config/watch.ts';
 import type { KeyData } from '../data-plane/snapshot.ts';
 import { CANARY_USABLE, STABLE_USABLE } from '../policy/decide.ts';
 import { explain } from '../policy/explain.ts';
@@ -17,7 +19,9 @@ import { checkPrecondition, NO_PRECONDITION } from '../rollout/precondition.ts';
 import { refused } from '../rollout/refusal.ts';
 import type { Commit, Store } from '../store/store.ts';
 import type { ControlCounters } from '../telemetry/control-counters.ts';
+import type { CertificateReading } from '../telemetry/metrics-source.ts';
 import type { Logger } from '../telemetry/log.ts';
+import { createCredentials } from './credentials.ts';
 import { createEvents } from './events.ts';
 import { createFinishGuard, tcpProbe } from './finish-guard.ts';
 import { createHelper } from './helper.ts';
@@ -62,6 +66,11 @@ export interface ControlPlane extends Backend {
   reload(configuration: Configuration): Promise<void>;
   /** Whether every worker decides by a policy; why not, in sentences. */
   readiness(): { readonly ready: boolean; readonly reasons: readonly string[] };
+  /** Reads certificates whose files have changed. Call it every second or so, never while it still runs. */
+  checkCertificates(): Promise<void>;
+  certificates(): readonly CertificateReading[];
+  /** Logs which certificates expire soon. */
+  warnOfExpiry(): void;
   /** Whether the last write reached the store. */
   storeAvailable(): boolean;
   /** Finishes the write under way; the store and the fleet are closed by whoever made them. */
@@ -85,11 +94,19 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
   const helper = createHelper();
   const networks = createNetworkCache(helper);
-  const inForce = createInForce({ initial, keys, networks, fleet });
+  const credentials = createCredentials({
+    readFile,
+    look: SYSTEM.look,
+    log,
+    clock,
+    onReload: (taken) => counters.certificatesReloaded(taken),
+  });
+  const inForce = createInForce({ initial, keys, networks, credentials, fleet });
   const database = await loadRegionDatabase(options.configuration.region?.database, null);
   await inForce.ready(initial);
   inForce.enact(initial, database);
   counters.configurationTaken(clock());
+  credentials.warnOfExpiry();
 
   const events = createEvents();
   const applied = (): readonly number[] => fleet.appliedRevision().map(({ revision }) => revision);
@@ -280,8 +297,22 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         await inForce.ready(next);
         inForce.enact(next, nextDatabase);
         for (const oddity of oddities(next)) log.warn({}, oddity);
+        credentials.warnOfExpiry();
         events.publish({ type: 'configuration', service: null });
       }),
+
+    async checkCertificates() {
+      if (await credentials.refresh()) {
+        await queue.run(async () => {
+          // Here nothing waits: what the workers have is what is written.
+          inForce.enact(inForce.state);
+          credentials.warnOfExpiry();
+        });
+      }
+    },
+
+    certificates: () => credentials.readings(),
+    warnOfExpiry: () => credentials.warnOfExpiry(),
 
     readiness() {
       const reasons = fleet

@@ -5,11 +5,12 @@
  * its way to the store is in force here already: its rollout counts as rolled back in every view and snapshot.
  */
 import type { ServiceView } from '../admin/backend.ts';
-import type { KeyData, Snapshot } from '../data-plane/snapshot.ts';
+import type { KeyData, ServiceSnapshot, Snapshot } from '../data-plane/snapshot.ts';
 import { type CompiledPolicy, compileContext, compilePolicy, type PolicyContext } from '../policy/compile.ts';
 import type { RolloutState } from '../policy/rollout.ts';
 import { refused } from '../rollout/refusal.ts';
-import { buildSnapshot, neededNetworks, serviceSnapshot } from './build-snapshot.ts';
+import { buildSnapshot, neededCredentials, neededNetworks, serviceSnapshot } from './build-snapshot.ts';
+import type { Credentials } from './credentials.ts';
 import type { NetworkCache } from './network-cache.ts';
 import { type ControlState, viewServices } from './state.ts';
 import type { WorkerFleet } from './worker-fleet.ts';
@@ -18,6 +19,7 @@ export interface InForceOptions {
   readonly initial: ControlState;
   readonly keys: readonly KeyData[];
   readonly networks: NetworkCache;
+  readonly credentials: Credentials;
   readonly fleet: WorkerFleet;
 }
 
@@ -47,7 +49,8 @@ export interface InForce {
   policy(name: string, rollout?: RolloutState): CompiledPolicy;
 }
 
-export function createInForce({ initial, keys, networks, fleet }: InForceOptions): InForce {
+export function createInForce(options: InForceOptions): InForce {
+  const { initial, keys, networks, credentials, fleet } = options;
   let state = initial;
   let regionDatabase: SharedArrayBuffer | null = null;
   let written: ReadonlyMap<string, ServiceView> = new Map();
@@ -68,6 +71,7 @@ export function createInForce({ initial, keys, networks, fleet }: InForceOptions
       services: views.values(),
       keys,
       regionDatabase,
+      credential: credentials.get,
       networks: networks.compiled,
     });
     fleet.apply(snapshot);
@@ -77,6 +81,10 @@ export function createInForce({ initial, keys, networks, fleet }: InForceOptions
     const { rollout } = view;
     if (rollout === null || !ahead.has(rollout.id)) return view;
     return { ...view, rollout: { ...rollout, phase: 'rolledBack' } };
+  }
+
+  function snapshotOf(view: ServiceView): ServiceSnapshot {
+    return serviceSnapshot(view, networks.compiled, credentials.get);
   }
 
   function contextOf(current: Snapshot): PolicyContext {
@@ -99,13 +107,16 @@ export function createInForce({ initial, keys, networks, fleet }: InForceOptions
     view: (name) => need(views, name),
     written: (name) => need(written, name),
     async ready(next) {
-      await networks.compile(neededNetworks(next.configuration, viewServices(next).values()));
+      const services = viewServices(next);
+      await networks.compile(neededNetworks(next.configuration, services.values()));
+      await credentials.read(neededCredentials(next.configuration, services.values()));
     },
     enact(next, database = regionDatabase) {
       state = next;
       regionDatabase = database;
       apply();
       networks.keepOnly(neededNetworks(state.configuration, written.values()));
+      credentials.keepOnly(neededCredentials(state.configuration, written.values()));
     },
     rollBackAhead(rolloutId) {
       const others = ahead.get(rolloutId) ?? 0;
@@ -133,13 +144,13 @@ export function createInForce({ initial, keys, networks, fleet }: InForceOptions
       const current = snapshot;
       if (current === null) throw new Error('Nothing is in force yet.');
       if (rollout !== undefined) {
-        return compilePolicy(serviceSnapshot({ ...view, rollout }, networks.compiled), contextOf(current));
+        return compilePolicy(snapshotOf({ ...view, rollout }), contextOf(current));
       }
       let known = policies.get(current);
       if (known === undefined) policies.set(current, (known = new Map<string, CompiledPolicy>()));
       let policy = known.get(name);
       if (policy === undefined) {
-        policy = compilePolicy(serviceSnapshot(view, networks.compiled), contextOf(current));
+        policy = compilePolicy(snapshotOf(view), contextOf(current));
         known.set(name, policy);
       }
       return policy;

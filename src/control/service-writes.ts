@@ -4,7 +4,7 @@
 import type { ServiceView, WriteRequest } from '../admin/backend.ts';
 import type { ServiceDefinition } from '../config/schema.ts';
 import { ServiceName } from '../config/schema.ts';
-import { checkServiceDefinition, collisionFaults } from '../config/service-checks.ts';
+import { checkServiceDefinition, collisionFaults, serviceWarnings } from '../config/service-checks.ts';
 import { isDeepStrictEqual } from 'node:util';
 import { DocumentError, type Fault } from '../policy/faults.ts';
 import { isActive, isUnderWay } from '../rollout/lifecycle.ts';
@@ -70,7 +70,7 @@ export function planService(inForce: InForce, name: string, value: unknown, writ
     document: { definition, rollout },
     decreases: [],
     percentage: null,
-    warnings: () => [],
+    warnings: () => serviceWarnings(definition).map(({ detail }) => detail),
   };
 }
 

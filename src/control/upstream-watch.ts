@@ -175,11 +175,10 @@ function keyOf(service: ServiceSnapshot, { variant, name }: Named): string {
 function targetsOf(service: ServiceSnapshot): CheckTarget[] {
   return named(service).flatMap((endpoint) => {
     const { variant, host, port } = endpoint;
-    const settings = service[variant].healthCheck;
+    const { healthCheck: settings, tls } = service[variant];
     if (settings === null) return [];
-    return [
-      { key: keyOf(service, endpoint), service: service.name, variant, address: { host, port }, settings },
-    ];
+    const key = keyOf(service, endpoint);
+    return [{ key, service: service.name, variant, address: { host, port }, settings, tls }];
   });
 }
 

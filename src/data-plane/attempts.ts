@@ -18,6 +18,9 @@ import type { RescueCode } from './rescue.ts';
 import type { ServiceRoute } from './routing.ts';
 import type { WorkerContext } from './worker-context.ts';
 
+/** Why a connection could not be used: nothing of the request was sent. */
+export type ConnectFailure = 'connect_failed' | 'connect_timeout' | 'tls_failed';
+
 /** `ready`: a connection stands open. `connecting`: the handler will hear. `none`: no endpoint is left, or a limit is reached. */
 export type AttemptStart = 'ready' | 'connecting' | 'none';
 
@@ -162,7 +165,7 @@ export class Attempts {
   }
 
   /** Nothing could be sent: the endpoint is left alone for a while. */
-  refused(code: 'connect_failed' | 'connect_timeout', reason: string): void {
+  refused(code: ConnectFailure, reason: string): void {
     const endpoint = this.#endpoint!;
     this.#upstream?.refused(endpoint, this.#context.now());
     this.#context.warn(

@@ -18,7 +18,7 @@ import type { UpstreamHandler } from '../upstream/connection.ts';
 import type { Wire } from '../upstream/wire.ts';
 import { accessRecord } from './access-record.ts';
 import { endpointKeepAlive, finalHead, interimHead, upgradedHead } from './answer-head.ts';
-import { Attempts } from './attempts.ts';
+import { Attempts, type ConnectFailure } from './attempts.ts';
 import { NO_DEADLINE, type ClientSide } from './client-side.ts';
 import { upstreamRequestHead } from './forward-headers.ts';
 import { heldBack } from './held-back.ts';
@@ -440,18 +440,24 @@ export class Exchange implements UpstreamHandler, ResponseSink {
 
   upstreamClosed(error: NodeJS.ErrnoException | null): void {
     if (this.#tunnel !== null) this.#endTunnel(false);
-    else if (this.#phase === 'connecting') this.#connectFailed(error?.code ?? 'closed', 'connect_failed');
-    else this.#lostUpstream(error?.code === STREAM_REFUSED);
+    else if (this.#phase === 'connecting') {
+      const reached = this.#attempts.up?.reached === true;
+      this.#connectFailed(error?.code ?? 'closed', reached ? 'tls_failed' : 'connect_failed');
+    } else {
+      // With TLS 1.3 an endpoint that refuses our certificate says so only after it has our request.
+      const code = error?.code?.startsWith('ERR_SSL_') === true ? 'tls_failed' : 'upstream_reset';
+      this.#lostUpstream(error?.code === STREAM_REFUSED, code);
+    }
   }
 
   /** The endpoint went away in the middle: again, if that is safe, else an error, else a truncated answer. */
-  #lostUpstream(refused = false): void {
+  #lostUpstream(refused = false, code: 'upstream_reset' | 'tls_failed' = 'upstream_reset'): void {
     if (this.#phase === 'answering') {
       this.#drop('reset');
       this.#truncate();
       return;
     }
-    this.#attempts.broken('upstream_reset');
+    this.#attempts.broken(code);
     if (this.#mayRepeat(refused)) this.#again(true);
     else if (refused && this.#side.refuseStream()) {
       this.#observe(RESCUES.upstream_reset.status, this.#context.now());
@@ -465,7 +471,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   }
 
   /** Nothing was sent, so whatever the method is, another endpoint may be tried. */
-  #connectFailed(reason: string, code: 'connect_failed' | 'connect_timeout'): void {
+  #connectFailed(reason: string, code: ConnectFailure): void {
     this.#attempts.refused(code, reason);
     this.#again(true);
   }

@@ -9,6 +9,7 @@ import { readBuffer } from '../upstream/read-buffer.ts';
 import { readShared } from './accepted-socket.ts';
 import { arrivalOf, type Arrival } from './arrival.ts';
 import { ClientConnection } from './client-connection.ts';
+import { createEntrance } from './entrance.ts';
 import { Http2Sessions } from './http2-sessions.ts';
 import { rescueAnswer } from './rescue.ts';
 import { createTurnedAway } from './turned-away.ts';
@@ -22,6 +23,8 @@ const SHORT_TURN = 1;
 
 export interface Listener {
   readonly connections: ReadonlySet<ClientConnection>;
+  /** Sessions of before are no longer resumed. */
+  useTicketKeys(ticketKeys: Uint8Array): void;
   /** Ends what is overdue; call it a few times a second. */
   sweep(now: number): void;
   /**
@@ -39,6 +42,10 @@ const MOST_LINGERING = 256;
 export interface ListenOptions {
   readonly host: string;
   readonly port: number;
+  /** Where TLS is spoken, or null. */
+  readonly tls: { readonly host: string; readonly port: number } | null;
+  /** 48 bytes that all workers share, so that each resumes the TLS sessions of all. */
+  readonly ticketKeys: Uint8Array;
 }
 
 /** Resolves when it listens. Rejects with the system's error when it can't. */
@@ -48,11 +55,14 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
   let onEmpty: (() => void) | null = null;
   const closed = (connection: ClientConnection): void => {
     connections.delete(connection);
+    gone();
+  };
+  const gone = (): void => {
     context.counters.connectionClosed();
     checkEmpty();
   };
   const checkEmpty = (): void => {
-    if (connections.size > 0 || http2.size > 0) return;
+    if (connections.size > 0 || http2.size > 0 || entrance.size > 0) return;
     onEmpty?.();
     onEmpty = null;
   };
@@ -64,6 +74,24 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
     connections.add(connection);
     return connection;
   };
+  const entrance = createEntrance(context, options.ticketKeys, {
+    plain(socket, arrival) {
+      const connection = begin(socket, arrival);
+      connection.wire.attach();
+      return (bytes, length) => connection.received(bytes, length);
+    },
+    secured(socket, arrival, protocol) {
+      if (protocol === 'h2') {
+        // A session counts itself.
+        context.counters.connectionClosed();
+        http2.accept(socket, arrival);
+        return;
+      }
+      const connection = begin(socket, arrival);
+      socket.on('data', (bytes: Buffer) => connection.received(bytes, bytes.length));
+    },
+    lost: gone,
+  });
   let accepted = 0;
   let drainIdle = Number.POSITIVE_INFINITY;
   let memoryIdle = Number.POSITIVE_INFINITY;
@@ -71,23 +99,44 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
     context.idleLimit = Math.min(drainIdle, memoryIdle);
     for (const connection of connections) connection.limitIdle();
   };
-  const accept = (socket: Socket): void => {
+  /** Counts a connection. False when it is one too many; it is closed then, with an answer where that can be read. */
+  const admit = (socket: Socket, plain: boolean): boolean => {
     accepted += 1;
     context.counters.accepted();
     if (!context.admission.connection()) {
-      turnedAway.take(socket, rescueAnswer('overloaded', true, false), context.now());
-      return;
+      if (plain) turnedAway.take(socket, rescueAnswer('overloaded', true, false), context.now());
+      else socket.destroy();
+      return false;
     }
     context.counters.connectionOpened();
+    return true;
+  };
+  const accept = (socket: Socket): void => {
+    if (!admit(socket, true)) return;
+    if (context.routing.proxyPeers !== null && entrance.owesHeader(socket)) {
+      entrance.plain(socket, options.port);
+      return;
+    }
     const own = readShared(socket, (length) => connection.received(readBuffer, length));
     const connection = begin(own, arrivalOf(own, options.port, false));
     connection.wire.attach();
   };
   const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, accept);
   await listening(server, options);
+  const servers = [server];
+  const { tls } = options;
+  if (tls !== null) {
+    const secure = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => {
+      if (admit(socket, false)) entrance.secure(socket, tls.port);
+    });
+    await listening(secure, tls);
+    servers.push(secure);
+  }
   return {
     connections,
+    useTicketKeys: (ticketKeys) => entrance.useTicketKeys(ticketKeys),
     sweep: (now) => {
+      entrance.sweep(now);
       let buffered = 0;
       for (const connection of connections) {
         if (now >= connection.deadline) connection.onDeadline(now);
@@ -110,7 +159,7 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
         () => accepted,
         () => context.now(),
         () => {
-          server.close();
+          for (const one of servers) one.close();
           onEmpty = whenEmpty;
           checkEmpty();
         },
@@ -146,7 +195,7 @@ function whenQuiet(accepted: () => number, now: () => number, close: () => void)
   setImmediate(turn);
 }
 
-async function listening(server: Server, { host, port }: ListenOptions): Promise<void> {
+async function listening(server: Server, { host, port }: { host: string; port: number }): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host, port, reusePort: true, backlog: 4096 }, () => {

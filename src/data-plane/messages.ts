@@ -10,6 +10,10 @@ export interface WorkerStart {
   readonly index: number;
   readonly host: string;
   readonly port: number;
+  /** Where TLS is spoken, or null. */
+  readonly tls: { readonly host: string; readonly port: number } | null;
+  /** The keys of TLS session tickets, 48 bytes; the same for all workers. */
+  readonly ticketKeys: Uint8Array;
   readonly snapshot: Snapshot;
   readonly sequence: number;
   /** All workers' blocks, by index; a worker writes to its own alone. */
@@ -34,6 +38,8 @@ export type ToWorker =
       readonly serviceCounters: ServiceBlocks;
       readonly upstreamBlocks: WorkerStart['upstreamBlocks'];
     }
+  /** New keys of TLS session tickets; those of before are forgotten. */
+  | { readonly type: 'ticketKeys'; readonly ticketKeys: Uint8Array }
   /** Answers say `Connection: close` from now on; running requests finish, idle connections wait `idle` ms for a last one. */
   | { readonly type: 'drain'; readonly idle: number };
 

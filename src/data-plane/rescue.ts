@@ -29,6 +29,11 @@ export const RESCUES = {
     title: 'Bad Gateway',
     detail: 'The endpoint closed the connection before it answered.',
   },
+  tls_failed: {
+    status: 502,
+    title: 'Bad Gateway',
+    detail: 'No encrypted connection to the endpoint could be made, or it did not prove who it is.',
+  },
   bad_response: {
     status: 502,
     title: 'Bad Gateway',

@@ -11,7 +11,8 @@ import { Mirror, type MirrorContext } from './mirror.ts';
 import { LOAD_FIELDS, type UpstreamBlocks } from '../upstream/shared-blocks.ts';
 import { VariantUpstream } from '../upstream/variant-upstream.ts';
 import { h2cTransport } from '../upstream/h2c-transport.ts';
-import { PLAIN } from '../upstream/transport.ts';
+import { tlsTransport } from '../upstream/tls-transport.ts';
+import { PLAIN, type Transport } from '../upstream/transport.ts';
 import type { ChunkedLimits } from '../http1/body.ts';
 import type { HeadLimits } from '../http1/request-head.ts';
 import { compileContext, compilePolicy, type CompiledPolicy, type PolicyContext } from '../policy/compile.ts';
@@ -19,6 +20,7 @@ import { FlipTable } from '../policy/flip.ts';
 import { NetworkSet } from '../policy/network.ts';
 import { compileServiceMatcher, type ServiceMatcher } from '../policy/service-match.ts';
 import type { ServiceCounters } from '../telemetry/counters.ts';
+import { compileServerTls, type ServerTls } from './server-tls.ts';
 import type {
   ProxySettings,
   ServiceSettings,
@@ -73,6 +75,10 @@ export interface Routing {
   readonly matcher: ServiceMatcher;
   readonly services: readonly ServiceRoute[];
   readonly trustedProxies: NetworkSet;
+  /** Peers that begin each connection with a PROXY header; null: nobody does. */
+  readonly proxyPeers: NetworkSet | null;
+  /** Null: there is no TLS listener. */
+  readonly tls: ServerTls | null;
   readonly context: PolicyContext;
 }
 
@@ -122,6 +128,8 @@ export function compileRouting(snapshot: Snapshot, previous: Routing | null, sou
     matcher,
     services,
     trustedProxies: new NetworkSet(snapshot.trustedProxies),
+    proxyPeers: snapshot.proxyProtocol.size > 0 ? new NetworkSet(snapshot.proxyProtocol) : null,
+    tls: compileServerTls(snapshot.tls, previous?.tls ?? null),
     context,
   };
 }
@@ -173,7 +181,7 @@ const H2C = h2cTransport();
 
 /** An endpoint that was there before goes on; one that joins others starts slowly. */
 function takeOver(own: VariantSnapshot, before: VariantUpstream | null, now: number): Endpoint[] {
-  const transport = own.protocol === 'h2c' ? H2C : PLAIN;
+  const transport = transportFor(own, before?.endpoints[0]?.transport);
   const known = new Map(before?.endpoints.map((endpoint) => [endpoint.name, endpoint]));
   return own.endpoints.map(({ host, port, weight }) => {
     let endpoint = known.get(endpointName(host, port));
@@ -181,10 +189,18 @@ function takeOver(own: VariantSnapshot, before: VariantUpstream | null, now: num
       endpoint = new Endpoint(host, port, transport);
       if (known.size > 0) endpoint.usedSince = now;
     }
+    endpoint.useTransport(transport);
     endpoint.weight = weight;
     endpoint.useTransport(transport);
     return endpoint;
   });
+}
+
+/** The former transport where nothing has changed: it knows the sessions. */
+function transportFor({ protocol, tls }: VariantSnapshot, former: Transport | undefined): Transport {
+  if (tls === null) return protocol === 'h2c' ? H2C : PLAIN;
+  const transport = tlsTransport(tls);
+  return former?.id === transport.id ? former : transport;
 }
 
 function retireUnused(previous: Routing | null, services: readonly ServiceRoute[]): void {

@@ -28,6 +28,27 @@ export interface EndpointSnapshot extends EndpointAddress {
 
 /** What a variant's endpoints speak: HTTP/1.1, or HTTP/2 without TLS. */
 export type EndpointProtocol = 'http1' | 'h2c';
+/** Certificates and keys as PEM text, `''` where there is none. They have been read and checked by the control plane. */
+export interface Credential {
+  /** Differs whenever the contents do. */
+  readonly id: string;
+  /** The names in the certificate, in lower case. */
+  readonly names: readonly string[];
+  /** The certificate first, then those that lead to its authority. */
+  readonly certificate: string;
+  readonly key: string;
+  /** Authorities that are believed. */
+  readonly ca: string;
+}
+
+/** TLS to a variant's endpoints. */
+export interface EndpointTls {
+  /** Asked for, and looked for in the endpoint's certificate; `''`: the endpoint's own host. */
+  readonly serverName: string;
+  /** False only where the operator took the risk: anybody on the way can then pose as the endpoint. */
+  readonly verify: boolean;
+  readonly credential: Credential;
+}
 
 export interface VariantSnapshot {
   readonly protocol: EndpointProtocol;
@@ -35,6 +56,8 @@ export interface VariantSnapshot {
   readonly circuit: CircuitSettings;
   /** Null where endpoints are judged by the requests of users alone. */
   readonly healthCheck: HealthCheckSettings | null;
+  /** Null: unencrypted. */
+  readonly tls: EndpointTls | null;
 }
 
 /** Times in milliseconds, sizes in bytes. All settable per service; the defaults are in `config/defaults.ts`. */
@@ -111,6 +134,12 @@ export interface ProxySettings {
   readonly maxConnections: number;
   readonly maxRequests: number;
   readonly http2: Http2Settings;
+  /** From the connection to the end of its TLS handshake. */
+  readonly handshakeTimeout: number;
+  /** From the connection to the end of its PROXY header. */
+  readonly proxyHeaderTimeout: number;
+  /** Connections of one worker that may be busy with either at once. */
+  readonly maxHandshakes: number;
 }
 
 /** HTTP/2 of clients. */
@@ -118,6 +147,17 @@ export interface Http2Settings {
   readonly enabled: boolean;
   /** Streams that one session may have at a time. */
   readonly maxConcurrentStreams: number;
+}
+
+/** The TLS listener. */
+export interface ListenerTls {
+  /** In order of preference; the first one is for clients that ask for no name or an unknown one. */
+  readonly certificates: readonly Credential[];
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+  /** Refuse clients that ask for no name or an unknown one. */
+  readonly strictServerNames: boolean;
+  /** Authorities of clients' certificates as PEM text; `''`: none are asked for. */
+  readonly clientCa: string;
 }
 
 export interface KeyData {
@@ -132,6 +172,10 @@ export interface Snapshot {
   readonly services: readonly ServiceSnapshot[];
   readonly trustedProxies: NetworkSetData;
   readonly followPeers: NetworkSetData;
+  /** Peers that begin each connection with a PROXY header. */
+  readonly proxyProtocol: NetworkSetData;
+  /** Null: there is no TLS listener. */
+  readonly tls: ListenerTls | null;
   readonly segments: { readonly [name: string]: NetworkSetData };
   /** The bytes of a MaxMind-format database, or null where none is configured. */
   readonly regionDatabase: SharedArrayBuffer | null;

@@ -4,23 +4,35 @@
  */
 import type { Logger } from '../telemetry/log.ts';
 
-/** Lines of one message in a second. */
-const LINES_A_SECOND = 10;
+/** How many lines of one message may be written within `span` ms. */
+export interface WarningBound {
+  readonly lines: number;
+  readonly span: number;
+}
+
+const USUAL: WarningBound = { lines: 10, span: 1000 };
+
+/** For what anybody on the network can cause at any time. */
+export const SELDOM: WarningBound = { lines: 1, span: 60_000 };
 
 export type Warn = (fields: object, message: string) => void;
 
 /** `now`: monotonic, in ms. Messages are constants of the code, so there are only a few. */
-export function createWarnings(log: Pick<Logger, 'warn'>, now: () => number): Warn {
-  const states = new Map<string, { second: number; lines: number; suppressed: number }>();
+export function createWarnings(
+  log: Pick<Logger, 'warn'>,
+  now: () => number,
+  { lines, span }: WarningBound = USUAL,
+): Warn {
+  const states = new Map<string, { period: number; lines: number; suppressed: number }>();
   return (fields, message) => {
-    const second = Math.floor(now() / 1000);
+    const period = Math.floor(now() / span);
     let state = states.get(message);
-    if (state === undefined) states.set(message, (state = { second, lines: 0, suppressed: 0 }));
-    if (state.second !== second) {
-      state.second = second;
+    if (state === undefined) states.set(message, (state = { period, lines: 0, suppressed: 0 }));
+    if (state.period !== period) {
+      state.period = period;
       state.lines = 0;
     }
-    if (state.lines >= LINES_A_SECOND) {
+    if (state.lines >= lines) {
       state.suppressed += 1;
       return;
     }

@@ -31,6 +31,8 @@ export interface WorkerContext {
   readonly log: Logger;
   /** Warnings about requests, a bounded number each second. */
   readonly warn: Warn;
+  /** Warnings of what anybody on the network can cause: once a minute each. */
+  readonly notice: Warn;
   readonly addresses: AddressCache;
   /** Monotonic, in ms with fractions. */
   readonly now: () => number;

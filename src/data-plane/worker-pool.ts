@@ -5,6 +5,7 @@
  * go on; its counters live on in its replacement. It never lets a worker share a port with a stranger, unless the
  * configuration says so: the port is probed without SO_REUSEPORT before the first worker listens on it.
  */
+import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import type { WorkerFleet } from '../control/worker-fleet.ts';
@@ -16,7 +17,7 @@ import {
 } from '../telemetry/counters.ts';
 import { blocksOf, type ReplicaBlocks } from '../upstream/shared-blocks.ts';
 import type { FromWorker, ServiceBlocks, ToWorker, WorkerStart } from './messages.ts';
-import type { Snapshot } from './snapshot.ts';
+import type { EndpointAddress, Snapshot } from './snapshot.ts';
 import { createUpstreamMemory } from './upstream-memory.ts';
 
 export interface WorkerPoolOptions {
@@ -24,7 +25,9 @@ export interface WorkerPoolOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
-  /** Another process of this user may listen there too: the port is not probed. */
+  /** Where TLS is spoken, or null. */
+  readonly tls: EndpointAddress | null;
+  /** Another process of this user may listen there too: the ports are not probed. */
   readonly sharePort: boolean;
   readonly logLevel: WorkerStart['logLevel'];
   readonly accessLog: WorkerStart['accessLog'];
@@ -43,6 +46,8 @@ interface PoolLog {
 
 export interface WorkerPool extends WorkerFleet {
   readonly port: number;
+  /** 0: TLS is not spoken. */
+  readonly tlsPort: number;
   /** Starts the workers with the snapshot that was last applied; rejects when one can't listen. Call once, after `apply`. */
   start(): Promise<void>;
   /** The snapshot that was last applied, or null before the first. */
@@ -51,6 +56,8 @@ export interface WorkerPool extends WorkerFleet {
   shortOfMemory(short: boolean): void;
   /** Replaces workers that hang. Call it every second or so. */
   checkHeartbeats(): void;
+  /** Makes new keys for TLS session tickets, so that old ones say nothing of what was recorded. Call it twice a day or so. */
+  rotateTicketKeys(): void;
   readonly restarts: number;
   counters(): readonly { readonly index: number; readonly counters: WorkerCounters }[];
   /** The blocks of a service, one a worker, or none when it is unknown. */
@@ -78,12 +85,20 @@ interface Slot {
   failures: number;
 }
 
+/** A name, a key for HMAC and one for AES, 16 bytes each. */
+const TICKET_KEY_BYTES = 48;
+
 /** After a worker died so often without having listened, its replacement waits; in ms, by failures. */
 const RESTART_DELAYS = [0, 100, 1000, 5000] as const;
 
 export async function createWorkerPool(options: WorkerPoolOptions): Promise<WorkerPool> {
   const { size, host, log, clock } = options;
-  const port = options.sharePort && options.port !== 0 ? options.port : await probePort(host, options.port);
+  const freePort = async (address: EndpointAddress): Promise<number> =>
+    options.sharePort && address.port !== 0 ? address.port : probePort(address.host, address.port);
+  const port = await freePort(options);
+  const tls = options.tls === null ? null : { ...options.tls, port: await freePort(options.tls) };
+  /** Made anew with each start: tickets of a former process are worth a full handshake. */
+  let ticketKeys = randomBytes(TICKET_KEY_BYTES);
   const blocks = new Map<string, SharedArrayBuffer[]>();
   const upstreams = createUpstreamMemory(size);
   const listeners: ((index: number, revision: number) => void)[] = [];
@@ -131,6 +146,8 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
       index: slot.index,
       host,
       port,
+      tls,
+      ticketKeys,
       snapshot: snapshot!,
       sequence,
       workerCounters: slots.map(({ buffer }) => buffer),
@@ -210,6 +227,7 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
   return {
     size,
     port,
+    tlsPort: tls?.port ?? 0,
     get restarts() {
       return restarts;
     },
@@ -256,6 +274,12 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
 
     shortOfMemory(short) {
       Atomics.store(new Int32Array(memoryShort), 0, Number(short));
+    },
+
+    rotateTicketKeys() {
+      ticketKeys = randomBytes(TICKET_KEY_BYTES);
+      const message: ToWorker = { type: 'ticketKeys', ticketKeys };
+      for (const slot of slots) slot.worker?.postMessage(message);
     },
 
     checkHeartbeats() {

@@ -21,7 +21,7 @@ import { listen } from './listener.ts';
 import type { FromWorker, ServiceBlocks, ToWorker, WorkerStart } from './messages.ts';
 import { compileRouting, type Routing, type RoutingSource, type ServiceRoute } from './routing.ts';
 import { adoptCircuit } from '../upstream/circuit.ts';
-import { createWarnings } from './warnings.ts';
+import { createWarnings, SELDOM } from './warnings.ts';
 import type { WorkerContext } from './worker-context.ts';
 
 /** How often deadlines are looked at and the heartbeat is given, in ms. */
@@ -91,6 +91,7 @@ const context: WorkerContext = {
   accessLog: makeAccessLog(),
   log,
   warn: createWarnings(log, now),
+  notice: createWarnings(log, now, SELDOM),
   addresses: new AddressCache(),
   now,
   wallSeconds: () => wallSeconds,
@@ -145,6 +146,9 @@ port.on('message', (message: ToWorker) => {
     case 'snapshot':
       ({ upstreamBlocks } = message);
       apply(message.sequence, message.snapshot, message.serviceCounters);
+      return;
+    case 'ticketKeys':
+      listener.useTicketKeys(message.ticketKeys);
       return;
     case 'drain':
       context.draining = true;

@@ -8,6 +8,7 @@
 import type { EndpointAddress } from '../data-plane/snapshot.ts';
 import type { Health } from '../upstream/endpoint.ts';
 import type { HealthCheckSettings } from '../upstream/settings.ts';
+import type { TlsOptions } from '../upstream/tls-transport.ts';
 import { HealthRecord } from './health-record.ts';
 
 /** An endpoint to be checked. `key` is its own for as long as it is named. */
@@ -17,6 +18,8 @@ export interface CheckTarget {
   readonly variant: 'stable' | 'canary';
   readonly address: EndpointAddress;
   readonly settings: HealthCheckSettings;
+  /** Null: unencrypted. */
+  readonly tls: TlsOptions | null;
 }
 
 /** Asks once; '' for a good answer, else what was wrong, in a few words. Never rejects. */

@@ -4,22 +4,34 @@
  * It follows no redirect, reads no more than a little of the body, and is over when its time is. What it says of a failure
  * names statuses and error codes, never what the endpoint wrote.
  */
-import { Agent } from 'undici';
+import { Agent, Client } from 'undici';
 import { formatHostPort } from '../config/host-port.ts';
 import { guardedLookup } from '../upstream/guarded-lookup.ts';
+import { connectionOptions, type TlsOptions } from '../upstream/tls-transport.ts';
 import type { Probe } from './checker.ts';
 
 /** Bytes of a body that are read before it is given up. */
 const BODY_LIMIT = 64 * 1024;
 
+const OPTIONS = { pipelining: 0, maxHeaderSize: 16 * 1024 };
+
+/** Names are resolved by the same rules as for requests. */
+const lookup = guardedLookup();
+
+/** For one check: the certificate that it shows may be another one the next time. */
+function secureClient(origin: string, host: string, tls: TlsOptions): Client {
+  return new Client(origin, { connect: { lookup, ...connectionOptions(tls, host) }, ...OPTIONS });
+}
+
 export function createHttpProbe(): { readonly probe: Probe; readonly close: () => Promise<void> } {
-  // Names are resolved by the same rules as for requests.
-  const agent = new Agent({ connect: { lookup: guardedLookup() }, pipelining: 0, maxHeaderSize: 16 * 1024 });
-  const probe: Probe = async ({ address, settings }) => {
+  const agent = new Agent({ connect: { lookup }, ...OPTIONS });
+  const probe: Probe = async ({ address, settings, tls }) => {
+    const place = formatHostPort(address);
+    const dispatcher = tls === null ? agent : secureClient(`https://${place}`, address.host, tls);
     const signal = AbortSignal.timeout(settings.timeout);
     try {
-      const { statusCode, body } = await agent.request({
-        origin: `http://${formatHostPort(address)}`,
+      const { statusCode, body } = await dispatcher.request({
+        origin: `${tls === null ? 'http' : 'https'}://${place}`,
         path: settings.path,
         method: 'GET',
         headers: { 'user-agent': 'serin-health-check', connection: 'close' },
@@ -32,6 +44,8 @@ export function createHttpProbe(): { readonly probe: Probe; readonly close: () =
       if (signal.aborted) return 'timeout';
       const { code, name } = error as NodeJS.ErrnoException;
       return code ?? name;
+    } finally {
+      if (dispatcher !== agent) void dispatcher.destroy();
     }
   };
   return { probe, close: () => agent.destroy() };

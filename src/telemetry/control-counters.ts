@@ -18,6 +18,8 @@ export class ControlCounters {
   lastReloadSuccess = 0;
   lastReloadFailure = 0;
   storeWriteErrors = 0;
+  certificateReloads = 0;
+  failedCertificateReloads = 0;
   /** Requests to the admin API that brought no valid token. */
   loginFailures = 0;
 
@@ -39,6 +41,12 @@ export class ControlCounters {
     this.failedReloads++;
     this.lastReloadSucceeded = false;
     this.lastReloadFailure = now;
+  }
+
+  /** Changed files of a certificate were read; `taken`: they are in use now. */
+  certificatesReloaded(taken: boolean): void {
+    if (taken) this.certificateReloads++;
+    else this.failedCertificateReloads++;
   }
 
   /** A request to the admin API was not let in. */

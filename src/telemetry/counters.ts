@@ -19,6 +19,7 @@ export const OUTCOMES = [
   'ok',
   'connect_failed',
   'connect_timeout',
+  'tls_failed',
   'reset',
   'response_timeout',
   'bad_response',
@@ -59,6 +60,11 @@ export type VariantIndex = 0 | 1;
 /** Room for reasons of refusal; an index beyond it counts in the last slot. */
 export const REFUSAL_SLOTS = 64;
 
+/** Room for reasons why TLS handshakes fail and why PROXY headers are refused; an index beyond it counts in the last slot. */
+const ENTRANCE_SLOTS = 16;
+
+const FIRST_GAUGE = 16 + REFUSAL_SLOTS + 2 * ENTRANCE_SLOTS;
+
 /** Slots of a worker's block: counters first, then gauges. */
 export const WORKER_SLOT = {
   accepted: 0,
@@ -75,21 +81,26 @@ export const WORKER_SLOT = {
   http2Resets: 12,
   http2Refused: 13,
   refused: 14,
+  handshakes: 14 + REFUSAL_SLOTS,
+  handshakesResumed: 15 + REFUSAL_SLOTS,
+  handshakesFailed: 16 + REFUSAL_SLOTS,
+  proxyHeadersRefused: 16 + REFUSAL_SLOTS + ENTRANCE_SLOTS,
   /** From here on gauges, which `adopt` clears. */
-  gauges: 14 + REFUSAL_SLOTS,
-  connections: 14 + REFUSAL_SLOTS,
-  tunnelsOpen: 15 + REFUSAL_SLOTS,
-  heartbeat: 16 + REFUSAL_SLOTS,
-  revision: 17 + REFUSAL_SLOTS,
-  loopDelay: 18 + REFUSAL_SLOTS,
-  heapBytes: 19 + REFUSAL_SLOTS,
-  requests: 20 + REFUSAL_SLOTS,
-  bufferedBytes: 21 + REFUSAL_SLOTS,
-  http2SessionsOpen: 22 + REFUSAL_SLOTS,
-  http2StreamsOpen: 23 + REFUSAL_SLOTS,
+  gauges: FIRST_GAUGE,
+  connections: FIRST_GAUGE,
+  tunnelsOpen: FIRST_GAUGE + 1,
+  heartbeat: FIRST_GAUGE + 2,
+  revision: FIRST_GAUGE + 3,
+  loopDelay: FIRST_GAUGE + 4,
+  heapBytes: FIRST_GAUGE + 5,
+  requests: FIRST_GAUGE + 6,
+  bufferedBytes: FIRST_GAUGE + 7,
+  http2SessionsOpen: FIRST_GAUGE + 8,
+  http2StreamsOpen: FIRST_GAUGE + 9,
+  newcomers: FIRST_GAUGE + 10,
 } as const;
 
-const WORKER_SLOTS = WORKER_SLOT.http2StreamsOpen + 1;
+const WORKER_SLOTS = WORKER_SLOT.newcomers + 1;
 export const WORKER_COUNTER_BYTES = WORKER_SLOTS * Float64Array.BYTES_PER_ELEMENT;
 
 const CODES = STATUS_LABELS.length;
@@ -188,6 +199,27 @@ export class WorkerCounters {
   refused(reasonIndex: number): void {
     const index = reasonIndex < REFUSAL_SLOTS ? reasonIndex : REFUSAL_SLOTS - 1;
     this.slots[WORKER_SLOT.refused + index]!++;
+  }
+
+  /** A TLS handshake with a client is complete; `resumed`: by a session of an earlier one. */
+  handshake(resumed: boolean): void {
+    this.slots[WORKER_SLOT.handshakes]!++;
+    if (resumed) this.slots[WORKER_SLOT.handshakesResumed]!++;
+  }
+
+  /** A TLS handshake with a client failed. `reasonIndex` is the index in the listener's list of failures. */
+  handshakeFailed(reasonIndex: number): void {
+    this.slots[WORKER_SLOT.handshakesFailed + Math.min(reasonIndex, ENTRANCE_SLOTS - 1)]!++;
+  }
+
+  /** A connection was closed for its PROXY header. `reasonIndex` is the index in the list of faults. */
+  proxyHeaderRefused(reasonIndex: number): void {
+    this.slots[WORKER_SLOT.proxyHeadersRefused + Math.min(reasonIndex, ENTRANCE_SLOTS - 1)]!++;
+  }
+
+  /** Connections that owe a PROXY header or a TLS handshake now. */
+  newcomers(count: number): void {
+    this.slots[WORKER_SLOT.newcomers] = count;
   }
 
   /** A request for a host that no service has. */

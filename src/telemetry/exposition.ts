@@ -11,6 +11,7 @@ import type { MetricsSource } from './metrics-source.ts';
 import { PROCESS_METRICS, readProcess, type ProcessReading } from './process-metrics.ts';
 import { readService, type ServiceReading } from './service-family.ts';
 import { SERVICE_METRICS } from './service-metrics.ts';
+import { TLS_METRICS } from './tls-metrics.ts';
 
 export interface Exposition {
   /** The metrics of this moment. Calls that overlap share one answer. */
@@ -41,7 +42,7 @@ export function createExposition(source: MetricsSource): Exposition {
   let services: readonly ServiceReading[] = [];
   let turn = Promise.resolve();
   const nextTurn = (): Promise<void> => (turn = turn.then(() => setImmediate()));
-  for (const family of PROCESS_METRICS)
+  for (const family of [...PROCESS_METRICS, ...TLS_METRICS])
     register(registry, family, nextTurn, () => processReading ?? readProcess(source));
   for (const family of SERVICE_METRICS) register(registry, family, nextTurn, () => services);
 

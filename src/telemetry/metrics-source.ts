@@ -33,17 +33,33 @@ export interface UpstreamSource {
   readonly checks: { readonly [variant in Variant]: { good: number; bad: number } };
 }
 
+/** A certificate that Serin shows to clients or to endpoints, or an authority's. */
+export interface CertificateReading {
+  /** Its file. */
+  readonly file: string;
+  /** When it expires, in ms since 1970. */
+  readonly expires: number;
+  /** What stands in its files now can't be used, and the former contents go on. */
+  readonly stale: boolean;
+}
+
 export interface MetricsSource {
   /** Serin's own version. */
   readonly version: string;
   /** The codes of refusals, by the index that workers count them under. */
   readonly refusals: readonly string[];
+  /** Why TLS handshakes with clients fail, by index. */
+  readonly handshakeFailures: readonly string[];
+  /** Why PROXY headers are refused, by index. */
+  readonly proxyHeaderFaults: readonly string[];
   readonly control: ControlCounters;
   /** The clock that heartbeats are written by, in ms. */
   now(): number;
   workers(): readonly WorkerSource[];
   /** The services that exist now; the series of one that is gone vanish. */
   services(): readonly ServiceSource[];
+  /** The certificates in use. */
+  certificates(): readonly CertificateReading[];
   /** Workers replaced since the start because they died or hung. */
   restarts(): number;
   /** The newest revision, which workers are to decide by. */

@@ -299,6 +299,7 @@ function perWorkerSlot(type: 'counter' | 'gauge', name: string, help: string, sl
   return perWorker(type, name, help, ({ counters }) => counters.slots[slot]!);
 }
 
-function sumSlot(workers: readonly WorkerSource[], slot: number): number {
+/** A slot of all workers' blocks, summed. */
+export function sumSlot(workers: readonly WorkerSource[], slot: number): number {
   return workers.reduce((sum, { counters }) => sum + counters.slots[slot]!, 0);
 }

@@ -36,6 +36,9 @@ export class UpstreamConnection implements WireOwner {
   handler: UpstreamHandler | null;
   /** True once a request was answered on it: an endpoint may be closing it at this very moment. */
   reused = false;
+  /** There is a TCP connection. */
+  reached = false;
+  /** The transport's handshake is done too: bytes may be written. */
   connected = false;
   closed = false;
   /** Clock value (ms) after which an idle connection is no longer used; below the endpoint's own keep-alive. */
@@ -56,6 +59,9 @@ export class UpstreamConnection implements WireOwner {
       (bytes, length) => this.received(bytes, length),
     );
     this.wire = new Wire(this.socket, this);
+    this.socket.once('connect', () => {
+      this.reached = true;
+    });
     this.socket.on('end', () => {
       if (this.handler === null) this.destroy();
       else this.handler.upstreamEnded();

@@ -21,7 +21,7 @@ export interface Transport {
   open(destination: Destination, ready: () => void, receive: (bytes: Buffer, length: number) => void): Socket;
 }
 
-const lookup = guardedLookup();
+export const lookup = guardedLookup();
 
 /** TCP, unencrypted. */
 export const PLAIN: Transport = {

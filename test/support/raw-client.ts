@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events';
 import { connect as connectSocket, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { within } from './bounded.ts';
 import { createReader, type Message, type StrictReader } from './strict-reader.ts';
@@ -13,6 +14,10 @@ export interface ClientOptions {
   localAddress?: string;
   /** Methods of the requests to come, for HEAD; GET where unsaid. */
   methods?: readonly string[];
+  /** Speak TLS, with these options. `reset` is not for such a connection. */
+  tls?: ConnectionOptions;
+  /** Bytes to send before anything else, the TLS handshake included. */
+  preface?: string | Buffer;
   /** Keep no response bodies flowing: start paused. */
   paused?: boolean;
 }
@@ -52,14 +57,16 @@ const latin1 = (bytes: string | Buffer) => (typeof bytes === 'string' ? Buffer.f
 
 /** Connects to a loopback port. */
 export async function connect(port: number, options: ClientOptions = {}): Promise<RawClient> {
-  const socket = connectSocket({
+  const tcp = connectSocket({
     host: '127.0.0.1',
     port,
     noDelay: true,
     allowHalfOpen: true,
     ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }),
   });
-  await within(once(socket, 'connect'), `connection to port ${port}`);
+  await within(once(tcp, 'connect'), `connection to port ${port}`);
+  if (options.preface !== undefined) tcp.write(latin1(options.preface));
+  const socket = options.tls === undefined ? tcp : await secure(tcp, options.tls);
 
   const interim: Message[] = [];
   const answers: Message[] = [];
@@ -108,7 +115,7 @@ export async function connect(port: number, options: ClientOptions = {}): Promis
   const over = new Promise<'end' | 'reset'>((resolve) => {
     socket.on('close', () => resolve(ending ?? 'end'));
   });
-  socket.on('data', (bytes) => {
+  socket.on('data', (bytes: Buffer) => {
     if (keptLength < RAW_KEPT) kept.push(bytes.subarray(0, RAW_KEPT - keptLength));
     keptLength += bytes.length;
     reader.push(bytes);
@@ -163,6 +170,13 @@ export async function connect(port: number, options: ClientOptions = {}): Promis
     destroy: () => socket.destroy(),
     reset: () => socket.resetAndDestroy(),
   };
+}
+
+/** Rejects with the error of the handshake. */
+async function secure(tcp: Socket, options: ConnectionOptions): Promise<TLSSocket> {
+  const socket = connectTls({ ...options, socket: tcp });
+  await within(once(socket, 'secureConnect'), 'a TLS handshake');
+  return socket;
 }
 
 /** One request on a fresh connection: its final answer. The connection is closed afterwards. */

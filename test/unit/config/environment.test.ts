@@ -107,7 +107,7 @@ describe('environment variables', () => {
 
   it('do not hide that the file is wrong in their place', async () => {
     assert.deepEqual(await faultsOf({ text: 'proxy: 5', env: { SERIN_PROXY_LISTEN: '127.0.0.1:7' } }), [
-      '1 /proxy: expected an object with "listen", "workers", "limits", "timeouts", "sharePort", "http2" or "drain", got the number 5',
+      '1 /proxy: expected an object with "listen", "workers", "limits", "timeouts", "tls", "proxyProtocol", "sharePort", "http2" or "drain", got the number 5',
     ]);
     assert.equal((await faultsOf({ text: '- 5', env: { SERIN_PROXY_LISTEN: '127.0.0.1:7' } })).length, 1);
   });

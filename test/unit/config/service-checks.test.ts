@@ -28,7 +28,7 @@ describe('a service', () => {
     );
     assert.equal(
       await fault(HOSTS, 'stable:'),
-      '4 /stable: expected an object with "protocol", "endpoints", "circuit" or "healthCheck" (the version that runs now, such as { endpoints: ["10.1.0.7:8080"] }), got null',
+      '4 /stable: expected an object with "protocol", "endpoints", "tls", "circuit" or "healthCheck" (the version that runs now, such as { endpoints: ["10.1.0.7:8080"] }), got null',
     );
     assert.equal(
       await fault(HOSTS, 'stable: {}'),
@@ -61,7 +61,7 @@ describe('a service', () => {
       '1 /store/prefix: the Redis store is not available in this version; use one replica with store: { file: ./data }',
     ]);
     assert.deepEqual(await faultsOf('admin: { tls: { cert: x } }'), [
-      '1 /admin/tls: TLS is not available in this version; let the load balancer in front terminate it',
+      '1 /admin/tls: TLS is not available for this listener in this version; reach it over a loopback address or a tunnel',
     ]);
     assert.deepEqual(
       checkServiceDefinition({ hosts: ['a'], stable: { kubernetes: {} } }).map((one) => one.pointer),

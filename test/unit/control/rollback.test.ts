@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WriteRequest } from '../../../src/admin/backend.ts';
 import { createHelper } from '../../../src/control/helper.ts';
+import { createCredentials } from '../../../src/control/credentials.ts';
 import { createInForce } from '../../../src/control/in-force.ts';
 import { createJournal } from '../../../src/control/journal.ts';
 import { createNetworkCache } from '../../../src/control/network-cache.ts';
@@ -51,7 +52,15 @@ async function startWriter(store: MemoryStore, patience: number) {
   const fleet = fakeFleet();
   const keys = [{ id: 'k1', secret: new Uint8Array(32).fill(1) }];
   const initial = { configuration: CONFIGURATION, revision: 1, documents: loaded.documents };
-  const inForce = createInForce({ initial, keys, networks: createNetworkCache(createHelper()), fleet });
+  const networks = createNetworkCache(createHelper());
+  const credentials = createCredentials({
+    readFile: () => Promise.reject(new Error('no file is named')),
+    look: () => Promise.resolve(''),
+    log,
+    clock: Date.now,
+    onReload: () => {},
+  });
+  const inForce = createInForce({ initial, keys, networks, credentials, fleet });
   await inForce.ready(initial);
   inForce.enact(initial);
   const updates: Change[] = [];

@@ -28,6 +28,9 @@ function service(state: RolloutState | null = rollout(), healthCheck = false): S
   return serviceSnapshot(
     { name: 'notes', source: 'file', definition, rollout: state, revision: 1 },
     new Map(),
+    () => {
+      throw new Error('no file is named');
+    },
   );
 }
 

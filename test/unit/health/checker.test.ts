@@ -13,6 +13,7 @@ function target(port: number, interval = 10_000): CheckTarget {
     variant: 'stable',
     address: { host: '127.0.0.1', port },
     settings: { ...SETTINGS, interval },
+    tls: null,
   };
 }
 

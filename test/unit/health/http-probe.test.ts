@@ -29,7 +29,14 @@ async function ask(
   at = { host: '127.0.0.1', port },
 ): Promise<string> {
   const healthCheck = variantSnapshot({ healthCheck: { path: '/healthz', ...settings } }).healthCheck!;
-  return probe({ key: 'k', service: 'notes', variant: 'stable', address: at, settings: healthCheck });
+  return probe({
+    key: 'k',
+    service: 'notes',
+    variant: 'stable',
+    address: at,
+    settings: healthCheck,
+    tls: null,
+  });
 }
 
 const answering = (status: number, body = '', headers: Record<string, string> = {}) => {

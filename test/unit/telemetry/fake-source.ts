@@ -33,6 +33,9 @@ export function fakeSource(workers = 2, services: readonly string[] = ['notes'])
     migrate: true,
     version: '1.2.3',
     refusals: ['bad_method', 'bad_target'],
+    handshakeFailures: ['timeout', 'closed'],
+    proxyHeaderFaults: ['absent', 'timeout'],
+    certificates: () => [{ file: '/etc/serin/tls.crt', expires: 1_800_086_400_000, stale: false }],
     control: new ControlCounters(),
     now() {
       return this.clock;

@@ -1,0 +1,36 @@
+/**
+ * Looks at the files of certificates once a second, and warns twice a day of those that expire.
+ *
+ * Looking is all that works everywhere: on network file systems nothing tells of changes, and a Kubernetes secret changes by
+ * a link in another directory.
+ */
+import type { ControlPlane } from './control-plane.ts';
+
+const LOOK_INTERVAL = 1000;
+const WARN_INTERVAL = 12 * 3_600_000;
+
+export interface CertificateWatch {
+  close(): void;
+}
+
+export function watchCertificates(
+  controlPlane: Pick<ControlPlane, 'checkCertificates' | 'warnOfExpiry'>,
+  log: { error(fields: object, message: string): void },
+): CertificateWatch {
+  let looking = false;
+  const looks = setInterval(() => {
+    if (looking) return;
+    looking = true;
+    controlPlane
+      .checkCertificates()
+      .catch((error: unknown) => log.error({ err: error }, 'certificates could not be read anew'))
+      .finally(() => (looking = false));
+  }, LOOK_INTERVAL).unref();
+  const warnings = setInterval(() => controlPlane.warnOfExpiry(), WARN_INTERVAL).unref();
+  return {
+    close() {
+      clearInterval(looks);
+      clearInterval(warnings);
+    },
+  };
+}
