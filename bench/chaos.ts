@@ -35,8 +35,10 @@ const seconds = Math.min(Number(options.minutes), 120) * 60;
 const lanes = Math.min(Number(options.lanes), 500);
 const random = seeded(Number(options.seed));
 
-/** Before the first incident, so that memory has its working size. */
-const WARM_UP = Math.min(20_000, (seconds * 1000) / 4);
+/** Before the first incident, so that memory has its working size: the heaps' young generations grow for about a minute. */
+const WARM_UP = Math.min(120_000, (seconds * 1000) / 4);
+/** In a shorter run memory is shown and not judged, in seconds: it is still growing to its working size. */
+const MEMORY_JUDGED = 600;
 /** Connections to endpoints are idle for two seconds, then they close; twice that and a little. */
 const SETTLE = 6000;
 const SAMPLE = 2000;
@@ -151,7 +153,7 @@ try {
     kept.push(`${after.descriptors - before.descriptors} descriptors more than before`);
   if (after.sockets > before.sockets) kept.push(`${after.sockets - before.sockets} sockets more than before`);
   if (after.threads > before.threads) kept.push(`${after.threads - before.threads} threads more than before`);
-  if (after.memory > before.memory * 1.25 + 32)
+  if (seconds >= MEMORY_JUDGED && after.memory > before.memory * 1.25 + 32)
     kept.push(`${(after.memory - before.memory).toFixed(0)} MiB more than before`);
   for (const [name, value] of open) if (value !== 0) kept.push(`${name} is ${value}`);
   if (restarts !== 0) kept.push(`${restarts} workers were replaced`);

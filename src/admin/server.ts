@@ -27,6 +27,8 @@ const DOCUMENT_LIMIT = 16 * 1024 * 1024;
 /** Everything else is read on the main thread, which a rollback needs too. */
 const BODY_LIMIT = 1024 * 1024;
 const REQUEST_TIMEOUT = 30_000;
+/** Requests that are still under way so long after `close`, in ms, are cut. */
+const CLOSE_TIME = 1000;
 
 const OTHER_PATHS = ['/v1/events', '/openapi.json'];
 
@@ -177,7 +179,9 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
     port: typeof address === 'object' && address !== null ? address.port : listen.port,
     async close() {
       streams.close();
+      const late = setTimeout(() => app.server.closeAllConnections(), CLOSE_TIME);
       await app.close();
+      clearTimeout(late);
     },
   };
 }

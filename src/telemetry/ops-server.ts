@@ -21,9 +21,12 @@ export interface OpsOptions {
 
 export interface OpsServer {
   readonly port: number;
-  /** Stops listening, ends idle connections, lets answers under way finish. */
+  /** Stops listening, ends idle connections, lets answers under way finish, for a moment. */
   close(): Promise<void>;
 }
+
+/** What is still under way so long after `close`, in ms, is cut. */
+const CLOSE_TIME = 1000;
 
 const TEXT = 'text/plain; charset=utf-8';
 
@@ -35,6 +38,7 @@ interface Answer {
 
 /** Listens. Rejects with the system's error (EADDRINUSE, EACCES, …) when it cannot. */
 export async function startOps(options: OpsOptions): Promise<OpsServer> {
+  let closing = false;
   const server = createServer(
     {
       maxHeaderSize: 8192,
@@ -46,11 +50,11 @@ export async function startOps(options: OpsOptions): Promise<OpsServer> {
     (request, response) => {
       answer(request, options).then(
         (result) => {
-          send(request, response, result);
+          send(request, response, result, closing);
         },
         (error: unknown) => {
           options.onError?.(error);
-          send(request, response, { status: 500, type: TEXT, body: 'internal error\n' });
+          send(request, response, { status: 500, type: TEXT, body: 'internal error\n' }, closing);
         },
       );
     },
@@ -68,7 +72,10 @@ export async function startOps(options: OpsOptions): Promise<OpsServer> {
     port: (server.address() as AddressInfo).port,
     close: () =>
       new Promise((resolve) => {
+        closing = true;
+        const late = setTimeout(() => server.closeAllConnections(), CLOSE_TIME);
         server.close(() => {
+          clearTimeout(late);
           resolve();
         });
       }),
@@ -98,7 +105,13 @@ async function answer(request: IncomingMessage, { ready, metrics }: OpsOptions):
   }
 }
 
-function send(request: IncomingMessage, response: ServerResponse, { status, type, body }: Answer): void {
+/** `last`: the connection ends with it. Else it would be kept, and a close that came meanwhile would wait for its client. */
+function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { status, type, body }: Answer,
+  last: boolean,
+): void {
   response.writeHead(status, {
     'content-type': type,
     'content-length': Buffer.byteLength(body),
@@ -106,7 +119,7 @@ function send(request: IncomingMessage, response: ServerResponse, { status, type
     'x-content-type-options': 'nosniff',
     ...(status === 405 ? { allow: 'GET, HEAD' } : {}),
     // A body is never read; what follows it on this connection is not either.
-    ...(hasBody(request) ? { connection: 'close' } : {}),
+    ...(last || hasBody(request) ? { connection: 'close' } : {}),
   });
   // For HEAD, node:http leaves the body out itself.
   response.end(body);

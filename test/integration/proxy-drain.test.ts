@@ -220,3 +220,14 @@ test('a port is shared with another Serin only where the configuration says so',
   }
   assert.equal(await second.metric('serin_connections_accepted_total'), 20);
 });
+
+test('a stop does not wait for who began a request to the admin API or the ops server and says no more', async () => {
+  const serin = await start({ delay: '0s', grace: '5s', idle: '100ms' });
+  const clients = await Promise.all([connect(serin.adminPort), connect(serin.opsPort)]);
+  for (const client of clients)
+    client.write('POST /v1/services HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n');
+  assert.equal((await fetch(`http://127.0.0.1:${serin.opsPort}/livez`)).status, 200);
+  process.kill(serin.pid, 'SIGTERM');
+  assert.equal(await within(serin.exit, 'the end of the process'), 0, serin.output());
+  for (const client of clients) client.destroy();
+});

@@ -144,3 +144,27 @@ test('close lets idle connections go and then resolves', async () => {
   await within(closed, 'the idle connection is closed');
   socket.destroy();
 });
+
+test('close waits for an answer under way and not for its connection; a request that does not come whole is cut', async () => {
+  const rendered = Promise.withResolvers<string>();
+  const other = await startOps({
+    host: '127.0.0.1',
+    port: 0,
+    ready: () => state,
+    metrics: { contentType: 'text/plain', render: () => rendered.promise },
+  });
+  const scrape = connect(other.port, '127.0.0.1');
+  const half = connect(other.port, '127.0.0.1');
+  scrape.write('GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n');
+  half.write('GET /livez HTTP/1.1\r\n');
+  // The answer to a third connection says that the first two have been read.
+  const third = connect(other.port, '127.0.0.1');
+  third.write('GET /livez HTTP/1.1\r\nHost: a\r\n\r\n');
+  await within(once(third, 'data'), 'an answer');
+  const closed = other.close();
+  rendered.resolve('x 1\n');
+  assert.match(await within(text(scrape), 'the answer and the end'), /\r\nconnection: close\r\n[^]*x 1\n$/i);
+  await within(closed, 'the close', 3000);
+  await within(text(half), 'the end of the half request');
+  third.destroy();
+});
