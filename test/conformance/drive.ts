@@ -77,7 +77,7 @@ async function send(one: RequestCase, address: string, port: number, piece: numb
   else await client.writeSplit(one.bytes, piece);
   // Every request has its answer, or the proxy has closed: nothing more is to come.
   for (let count = 0; count < sent.length; count++) {
-    const answer = await client.answer(5_000).catch(() => null);
+    const answer = await client.answer(15_000).catch(() => null);
     if (answer === null) break;
   }
   if (sent.length > 0) client.end();
