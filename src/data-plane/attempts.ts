@@ -178,8 +178,8 @@ export class Attempts {
   }
 
   /** The connection broke. A stale idle one says nothing against its endpoint; a fresh one does. */
-  broken(code: RescueCode): void {
-    const stale = this.up?.reused === true;
+  broken(code: RescueCode, unread = false): void {
+    const stale = unread || this.up?.reused === true;
     const endpoint = this.#endpoint;
     this.failure = code;
     this.drop('reset', true, !stale);

@@ -457,7 +457,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
       this.#truncate();
       return;
     }
-    this.#attempts.broken(code);
+    this.#attempts.broken(code, refused);
     if (this.#mayRepeat(refused)) this.#again(true);
     else if (refused && this.#side.refuseStream()) {
       this.#observe(RESCUES.upstream_reset.status, this.#context.now());

@@ -8,7 +8,7 @@
  */
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { parseResponseHead, responseFraming, ResponseHead } from '../http1/response-head.ts';
-import { EdgeSocket, STREAM_REFUSED } from './edge-socket.ts';
+import { EdgeSocket, reset, STREAM_REFUSED } from './edge-socket.ts';
 import { fieldObject, responseFields } from './field-list.ts';
 import { requestText } from './request-text.ts';
 import { chunkOf, lastChunk } from './response-text.ts';
@@ -167,7 +167,7 @@ export class ClientStream extends EdgeSocket {
 
   #cut(stream: ServerHttp2Stream): void {
     this.#stream = null;
-    stream.close(NGHTTP2_INTERNAL_ERROR);
+    reset(stream, NGHTTP2_INTERNAL_ERROR);
     this.destroy();
   }
 
@@ -190,8 +190,8 @@ export class ClientStream extends EdgeSocket {
     // What is written and not sent may be the rest of the answer.
     const complete = this.#answered && this.#body.done && this.writableFinished;
     const refused = error !== null && 'code' in error && error.code === STREAM_REFUSED;
-    if (stream !== null && !stream.closed && !complete)
-      stream.close(refused ? NGHTTP2_REFUSED_STREAM : NGHTTP2_INTERNAL_ERROR);
+    if (stream !== null && !complete)
+      reset(stream, refused && !this.#answered ? NGHTTP2_REFUSED_STREAM : NGHTTP2_INTERNAL_ERROR);
     done(error);
   }
 }

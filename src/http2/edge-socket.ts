@@ -78,3 +78,13 @@ export abstract class EdgeSocket extends Writable {
     if (last) stream.end();
   }
 }
+
+/**
+ * Resets a stream. `close` alone would first end what has begun and is not complete, as if it were: the other side could take a
+ * part for the whole.
+ */
+export function reset(stream: Http2Stream, code: number): void {
+  if (stream.closed) return;
+  if (!stream.writableEnded) stream.end = () => stream;
+  stream.close(code);
+}

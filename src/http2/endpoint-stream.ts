@@ -7,7 +7,7 @@
  */
 import { constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
 import { parseRequestHead, RequestHead } from '../http1/request-head.ts';
-import { EdgeSocket, STREAM_REFUSED } from './edge-socket.ts';
+import { EdgeSocket, reset, STREAM_REFUSED } from './edge-socket.ts';
 import { fieldObject, requestFields } from './field-list.ts';
 import { chunkOf, lastChunk, responseText } from './response-text.ts';
 import { WRITTEN_LIMITS, WrittenBody } from './written-body.ts';
@@ -108,7 +108,7 @@ export class EndpointStream extends EdgeSocket {
 
   /** The holder is through with the stream: its end may still be on its way, but not for ever. */
   #letGo(): void {
-    if (this.#former !== null && !this.#former.closed) this.#former.close(NGHTTP2_CANCEL);
+    if (this.#former !== null) reset(this.#former, NGHTTP2_CANCEL);
     this.#former = this.#stream;
     this.#stream = null;
   }

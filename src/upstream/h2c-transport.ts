@@ -29,6 +29,9 @@ const HEADER_LIST_PAIRS = 1024;
 /** In MB, of all streams of a session together. */
 const SESSION_MEMORY = 64;
 
+/** How long a session is kept that nobody uses, in ms. Connections that are given back for further use keep it for longer. */
+const UNUSED_TIME = 5000;
+
 const lookup = guardedLookup();
 
 interface Shared {
@@ -39,6 +42,10 @@ interface Shared {
   ready: boolean;
   going: boolean;
   capacity: number;
+  /** Runs while no connection stands for a stream of it. */
+  unused: NodeJS.Timeout | undefined;
+  /** Ends it; streams under way go on. */
+  end(): void;
 }
 
 export function h2cTransport(): Transport {
@@ -72,6 +79,7 @@ function openStream(
   const stream = new EndpointStream(receive);
   stream.use(shared.session);
   shared.streams.add(stream);
+  clearTimeout(shared.unused);
   if (shared.ready) {
     process.nextTick(() => {
       if (!stream.destroyed) ready();
@@ -84,8 +92,8 @@ function openStream(
     shared.streams.delete(stream);
     if (shared.streams.size > 0) return;
     // Nobody holds a connection that stands for a stream of it.
-    if (shared.ready) shared.session.close();
-    else shared.session.destroy();
+    if (shared.ready && !shared.going) shared.unused = setTimeout(() => shared.end(), UNUSED_TIME).unref();
+    else shared.end();
   });
   return stream;
 }
@@ -112,6 +120,12 @@ function openSession(destination: Destination, onGone: (gone: Shared) => void): 
     ready: false,
     going: false,
     capacity: MOST_STREAMS,
+    unused: undefined,
+    end() {
+      retire();
+      if (shared.ready) session.close();
+      else session.destroy();
+    },
   };
   let failure: Error = Object.assign(new Error('the session is gone'), { code: 'SESSION_GONE' });
   session.once('connect', () => session.setLocalWindowSize(SESSION_WINDOW));
@@ -137,6 +151,7 @@ function openSession(destination: Destination, onGone: (gone: Shared) => void): 
   });
   session.once('close', () => {
     retire();
+    clearTimeout(shared.unused);
     for (const stream of shared.streams) stream.destroy(failure);
   });
   return shared;
