@@ -336,6 +336,7 @@ export class ClientConnection implements ClientSide, WireOwner {
     if (match !== 'whole') return match === 'part';
     this.#closing = true;
     this.#closed = true;
+    this.#release();
     http2.accept(handOver(this.socket, bytes.subarray(start, end)), this.arrival);
     this.#onClosed(this);
     return true;

@@ -189,7 +189,6 @@ function takeOver(own: VariantSnapshot, before: VariantUpstream | null, now: num
       endpoint = new Endpoint(host, port, transport);
       if (known.size > 0) endpoint.usedSince = now;
     }
-    endpoint.useTransport(transport);
     endpoint.weight = weight;
     endpoint.useTransport(transport);
     return endpoint;

@@ -3,8 +3,8 @@
  *
  * Promise: what a session may cost is bounded. Streams at once, sizes of heads, settings, pings, empty and continuation frames
  * are bounded by nghttp2, whose limits are set here; resets by a budget of our own on top of nghttp2's, because each may have
- * cost a request to an endpoint (CVE-2023-44487). A session without streams ends after a while. Ends go in two steps, so
- * that no stream is refused that was under way: first a notice (GOAWAY with the highest stream), later the real one.
+ * cost a request to an endpoint (CVE-2023-44487). A session without streams ends after a while. Its end is a GOAWAY that names
+ * the last stream that is served; those beyond are left unread, which tells the client that it may send them elsewhere.
  */
 import {
   constants,
@@ -15,10 +15,7 @@ import {
 import type { Socket } from 'node:net';
 import { ClientStream, type StreamReader } from './client-stream.ts';
 
-const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR } = constants;
-
-/** Between the notice and the real GOAWAY, in ms: longer than a round trip. */
-const NOTICE_TIME = 1000;
+const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_FLAG_END_STREAM } = constants;
 
 /** How long a session without streams that was told to end may take to do so, in ms. */
 const LINGER_TIME = 2000;
@@ -30,8 +27,6 @@ const SESSION_WINDOW = 1024 * 1024;
 /** Resets of unanswered streams that a client may do at once, and how many of them are forgiven a second. */
 const RESET_BURST = 200;
 const RESET_RATE = 50;
-
-const HIGHEST_STREAM = 2 ** 31 - 1;
 
 export interface SessionLimits {
   readonly maxConcurrentStreams: number;
@@ -56,8 +51,6 @@ export interface SessionHost {
   sessionClosed(session: ClientSession): void;
 }
 
-type State = 'open' | 'noticed' | 'closing';
-
 export class ClientSession {
   /** Clock value (ms) at which `onDeadline` is due. */
   deadline: number;
@@ -66,7 +59,7 @@ export class ClientSession {
   readonly #limits: SessionLimits;
   readonly #host: SessionHost;
   readonly #free: ClientStream[] = [];
-  #state: State = 'open';
+  #ending = false;
   #streams = 0;
   #resets = 0;
   #resetsAt = 0;
@@ -106,7 +99,7 @@ export class ClientSession {
     this.#streams -= 1;
     this.#host.streamClosed();
     if (this.#streams > 0) return;
-    this.deadline = this.#host.now() + (this.#state === 'open' ? this.#limits.idleTime : LINGER_TIME);
+    this.deadline = this.#host.now() + (this.#ending ? LINGER_TIME : this.#limits.idleTime);
   }
 
   #open(): ClientStream {
@@ -137,29 +130,20 @@ export class ClientSession {
   }
 
   onDeadline(now: number): void {
-    switch (this.#state) {
-      case 'open':
-        this.drain(now);
-        return;
-      case 'noticed':
-        this.#state = 'closing';
-        this.deadline = this.#streams > 0 ? Number.POSITIVE_INFINITY : now + LINGER_TIME;
-        // Streams that are open go on; the session ends with the last of them.
-        this.#session.close();
-        return;
-      case 'closing':
-        this.#session.destroy();
-        this.#socket.destroy();
-        return;
+    if (!this.#ending) {
+      this.drain(now);
+      return;
     }
+    this.#session.destroy();
+    this.#socket.destroy();
   }
 
   /** Ends the session when its streams are done. */
   drain(now: number): void {
-    if (this.#state !== 'open' || this.#closed) return;
-    this.#state = 'noticed';
-    this.deadline = now + NOTICE_TIME;
-    if (!this.#session.destroyed) this.#session.goaway(NGHTTP2_NO_ERROR, HIGHEST_STREAM);
+    if (this.#ending || this.#closed) return;
+    this.#ending = true;
+    this.deadline = this.#streams > 0 ? Number.POSITIVE_INFINITY : now + LINGER_TIME;
+    this.#session.close();
   }
 
   #onClose(): void {

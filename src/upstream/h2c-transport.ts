@@ -9,8 +9,7 @@
 import { connect, type ClientHttp2Session, type Settings } from 'node:http2';
 import { connect as connectTcp } from 'node:net';
 import { EndpointStream } from '../http2/endpoint-stream.ts';
-import { guardedLookup } from './guarded-lookup.ts';
-import type { Destination, Transport } from './transport.ts';
+import { lookup, type Destination, type Transport } from './transport.ts';
 
 /** Streams of one session, whatever more its endpoint allows: a lost session takes all of them along. */
 const MOST_STREAMS = 100;
@@ -31,8 +30,6 @@ const SESSION_MEMORY = 64;
 
 /** How long a session is kept that nobody uses, in ms. Connections that are given back for further use keep it for longer. */
 const UNUSED_TIME = 5000;
-
-const lookup = guardedLookup();
 
 interface Shared {
   readonly session: ClientHttp2Session;

@@ -177,6 +177,17 @@ describe('faults in them', () => {
     );
   });
 
+  it('say what fits a protocol', async () => {
+    const wrong = await fault(stable('protocol: h3'));
+    assert.match(wrong, /^4 \/stable\/protocol: expected .*"http1" or "h2c".*, got "h3"/);
+    const checked = await fault(stable('protocol: h2c, healthCheck: { path: /h }'));
+    assert.match(checked, /^4 \/stable\/healthCheck: health checks speak HTTP\/1.1.*leave it out/);
+    const secured = await fault(stable('protocol: h2c, tls: {}'));
+    assert.match(secured, /^4 \/stable\/protocol: h2c is HTTP\/2 without TLS; leave out tls/);
+    assert.equal(variantSnapshot({ endpoints: [] }).protocol, 'http1');
+    assert.equal(variantSnapshot({ endpoints: [], protocol: 'h2c' }).protocol, 'h2c');
+  });
+
   it('health checks', async () => {
     assert.match(await fault(stable('healthCheck: {}')), /^4 \/stable\/healthCheck: missing field "path"/);
     assert.match(
