@@ -182,6 +182,8 @@ async function serve(
     rss: () => process.memoryUsage.rss(),
     available: () => availableMemory(process.constrainedMemory(), totalmem()),
     limit: () => memoryLimit(configuration.proxy),
+    held: () => pool.counters().reduce((sum, { counters: worker }) => sum + worker.bufferedBytes, 0),
+    now: () => performance.now(),
     apply: (short) => pool.shortOfMemory(short),
     log,
   });

@@ -250,6 +250,10 @@ export class WorkerCounters {
   }
 
   /** What waits in buffers of this process for a client, an endpoint or its turn. */
+  get bufferedBytes(): number {
+    return this.slots[WORKER_SLOT.bufferedBytes]!;
+  }
+
   set bufferedBytes(bytes: number) {
     this.slots[WORKER_SLOT.bufferedBytes] = bytes;
   }
