@@ -73,7 +73,6 @@ export class ClientConnection implements ClientSide, WireOwner {
     this.wire = new Wire(socket, this);
     this.deadline = this.#idleUntil(context.now());
     this.exchange = context.exchanges.none;
-    socket.setNoDelay(true);
     socket.on('end', () => this.#onEnd());
     socket.on('error', ignored);
     socket.on('close', () => this.#onClose());

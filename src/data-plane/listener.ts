@@ -6,7 +6,7 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { readBuffer } from '../upstream/read-buffer.ts';
-import { readShared } from './accepted-socket.ts';
+import { onAccepted, readShared, socketOf } from './accepted-socket.ts';
 import { arrivalOf, type Arrival } from './arrival.ts';
 import { ClientConnection } from './client-connection.ts';
 import { createEntrance } from './entrance.ts';
@@ -99,35 +99,41 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
     context.idleLimit = Math.min(drainIdle, memoryIdle);
     for (const connection of connections) connection.limitIdle();
   };
-  /** Counts a connection. False when it is one too many; it is closed then, with an answer where that can be read. */
-  const admit = (socket: Socket, plain: boolean): boolean => {
+  /** Counts a connection. False when it is one too many. */
+  const admit = (): boolean => {
     accepted += 1;
     context.counters.accepted();
-    if (!context.admission.connection()) {
-      if (plain) turnedAway.take(socket, rescueAnswer('overloaded', true, false), context.now());
-      else socket.destroy();
-      return false;
-    }
+    if (!context.admission.connection()) return false;
     context.counters.connectionOpened();
     return true;
   };
-  const accept = (socket: Socket): void => {
-    if (!admit(socket, true)) return;
-    if (context.routing.proxyPeers !== null && entrance.owesHeader(socket)) {
-      entrance.plain(socket, options.port);
+  const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
+  await listening(server, options);
+  onAccepted(server, (connected) => {
+    if (!admit()) {
+      turnedAway.take(socketOf(connected), rescueAnswer('overloaded', true, false), context.now());
       return;
     }
-    const own = readShared(socket, (length) => connection.received(readBuffer, length));
+    let untouched = connected;
+    if (context.routing.proxyPeers !== null) {
+      const socket = socketOf(connected);
+      if (entrance.owesHeader(socket)) {
+        entrance.plain(socket, options.port);
+        return;
+      }
+      untouched = socket;
+    }
+    const own = readShared(untouched, (length) => connection.received(readBuffer, length));
     const connection = begin(own, arrivalOf(own, options.port, false));
     connection.wire.attach();
-  };
-  const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, accept);
-  await listening(server, options);
+  });
   const servers = [server];
   const { tls } = options;
   if (tls !== null) {
     const secure = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => {
-      if (admit(socket, false)) entrance.secure(socket, tls.port);
+      // A handshake for no more than a refusal would be work.
+      if (admit()) entrance.secure(socket, tls.port);
+      else socket.destroy();
     });
     await listening(secure, tls);
     servers.push(secure);

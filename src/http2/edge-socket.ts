@@ -36,10 +36,6 @@ export abstract class EdgeSocket extends Writable {
     return this;
   }
 
-  setNoDelay(): this {
-    return this;
-  }
-
   setKeepAlive(): this {
     return this;
   }
