@@ -1,11 +1,15 @@
 /** The mirror: what of stable's requests the canary gets too, and that nobody notices. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect as connectHttp2, createServer, type IncomingHttpHeaders } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
 import { eventually } from '../support/bounded.ts';
 import { answer, reply, type Received } from '../support/origin.ts';
 import { startPair } from '../support/pair.ts';
 import { ask, connect, request } from '../support/raw-client.ts';
 import { act, putRollout } from '../support/rollout.ts';
+import { startSerin } from '../support/serin.ts';
 import { value, values } from '../support/strict-head.ts';
 
 const pair = startPair({
@@ -242,4 +246,49 @@ test('users of the canary, excluded users and upgrades are not mirrored, nor any
   await mirrored('/still');
   assert.equal(pair.canary.at('/after-rollback').length, 0);
   assert.equal(await pair.serin.metric('serin_flips_total'), 0);
+});
+
+test('a canary that speaks HTTP/2, and a client that does', async (t) => {
+  const seen: string[] = [];
+  const canary = createServer();
+  canary.on('stream', (stream, headers) => {
+    let length = 0;
+    stream.on('data', (bytes: Buffer) => (length += bytes.length));
+    stream.on('end', () => {
+      seen.push(`${headers[':method']} ${headers[':path']} ${String(headers['x-serin-mirror'])} ${length}`);
+      stream.respond({ ':status': 202 });
+      stream.end('thrown away');
+    });
+  });
+  canary.listen(0, '127.0.0.1');
+  await once(canary, 'listening');
+  const { port } = canary.address() as AddressInfo;
+  const serin = await startSerin({
+    services: {
+      notes: {
+        hosts: ['*'],
+        stable: { endpoints: [pair.origin.endpoint] },
+        canary: { protocol: 'h2c', endpoints: [`127.0.0.1:${port}`] },
+        mirror: { percentage: 100, methods: ['GET', 'POST'] },
+      },
+    },
+  });
+  const session = connectHttp2(`http://127.0.0.1:${serin.proxyPort}`);
+  t.after(async () => {
+    session.destroy();
+    await serin.stop();
+    canary.close();
+  });
+  for (const path of ['/one', '/two']) assert.equal((await ask(serin.proxyPort, request(path))).status, 200);
+  await ask(serin.proxyPort, request('/three', { method: 'POST', body: 'x'.repeat(5000) }));
+  const stream = session.request({ ':path': '/four' });
+  const [headers] = (await once(stream, 'response')) as [IncomingHttpHeaders];
+  assert.equal(headers[':status'], 200);
+  stream.resume();
+  await eventually(() => seen.length === 4, 'four mirrored requests');
+  assert.deepEqual(seen.sort(), ['GET /four 1 0', 'GET /one 1 0', 'GET /two 1 0', 'POST /three 1 5000']);
+  await eventually(
+    async () => (await serin.metric('serin_mirror_responses_total', { code: '202' })) === 4,
+    'their answers',
+  );
 });
