@@ -138,12 +138,14 @@ export function judge(
   for (const failure of failures) {
     const { kind, id, method, how, status, size } = failure;
     const cut = how.startsWith('answer cut');
-    const cause = incidents.find(
+    const causes = incidents.filter(
       ({ from, to, endpoint, pid }) =>
         from <= failure.to &&
         to + patience >= failure.from &&
         (failure.endpoint === '' || failure.endpoint === `${endpoint}:${pid}`),
     );
+    // Some are hung first and killed then.
+    const cause = causes.find(({ what }) => what === 'killed') ?? causes[0];
     const words = `${kind} ${method} ${id} of ${size} bytes: ${how} (${status}) after ${(failure.to - failure.from).toFixed(0)} ms${failure.endpoint === '' ? '' : ` from ${failure.endpoint}`}`;
     if (NOTHING_SENT.has(how)) violations.push(`nothing was sent, and yet: ${words}`);
     else if (cause === undefined) violations.push(`nothing happened to an endpoint, and yet: ${words}`);
