@@ -96,9 +96,9 @@ export class Endpoint {
     this.observedAt = now;
   }
 
-  /** `elapsed` ms went by without news: the estimate sinks, so that a slow endpoint is tried again some day. */
-  forgetLatency(elapsed: number, decay: number): void {
-    this.latency = Math.max(LEAST_LATENCY, this.latency * Math.exp(-elapsed / decay));
+  /** Time went by without news: the estimate sinks to `kept` of it, so that a slow endpoint is tried again some day. */
+  forgetLatency(kept: number): void {
+    this.latency = Math.max(LEAST_LATENCY, this.latency * kept);
   }
 
   /** An idle connection that is good at `now` (ms), or null. The caller becomes its handler. */

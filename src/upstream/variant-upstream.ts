@@ -110,11 +110,12 @@ export class VariantUpstream {
     this.#tickedAt = now;
     this.budget.tick(now);
     const makeRoom = this.circuit.connectionsWanted();
+    const kept = Math.exp(-elapsed / balance.latencyDecay);
     let ejections = 0;
     for (const endpoint of this.endpoints) {
       if (makeRoom) endpoint.closeIdle();
       else endpoint.closeExpired(now);
-      if (endpoint.observedAt < now - elapsed) endpoint.forgetLatency(elapsed, balance.latencyDecay);
+      if (endpoint.observedAt < now - elapsed) endpoint.forgetLatency(kept);
       switch (endpoint.outlier.tick(now, outlier)) {
         case 'returned':
           endpoint.usedSince = now;
@@ -136,25 +137,48 @@ export class VariantUpstream {
   /** Makes the picture anew where it is not the one of this moment. */
   refresh(now: number): void {
     const { endpoints } = this;
-    const standing = endpoints.filter(({ outlier, health }) => !outlier.ejected && health !== 'unhealthy');
-    const good = standing.filter((endpoint) => endpoint.isUp(now));
-    this.usable = good.length > 0;
-    let use = good;
-    if (this.#panics) {
-      const { panicBelow } = this.settings.outlier;
-      // To refuse connections is a fact, not an opinion: panic does not change it while there is another endpoint.
-      if (standing.length < endpoints.length * panicBelow)
-        use = endpoints.filter((endpoint) => endpoint.isUp(now));
-      if (use.length === 0) use = standing.length > 0 ? standing : [...endpoints];
+    const uses = this.#choose(now);
+    if (this.#settled) {
+      const former = this.picture.endpoints;
+      let at = 0;
+      let same = true;
+      for (const endpoint of endpoints) {
+        if (!uses(endpoint, now)) continue;
+        same &&= former[at] === endpoint;
+        at += 1;
+      }
+      if (same && at === former.length) return;
     }
-    if (this.#settled && same(use, this.picture.endpoints)) return;
+    const use = endpoints.filter((endpoint) => uses(endpoint, now));
     const { picture, settled } = makePicture(use, now, this.settings.balance.slowStart);
     this.picture = picture;
     this.#settled = settled;
   }
 
+  /** Which endpoints may be picked: those in good standing that are up, but for stable's panic. */
+  #choose(now: number): (endpoint: Endpoint, now: number) => boolean {
+    const { endpoints } = this;
+    let standing = 0;
+    let up = 0;
+    let good = 0;
+    for (const endpoint of endpoints) {
+      if (isUp(endpoint, now)) up += 1;
+      if (!stands(endpoint)) continue;
+      standing += 1;
+      if (isUp(endpoint, now)) good += 1;
+    }
+    this.usable = good > 0;
+    if (!this.#panics) return isGood;
+    // To refuse connections is a fact, not an opinion: panic does not change it while there is another endpoint.
+    const panic = standing < endpoints.length * this.settings.outlier.panicBelow;
+    if (panic ? up > 0 : good > 0) return panic ? isUp : isGood;
+    return standing > 0 ? stands : () => true;
+  }
+
   #readHealth(now: number): void {
-    for (const [index, endpoint] of this.endpoints.entries()) {
+    const { endpoints } = this;
+    for (let index = 0; index < endpoints.length; index += 1) {
+      const endpoint = endpoints[index]!;
       const health = HEALTH[this.#health[index]!] ?? 'unknown';
       if (health === endpoint.health) continue;
       if (endpoint.health === 'unhealthy') endpoint.usedSince = now;
@@ -177,17 +201,18 @@ export class VariantUpstream {
 
   #report(now: number): void {
     const loads = this.#loads;
-    for (const [index, endpoint] of this.endpoints.entries()) {
-      const at = index * LOAD_FIELDS;
+    let at = 0;
+    for (const endpoint of this.endpoints) {
       loads[at + LOAD.inFlight] = endpoint.inFlight;
       loads[at + LOAD.connections] = endpoint.connections;
       loads[at + LOAD.latency] = endpoint.observedAt === 0 ? -1 : endpoint.latency;
       loads[at + LOAD.down] = endpoint.isUp(now) ? 0 : 1;
       loads[at + LOAD.ejectedFor] = Math.max(0, endpoint.outlier.ejectedUntil - now);
+      at += LOAD_FIELDS;
     }
   }
 }
 
-function same(a: readonly Endpoint[], b: readonly Endpoint[]): boolean {
-  return a.length === b.length && a.every((endpoint, index) => endpoint === b[index]);
-}
+const stands = ({ outlier, health }: Endpoint): boolean => !outlier.ejected && health !== 'unhealthy';
+const isUp = (endpoint: Endpoint, now: number): boolean => endpoint.isUp(now);
+const isGood = (endpoint: Endpoint, now: number): boolean => stands(endpoint) && endpoint.isUp(now);
