@@ -190,7 +190,6 @@ function takeOver(own: VariantSnapshot, before: VariantUpstream | null, now: num
       if (known.size > 0) endpoint.usedSince = now;
     }
     endpoint.weight = weight;
-    endpoint.useTransport(transport);
     return endpoint;
   });
 }

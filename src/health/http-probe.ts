@@ -13,6 +13,7 @@ import type { Probe } from './checker.ts';
 /** Bytes of a body that are read before it is given up. */
 const BODY_LIMIT = 64 * 1024;
 
+/** Without pipelining no connection is kept. */
 const OPTIONS = { pipelining: 0, maxHeaderSize: 16 * 1024 };
 
 /** Names are resolved by the same rules as for requests. */
@@ -34,8 +35,7 @@ export function createHttpProbe(): { readonly probe: Probe; readonly close: () =
         origin: `${tls === null ? 'http' : 'https'}://${place}`,
         path: settings.path,
         method: 'GET',
-        headers: { 'user-agent': 'serin-health-check', connection: 'close' },
-        reset: true,
+        headers: { 'user-agent': 'serin-health-check' },
         signal,
       });
       await body.dump({ limit: BODY_LIMIT, signal });

@@ -75,13 +75,11 @@ export function pick({ endpoints, sums }: Picture, random: () => number): Endpoi
   } else {
     const total = sums[count - 1]!;
     at = find(sums, random() * total);
-    // Among the others: the first one's stretch is left out.
+    // Among the others: the first one's stretch is left out. Where rounding leads back into it, the first one stays.
     const from = at === 0 ? 0 : sums[at - 1]!;
     const length = sums[at]! - from;
     const point = random() * (total - length);
     other = find(sums, point < from ? point : point + length);
-    // Rounding may lead back into the stretch that was left out.
-    if (other === at) other = at === 0 ? 1 : at - 1;
   }
   const first = endpoints[at]!;
   const second = endpoints[other]!;

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { createServer as createTlsServer } from 'node:https';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { variantSnapshot } from '../../../src/config/upstream-defaults.ts';
+import type { CheckTarget } from '../../../src/health/checker.ts';
 import { createHttpProbe } from '../../../src/health/http-probe.ts';
+import { makeAuthority } from '../../support/certificates.ts';
 import { freePort } from '../../support/ports.ts';
 
 let handle: (request: IncomingMessage, response: ServerResponse) => void = () => {};
@@ -27,6 +30,7 @@ after(async () => {
 async function ask(
   settings: { expectedStatus?: number[]; timeout?: string; path?: string } = {},
   at = { host: '127.0.0.1', port },
+  tls: CheckTarget['tls'] = null,
 ): Promise<string> {
   const healthCheck = variantSnapshot({ healthCheck: { path: '/healthz', ...settings } }).healthCheck!;
   return probe({
@@ -35,7 +39,7 @@ async function ask(
     variant: 'stable',
     address: at,
     settings: healthCheck,
-    tls: null,
+    tls,
   });
 }
 
@@ -105,3 +109,30 @@ test('a closed port, a reset and rubbish are failures with a short name', async 
 test('a name that leads to a refused destination is not asked', async () => {
   assert.notEqual(await ask({ timeout: '1s' }, { host: '169.254.169.254.invalid', port: 80 }), '');
 });
+
+test('endpoints with TLS are asked under TLS, and believed as requests would believe them', async () => {
+  const authority = makeAuthority();
+  const secure = createTlsServer(
+    toServer(authority.issue(['notes.internal'])),
+    (_, response) => void response.end('ok'),
+  );
+  secure.listen(0, '127.0.0.1');
+  await once(secure, 'listening');
+  const at = { host: '127.0.0.1', port: (secure.address() as AddressInfo).port };
+  const asked = (serverName: string, ca: string, verify = true): Promise<string> =>
+    ask({}, at, { serverName, verify, credential: { id: ca, certificate: '', key: '', ca } });
+  try {
+    assert.equal(await asked('notes.internal', authority.certificate), '');
+    assert.equal(await asked('shop.internal', authority.certificate), 'ERR_TLS_CERT_ALTNAME_INVALID');
+    assert.match(await asked('notes.internal', makeAuthority('A stranger').certificate), /CERT|VERIFY/);
+    assert.equal(await asked('shop.internal', '', false), '');
+    assert.notEqual(await ask({}, at), '', 'without TLS');
+  } finally {
+    secure.closeAllConnections();
+    secure.close();
+  }
+});
+
+function toServer({ certificate, key }: { certificate: string; key: string }): { cert: string; key: string } {
+  return { cert: certificate, key };
+}

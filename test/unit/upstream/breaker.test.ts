@@ -87,6 +87,26 @@ test('the failures that opened it do not open it again', () => {
   assert.equal(tick(19, 0), 'closed');
 });
 
+test('nor where it is open for less than the window', () => {
+  const { tick, wait } = started({ ...SETTINGS, openTime: 1000, recoveryTime: 2000 });
+  tick(0, 1000);
+  assert.equal(wait(1000), 'halfOpen');
+  assert.equal(tick(), 'halfOpen');
+  // Nor do the probes' failures count once it is closed.
+  tick(0, 4);
+  assert.equal(wait(1500), 'closed');
+  assert.equal(tick(0, 16), 'closed');
+  assert.equal(tick(0, 4), 'open');
+});
+
+test('the window is covered whole', () => {
+  const { tick } = started({ ...SETTINGS, window: 4 * TICK });
+  tick(0, 15);
+  tick();
+  tick();
+  assert.equal(tick(0, 5), 'open');
+});
+
 test('a look that says the state changed, says so once', () => {
   const breaker = new Breaker();
   breaker.tick(0, { attempts: 0, failures: 0 }, SETTINGS);

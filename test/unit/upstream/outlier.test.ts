@@ -48,6 +48,12 @@ test('a window forgets the one before', () => {
   assert.equal(record.tick(20_000, OUTLIER), 'same');
 });
 
+test('what came before the first window is no window', () => {
+  const record = new OutlierRecord();
+  count(record, 50, 0);
+  assert.equal(record.tick(1000, OUTLIER), 'same');
+});
+
 test('the n-th ejection in a row lasts n times 30 s, at most 300 s, and good windows take from n', () => {
   const record = new OutlierRecord();
   let now = 0;

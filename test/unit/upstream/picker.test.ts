@@ -112,6 +112,22 @@ test('every endpoint of a picture gets its turn, and nothing else', () => {
   );
 });
 
+test('the second one is drawn by weight among the others', () => {
+  const all = endpoints(3);
+  for (const [index, endpoint] of all.entries()) endpoint.weight = index + 1;
+  const { picture } = makePicture(all, 0, 0);
+  const second = (first: number, draw: number): number => {
+    for (const endpoint of all) endpoint.latency = 1;
+    all[first]!.latency = 100;
+    const middle = [0.5, 2, 4.5][first]! / 6;
+    return all.indexOf(pick(picture, sequence(middle, draw))!);
+  };
+  // Weights 1, 2, 3: among the second and the third the former has two fifths, and so on.
+  assert.deepEqual([second(0, 0.39), second(0, 0.41)], [1, 2]);
+  assert.deepEqual([second(1, 0.24), second(1, 0.26)], [0, 2]);
+  assert.deepEqual([second(2, 0.32), second(2, 0.34)], [0, 1]);
+});
+
 test('nothing is picked twice for one request', () => {
   const [a, b] = endpoints(2) as [Endpoint, Endpoint];
   assert.equal(pickUntried([a, b], [a], sequence(0.1)), b);

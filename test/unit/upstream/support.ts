@@ -37,6 +37,7 @@ export function variant(
   all: readonly Endpoint[],
   changes: { outlier?: Partial<OutlierSettings>; slowStart?: number; panics?: boolean } = {},
   now = 0,
+  before: VariantUpstream | null = null,
 ): Made {
   const health = new Uint8Array(all.length);
   const loads = new Float64Array(all.length * LOAD_FIELDS);
@@ -54,7 +55,7 @@ export function variant(
       panics: changes.panics ?? false,
       health,
       loads,
-      before: null,
+      before,
     },
     now,
   );

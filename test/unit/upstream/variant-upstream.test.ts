@@ -114,6 +114,9 @@ test('panic: with fewer than half in good standing stable uses all but those tha
   assert.deepEqual(upstream.picture.endpoints, all);
   upstream.refused(all[0]!, 300);
   assert.deepEqual(upstream.picture.endpoints, all.slice(1));
+  health.set([2, 2, 2, 2]);
+  upstream.tick(500);
+  assert.deepEqual(upstream.picture.endpoints, all.slice(1), 'also where none is in good standing');
   const calm = variant(all, { panics: true, outlier: { panicBelow: 0 } }, 2000);
   calm.health.set([2, 2, 2, 0]);
   calm.upstream.tick(2250);
@@ -144,6 +147,20 @@ test('a slow endpoint gets few requests, and is tried again when it was long ago
   }
   assert.ok(toSlow >= 2 && toSlow < 200, `${toSlow} of 20,000`);
   assert.ok(fast.latency < 3);
+});
+
+test('the retry budget outlives a snapshot, and forgets with time', () => {
+  const all = endpoints(1);
+  const { upstream } = variant(all);
+  const settings = { share: 0.2, minPerSecond: 0 };
+  upstream.tick(1);
+  upstream.budget.requests += 5;
+  const { upstream: next } = variant(all, {}, 2, upstream);
+  assert.equal(next.budget.take(settings), true);
+  assert.equal(next.budget.take(settings), false);
+  next.budget.requests += 5;
+  next.tick(20_000);
+  assert.equal(next.budget.take(settings), false);
 });
 
 test('nothing is known of a newcomer, so it is taken to be like the others', () => {
