@@ -25,6 +25,12 @@ const PACKAGES: readonly DebianPackage[] = [
     for: 'test',
     why: 'it scrapes the metrics and answers the documented queries',
   },
+  {
+    name: 'haproxy',
+    command: 'haproxy',
+    for: 'test',
+    why: 'it sends PROXY headers as another program writes them',
+  },
   { name: 'build-essential', command: 'cc', for: 'bench', why: 'the load generator is compiled' },
   { name: 'haproxy', command: 'haproxy', for: 'bench', why: 'a peer to be measured against' },
   { name: 'nginx', command: 'nginx', for: 'bench', why: 'a peer to be measured against' },

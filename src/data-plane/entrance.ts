@@ -83,6 +83,8 @@ export function createEntrance(
         return;
       }
       counters.handshake(socket.isSessionReused());
+      // An alert or a broken record is an error, but Node.js leaves the connection open.
+      socket.on('error', () => socket.destroy());
       result.secured(socket, arrival, protocol);
     },
     failed(tcp, why) {

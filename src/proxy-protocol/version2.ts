@@ -104,7 +104,8 @@ function findChecksum(header: Uint8Array, start: number): number {
 
 /** The checksum is that of the header with zeros in its own place. */
 function checksumMatches(header: Uint8Array, at: number): boolean {
-  const zeroed = header.slice();
+  // A copy, also of a Buffer, whose `slice` makes none.
+  const zeroed = Uint8Array.from(header);
   zeroed.fill(0, at, at + 4);
   return crc32c(zeroed) === word(header, at);
 }

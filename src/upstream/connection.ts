@@ -68,6 +68,8 @@ export class UpstreamConnection implements WireOwner {
     });
     this.socket.on('error', (error) => {
       this.#error = error;
+      // An alert or a broken record of TLS is an error, but Node.js leaves the connection open.
+      this.socket.destroy();
     });
     this.socket.on('close', () => this.#onClose());
   }

@@ -178,6 +178,22 @@ describe('TLS from clients', () => {
     await assert.rejects(client.answer(), /before an answer was complete/);
   });
 
+  test('a broken record ends the connection', async () => {
+    const client = await connect(port, { tls: TRUST });
+    client.write(request('/before'));
+    assert.equal((await client.answer()).status, 200);
+    const { _parent: tcp } = client.socket as unknown as {
+      _parent: { _handle: object; write(bytes: Buffer): void };
+    };
+    // Beneath TLS: a record that nobody encrypted.
+    tcp.write(Buffer.concat([Buffer.from('1703030020', 'hex'), Buffer.alloc(32)]));
+    await within(client.finished, 'the end');
+    await eventually(
+      async () => (await serin.metric('serin_connections_open')) === 0,
+      'the connection is gone',
+    );
+  });
+
   test('a tunnel passes each side its end', async () => {
     origin.route('/tunnel', (got) => {
       const { socket } = got.connection;

@@ -86,3 +86,72 @@ describe('what is allowed but unwise is a warning', () => {
     );
   });
 });
+
+describe('TLS and the PROXY protocol', () => {
+  const pair = '{ certificate: a.crt, key: a.key }';
+  const service = (variant: string) =>
+    `services:\n  notes:\n    hosts: ['*']\n    stable:\n      endpoints: ['10.0.0.1:80']\n      tls: ${variant}`;
+
+  it('need files, a version in quotes and a port of their own', async () => {
+    const fault = async (tls: string) => (await faultsOf(`proxy: { tls: ${tls} }`)).join('\n');
+    assert.match(await fault('{}'), /^1 \/proxy\/tls: .*"certificates"/);
+    assert.match(await fault('{ certificates: [] }'), /^1 \/proxy\/tls\/certificates: .*at least (one|1)/);
+    assert.match(
+      await fault('{ certificates: [{ certificate: a.crt }] }'),
+      /\/proxy\/tls\/certificates\/0: .*"key"/,
+    );
+    assert.match(
+      await fault(`{ certificates: [${pair}], minVersion: 1.2 }`),
+      /\/minVersion: expected "1\.2" or "1\.3", got 1\.2$/,
+    );
+    assert.match(
+      await fault(`{ certificates: [${pair}], minVersion: '1.1' }`),
+      /\/minVersion: .*"1\.2" or "1\.3"/,
+    );
+    assert.match(await fault(`{ certificates: [${pair}], clientCA: x }`), /did you mean "clientCa"/);
+    assert.equal(
+      await fault(`{ certificates: [${pair}], listen: 127.0.0.1:8080 }`),
+      '1 /proxy/tls/listen: 127.0.0.1:8080 is taken by proxy.listen; give each listener its own port',
+    );
+    assert.match(
+      await fault(`{ certificates: [${pair}], listen: nowhere }`),
+      /^1 \/proxy\/tls\/listen: "nowhere" has no port/,
+    );
+    assert.equal(await fault(`{ certificates: [${pair}], listen: 127.0.0.1:8443 }`), '');
+  });
+
+  it('to endpoints: a certificate with its key, and no authority where nobody is checked', async () => {
+    const fault = async (tls: string) => (await faultsOf(service(tls))).join('\n');
+    assert.equal(await fault('{}'), '');
+    assert.equal(
+      await fault('{ certificate: a.crt }'),
+      '6 /services/notes/stable/tls/certificate: a certificate is of no use alone; add the key',
+    );
+    assert.equal(
+      await fault('{ key: a.key }'),
+      '6 /services/notes/stable/tls/key: a key is of no use alone; add the certificate',
+    );
+    assert.match(await fault('{ ca: a.crt, insecureSkipVerify: true }'), /ca would say nothing; remove one$/);
+    assert.match(await fault('{ serverName: "a b" }'), /\/serverName: expected a host name/);
+    const { warnings } = await load({ text: service('{ insecureSkipVerify: true }') });
+    assert.match(
+      warnings.map(shown).join(),
+      /^6 \/services\/notes\/stable\/tls\/insecureSkipVerify: .*anybody on the way/,
+    );
+  });
+
+  it('headers are believed from networks that are named, and not from everybody without a warning', async () => {
+    assert.match((await faultsOf('proxy: { proxyProtocol: {} }')).join(), /\/proxy\/proxyProtocol: .*"from"/);
+    assert.match(
+      (await faultsOf('proxy: { proxyProtocol: { from: [] } }')).join(),
+      /\/from: .*at least (one|1)/,
+    );
+    assert.match(
+      (await faultsOf('proxy: { proxyProtocol: { from: [10.0.0.1/99] } }')).join(),
+      /^1 \/proxy\/proxyProtocol\/from\/0: /,
+    );
+    const { warnings, networks } = await load({ text: 'proxy: { proxyProtocol: { from: [0.0.0.0/0] } }' });
+    assert.match(warnings.map(shown).join(), /^1 \/proxy\/proxyProtocol\/from\/0: .*takes everybody's word/);
+    assert.equal(networks.proxyProtocol.size, 1);
+  });
+});
