@@ -77,7 +77,10 @@ export class ClientSession {
     session.on('stream', (stream: ServerHttp2Stream, _fields: unknown, flags: number, raw: unknown) =>
       this.#begin(stream, flags, raw as readonly string[]),
     );
-    session.on('error', () => host.sessionRefused());
+    session.on('error', (error: NodeJS.ErrnoException) => {
+      // A connection that broke is nobody's fault.
+      if (error.code?.startsWith('ERR_HTTP2') === true) host.sessionRefused();
+    });
     session.once('close', () => this.#onClose());
     socket.once('close', () => this.#onClose());
   }
@@ -90,9 +93,17 @@ export class ClientSession {
     this.#streams += 1;
     this.deadline = Number.POSITIVE_INFINITY;
     this.#host.streamOpened();
+    stream.once('close', () => this.#ended());
+    stream.on('error', () => {
+      // 'close' follows and says all that is needed; without a listener the error would end the worker.
+    });
+    if (stream.destroyed) {
+      // Its reset came along with it: no work is done for it.
+      this.#onReset();
+      return;
+    }
     const socket = this.#free.pop() ?? this.#open();
     socket.begin(stream, raw, (flags & NGHTTP2_FLAG_END_STREAM) !== 0);
-    stream.once('close', () => this.#ended());
   }
 
   #ended(): void {
@@ -126,7 +137,7 @@ export class ClientSession {
     this.#resetsAt = now;
     if (this.#resets <= RESET_BURST || this.#session.destroyed) return;
     this.#host.sessionRefused();
-    this.#session.destroy(undefined, NGHTTP2_ENHANCE_YOUR_CALM);
+    this.#session.destroy(new Error('too many resets'), NGHTTP2_ENHANCE_YOUR_CALM);
   }
 
   onDeadline(now: number): void {
@@ -157,8 +168,8 @@ export class ClientSession {
 
 function options(limits: SessionLimits): Parameters<typeof performServerHandshake>[1] {
   const { maxConcurrentStreams, head, fields } = limits;
-  // The pseudo-fields come on top, and each field counts 32 bytes more than it has; the exact limits are the codec's.
-  const most = fields + PSEUDO_FIELDS;
+  // Each field counts 32 bytes more than it has; the exact limits are the codec's.
+  const most = fields + PSEUDO_FIELDS + COOKIES;
   return {
     settings: {
       maxConcurrentStreams,
@@ -181,3 +192,6 @@ function options(limits: SessionLimits): Parameters<typeof performServerHandshak
 }
 
 const PSEUDO_FIELDS = 4;
+
+/** Browsers send each cookie in a field of its own, and keep up to 180 for a site; joined they count as one. */
+const COOKIES = 200;

@@ -66,9 +66,6 @@ export class ClientStream extends EdgeSocket {
     this.#chunked = !ended && !raw.includes('content-length');
     this.#answered = false;
     this.#trailers = null;
-    stream.on('error', () => {
-      // 'close' follows and says all that is needed.
-    });
     stream.once('aborted', () => this.#over(stream, true));
     stream.once('close', () => this.#over(stream, stream.rstCode !== NGHTTP2_NO_ERROR));
     const text = requestText(raw, ended);

@@ -94,6 +94,44 @@ describe('HTTP/2 to an endpoint of HTTP/2', () => {
     assert.deepEqual([length, stream.rstCode], [size, 0]);
   });
 
+  test('an endpoint that does not read holds the client back, and what waits is bounded', async () => {
+    let paused: ServerHttp2Stream | null = null;
+    h2.route('/unread', (stream) => {
+      stream.pause();
+      paused = stream;
+    });
+    const stream = client.open({
+      headers: head('/unread', 'two.test', { ':method': 'POST' }),
+      keepOpen: true,
+    });
+    const size = 8 * 1024 * 1024;
+    stream.end(Buffer.alloc(size, 5));
+    await eventually(() => paused, 'the stream at the endpoint');
+    let before = -1;
+    const buffered = await eventually(
+      async () => {
+        const now = await serin.metric('serin_buffered_bytes');
+        const still = now === before;
+        before = now;
+        return still && now > 0 ? now : null;
+      },
+      'the client to be held back',
+      10_000,
+      300,
+    );
+    assert.ok(buffered < 512 * 1024, `${buffered} bytes`);
+    const reader = paused as unknown as ServerHttp2Stream;
+    let length = 0;
+    reader.on('data', (piece: Buffer) => (length += piece.length));
+    reader.once('end', () => {
+      reader.respond({ ':status': 200 });
+      reader.end();
+    });
+    reader.resume();
+    assert.equal((await within(resultOf(stream), 'the answer', 20_000)).status, 200);
+    assert.equal(length, size);
+  });
+
   test('answers that the endpoint does not complete look cut, however it does that', async () => {
     const begun = (stream: ServerHttp2Stream): void => {
       // With trailers to come, Node.js does not end the answer before it resets the stream.

@@ -77,6 +77,12 @@ describe('HTTP/2 to an endpoint of HTTP/1.1', () => {
     assert.deepEqual(values(sent.fields, 'x-twice'), ['1', '2']);
   });
 
+  test('as many cookies as a browser has, each in a field of its own', async () => {
+    const cookie = Array.from({ length: 180 }, (_, index) => `name-${index}=value`);
+    assert.equal((await client.ask({ headers: head('/cookies', 'one.test', { cookie }) })).status, 200);
+    assert.equal(value(h1.at('/cookies')[0]?.message ?? { fields: [] }, 'cookie'), cookie.join('; '));
+  });
+
   test('bodies with a length, and without one in chunks with trailers', async () => {
     const post = { ':method': 'POST', 'content-length': '11' };
     assert.equal(
