@@ -52,8 +52,8 @@ export function serviceFaults(service: ServiceDefinition): Fault[] {
     ...endpointFaults(service.canary?.endpoints ?? [], '/canary/endpoints'),
     ...upstreamFaults(service),
     ...mirrorFaults(service),
-    ...tlsFaults(service.stable.tls, '/stable/tls'),
-    ...tlsFaults(service.canary?.tls, '/canary/tls'),
+    ...tlsFaults(service.stable, '/stable'),
+    ...tlsFaults(service.canary, '/canary'),
   ];
 }
 
@@ -221,9 +221,15 @@ function cookieFaults({ cookies }: ServiceDefinition): Fault[] {
   return faults;
 }
 
-function tlsFaults(tls: ServiceDefinition['stable']['tls'], at: string): Fault[] {
-  if (tls === undefined) return [];
+function tlsFaults(variant: ServiceDefinition['canary'], pointer: string): Fault[] {
+  if (variant?.tls === undefined) return [];
+  const { tls, protocol } = variant;
+  const at = `${pointer}/tls`;
   const faults: Fault[] = [];
+  if (protocol === 'h2c') {
+    const detail = 'h2c is HTTP/2 without TLS; leave out protocol for HTTP/1.1 under TLS, or leave out tls';
+    faults.push({ pointer: `${pointer}/protocol`, detail });
+  }
   if ((tls.certificate === undefined) !== (tls.key === undefined)) {
     const [there, missing] = tls.key === undefined ? ['certificate', 'key'] : ['key', 'certificate'];
     faults.push({ pointer: `${at}/${there}`, detail: `a ${there} is of no use alone; add the ${missing}` });

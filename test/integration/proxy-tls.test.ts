@@ -286,6 +286,36 @@ describe('TLS that is strict', () => {
   });
 });
 
+test('a drain serves whom it has, refuses nobody in a handshake, and ends in order', async () => {
+  const files = await writeCertificate(directory, 'drained', authority.issue(['notes.test']));
+  const { serin, port } = await startSecure(
+    { certificates: [files] },
+    { drain: { delay: '0s', grace: '8s', idle: '5s' } },
+  );
+  try {
+    const client = await connect(port, { tls: TRUST });
+    const halfway = await connect(port);
+    client.write(request('/first'));
+    assert.equal((await client.answer()).status, 200);
+    process.kill(serin.pid, 'SIGTERM');
+    await eventually(() => serin.output().includes('draining'), 'the drain');
+    client.write(request('/last'));
+    const last = await client.answer();
+    assert.equal(last.status, 200);
+    assert.equal(await within(client.finished, 'the end'), 'end');
+    client.destroy();
+    const late = connectTls({ socket: halfway.socket, ...TRUST });
+    await within(once(late, 'secureConnect'), 'a handshake while draining');
+    late.write(request('/late'));
+    const [bytes] = (await within(once(late, 'data'), 'an answer')) as [Buffer];
+    assert.match(bytes.toString('latin1'), /^HTTP\/1\.1 200 [^]*Connection: close/);
+    late.destroy();
+    assert.equal(await within(serin.exit, 'the exit'), 0);
+  } finally {
+    await serin.stop();
+  }
+});
+
 test('a session is resumed by whichever worker gets the connection', async () => {
   const files = await writeCertificate(directory, 'shared', authority.issue(['notes.test']));
   const { serin, port } = await startSecure({ certificates: [files] }, {}, 2);

@@ -132,6 +132,10 @@ describe('TLS and the PROXY protocol', () => {
       '6 /services/notes/stable/tls/key: a key is of no use alone; add the certificate',
     );
     assert.match(await fault('{ ca: a.crt, insecureSkipVerify: true }'), /ca would say nothing; remove one$/);
+    assert.match(
+      await fault('{}\n      protocol: h2c'),
+      /^7 \/services\/notes\/stable\/protocol: h2c is HTTP\/2 without TLS/,
+    );
     assert.match(await fault('{ serverName: "a b" }'), /\/serverName: expected a host name/);
     const { warnings } = await load({ text: service('{ insecureSkipVerify: true }') });
     assert.match(
