@@ -316,6 +316,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     const chunked = framing === 'chunked';
     if (framing === 'close' || this.#lastOfDrain || (chunked && this.plainClient)) this.#closeAfter = true;
     this.#waits.forMore(this.#body.done);
+    this.#body.settle();
     const { decision } = this.#view;
     return finalHead(head, this.head, this.#route!, decision, this.#closeAfter, chunked && !this.plainClient);
   }

@@ -50,6 +50,14 @@ export class RequestBody {
     this.#keeping = this.#remaining <= KEPT_LIMIT;
   }
 
+  /** The answer has begun, so that there is no repetition: what was kept for it goes. */
+  settle(): void {
+    if (!this.#keeping) return;
+    this.#keeping = false;
+    this.repeatable = false;
+    this.#forget();
+  }
+
   /** Writes what was taken for an endpoint that is gone to the next one. Nothing happens at the first. */
   sendKept(wire: Wire): void {
     this.blocked = false;

@@ -174,16 +174,25 @@ test('a stream that is reset with whatever code in the same moment harms nobody'
   assert.equal(await serin.metric('serin_worker_restarts_total'), 0);
 });
 
-test('rapid resets end the session after a bounded number of requests', async () => {
+const cancel = Buffer.alloc(4);
+cancel[3] = constants.NGHTTP2_CANCEL;
+const RESETS: Record<string, (stream: number) => Buffer> = {
+  'by the client': (stream) => frame(FRAME.reset, 0, stream, cancel),
+  // A window that grows by nothing is an error of the stream: the proxy itself has to reset it.
+  'that the client provokes': (stream) => frame(FRAME.window, 0, stream, Buffer.alloc(4)),
+};
+for (const [kind, resetOf] of Object.entries(RESETS)) {
+  test(`rapid resets ${kind} end the session after a bounded number of requests`, () => rapidResets(resetOf));
+}
+
+async function rapidResets(resetOf: (stream: number) => Buffer): Promise<void> {
   const before = origin.at('/wait').length;
   const refused = await serin.metric('serin_http2_sessions_refused_total');
   const resets = await serin.metric('serin_http2_resets_total');
   const client = await frameClient(serin.proxyPort);
-  const cancel = Buffer.alloc(4);
-  cancel[3] = constants.NGHTTP2_CANCEL;
   let stream = 1;
   while (!client.socket.destroyed && stream < 20_000) {
-    client.write(headers(stream, [...GET, '/wait']), frame(FRAME.reset, 0, stream, cancel));
+    client.write(headers(stream, [...GET, '/wait']), resetOf(stream));
     stream += 2;
     if (stream % 100 === 1) await new Promise((resolve) => setImmediate(resolve));
   }
@@ -192,7 +201,7 @@ test('rapid resets end the session after a bounded number of requests', async ()
   assert.ok(count < 300, `${count} requests reached the endpoint`);
   assert.ok((await serin.metric('serin_http2_resets_total')) - resets < 400);
   assert.ok((await serin.metric('serin_http2_sessions_refused_total')) > refused);
-});
+}
 
 test('floods of frames that cost nothing to send end the session', async () => {
   const ping = frame(FRAME.ping, 0, 0, Buffer.alloc(8));
@@ -286,7 +295,7 @@ test('what waits for a client that reads nothing is bounded', async () => {
   increment.writeUInt32BE(2 ** 31 - 1 - 65_535);
   client.write(
     frame(FRAME.settings, 0, 0, window),
-    frame(8, 0, 0, increment),
+    frame(FRAME.window, 0, 0, increment),
     headers(1, [...GET, '/endless']),
   );
   await client.frame(({ type }) => type === FRAME.headers, 'the answer');

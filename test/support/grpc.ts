@@ -158,8 +158,13 @@ export interface AskOptions {
   readonly started?: (call: grpc.ClientUnaryCall) => void;
 }
 
-export function grpcClient(port: number, host: string, options: grpc.ClientOptions = {}): GrpcClient {
-  const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), {
+export function grpcClient(
+  port: number,
+  host: string,
+  options: grpc.ClientOptions = {},
+  credentials: grpc.ChannelCredentials = grpc.credentials.createInsecure(),
+): GrpcClient {
+  const client = new grpc.Client(`127.0.0.1:${port}`, credentials, {
     'grpc.default_authority': host,
     ...options,
   });

@@ -12,6 +12,7 @@ export const FRAME = {
   settings: 4,
   ping: 6,
   goaway: 7,
+  window: 8,
   continuation: 9,
 } as const;
 export const END_STREAM = 1;
