@@ -6,6 +6,10 @@
  * Every finished session is a line of `sessions.jsonl` in the folder. Started again it goes on where it stopped; lines of other code
  * (the codec's or the fuzzer's) do not count. When all is done it writes the record into RESULTS.md. It fails when
  * there is a finding, which `test/fuzz/corpus` then gets as a case.
+ *
+ *   node bench/fuzz.ts --folder fuzz-run --code DIGEST --codec COMMIT
+ *
+ * runs nothing and records what a run of that code has done so far; the log's lines and the run's first words say which.
  */
 import { execFileSync, fork, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -33,6 +37,8 @@ function parsed() {
       seed: { type: 'string', default: '1' },
       shards: { type: 'string', default: '1' },
       folder: { type: 'string', default: join(ROOT, 'fuzz-run') },
+      code: { type: 'string' },
+      codec: { type: 'string' },
     },
   });
   const numbers = [values.requests, values.responses, values.seed, values.shards].map(Number);
@@ -42,7 +48,7 @@ function parsed() {
       '--requests, --responses, --seed and --shards must be numbers, such as 60e6, 40e6, 1 and 2',
     );
   }
-  return { requests, responses, seed, shards, folder: values.folder };
+  return { requests, responses, seed, shards, folder: values.folder, code: values.code, codec: values.codec };
 }
 
 /** What decides the outcome of a session: a line that other code has written says nothing about this one. */
@@ -74,10 +80,10 @@ function plan(requests: number, responses: number, seed: number): Order[] {
 const nameOf = ({ kind, seed, executions }: Order): string => `${kind} ${seed} ${executions}`;
 
 async function main(): Promise<void> {
-  const { requests, responses, seed, shards, folder } = parsed();
+  const { requests, responses, seed, shards, folder, code: ofOther, codec } = parsed();
   mkdirSync(join(folder, 'findings'), { recursive: true });
   const log = join(folder, 'sessions.jsonl');
-  const code = digest();
+  const code = ofOther ?? digest();
   const wanted = plan(requests, responses, seed);
   const names = new Set(wanted.map(nameOf));
   const done = (existsSync(log) ? readFileSync(log, 'utf8').split('\n') : [])
@@ -87,6 +93,10 @@ async function main(): Promise<void> {
   const had = new Set(done.map(nameOf));
   const left = wanted.filter((order) => !had.has(nameOf(order)));
   const say = (text: string): void => void process.stdout.write(`${new Date().toISOString()} ${text}\n`);
+  if (ofOther !== undefined) {
+    record(done, codec ?? 'an unknown commit');
+    return;
+  }
   const total = requests + responses;
   let executions = done.reduce((sum, line) => sum + line.executions, 0);
   say(`${executions} of ${total} done before, code ${code}, codec ${codecCommit()}`);

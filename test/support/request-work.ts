@@ -77,7 +77,7 @@ const POLICIES = {
     {
       name: 'tablets',
       match: { device: { model: 'iPad', os: { name: 'ios', version: '>=17' } } },
-      percentage: 10,
+      percentage: 100,
     },
     { name: 'office', match: { segment: 'office', device: { model: 'iPhone' } }, percentage: 10 },
     {
