@@ -6,7 +6,7 @@
  * that of the quiet turns around it; and each slow client must be gone when its time is up, and its memory with it.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -143,7 +143,7 @@ for (const [option, what] of [
 }
 const before = residentMemory([serin.pid]) / 1_048_576;
 const crowd = await startCrowd(serin.proxyPort, CLIENTS);
-for (let waited = 0; waited < 20 && (await clientConnections()) < CLIENTS; waited += 1) await delay(250);
+for (let waited = 0; waited < 32 && (await clientConnections()) < CLIENTS; waited += 1) await delay(250);
 const [openAtOnce, heldBySerin] = [crowd.open(), await clientConnections()];
 const peak = residentMemory([serin.pid]) / 1_048_576;
 await turn(`${CLIENTS} slow clients`);
@@ -184,7 +184,7 @@ const { cpu, cores, kernel, node } = machine();
 const markdown = [
   table([['turn', 'p50 µs', 'p99 µs', 'p99, ratio to quiet', 'failed', 'memory MiB'], ...rows]),
   '',
-  `- Healthy clients: ${RATE} requests/s over ${CONNECTIONS} connections, open-loop. Two workers; ${cpu}, ${cores} cores shared with load, attackers and origin, Linux ${kernel}, Node.js ${node}. The ratio is to the larger p99 of the quiet turns around.`,
+  `- Healthy clients: ${RATE} requests/s over ${CONNECTIONS} connections, open-loop. Two workers; ${cpu}, ${cores} cores shared with load, attackers and origin, Linux ${kernel}, Node.js ${node}. The ratio is to the larger p99 of the quiet turns around. Load average of the machine: ${loadavg()[0]!.toFixed(0)}; above 4 others were at work, and the ratios are of little worth.`,
   `- ${CLIENTS} slow clients, a third each with heads that never end, bodies that stop, and answers of 1 MB that nobody reads: ${openAtOnce} open at once, ${heldBySerin} of them with the proxy; ${each.toFixed(1)} KiB of memory each; ${Number.isNaN(goneAfter) ? `${left} were still there` : 'all gone'} ${Number.isNaN(goneAfter) ? LIMIT * 5 : goneAfter} s after the turn, where ${LIMIT} s are allowed for a head, for the next bytes of a body, for reading on, and for an idle connection (an answer of 1 MB fits into the kernel's buffers). Memory afterwards: ${Math.round(after)} MiB, before: ${Math.round(before)} MiB.`,
   `- Goal: at most ${FAIR} times the p99 of quiet turns. ${worst <= FAIR ? 'Reached' : 'Not reached'}: ${worst.toFixed(2)}.`,
 ].join('\n');
