@@ -128,7 +128,9 @@ test('an endpoint that breaks in the middle of a body: the next one gets what it
   client.write(whole.slice(-3000));
   assert.equal((await client.answer()).status, 200);
   client.destroy();
-  assert.equal(delivered('/middle')[1]?.message.body.toString(), whole.slice(-6000));
+  const complete = delivered('/middle').filter(({ message }) => message.complete);
+  assert.equal(complete.length, 1);
+  assert.ok(complete[0]?.message.body.equals(Buffer.from(whole.slice(-6000))));
 });
 
 test('a body beyond what is kept is not sent again, nor a part of it', async () => {
