@@ -4,22 +4,34 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { credentials } from '@grpc/grpc-js';
 import { within } from '../support/bounded.ts';
 import { makeAuthority } from '../support/certificates.ts';
-import { grpcClient, startGrpcServer } from '../support/grpc.ts';
+import { grpcClient, startGrpcServer, type GrpcServer } from '../support/grpc.ts';
 import { freePort } from '../support/ports.ts';
-import { startSerin } from '../support/serin.ts';
+import { startSerin, type Serin } from '../support/serin.ts';
 import { writeCertificate } from '../support/tls.ts';
+
+let directory: string;
+let server: GrpcServer;
+let serin: Serin;
+
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'serin-grpc-'));
+  server = await startGrpcServer('stable');
+});
+after(async () => {
+  server?.close();
+  await serin?.stop();
+  await rm(directory, { recursive: true });
+});
 
 test('calls over TLS, whose servers hear that they are secure', async () => {
   const authority = makeAuthority();
-  const directory = await mkdtemp(join(tmpdir(), 'serin-grpc-'));
-  const server = await startGrpcServer('stable');
   const port = await freePort();
   const certificates = [await writeCertificate(directory, 'talk', authority.issue(['talk.test']))];
-  const serin = await startSerin({
+  serin = await startSerin({
     services: { talk: { hosts: ['talk.test'], stable: { protocol: 'h2c', endpoints: [server.endpoint] } } },
     configuration: { proxy: { tls: { listen: `127.0.0.1:${port}`, certificates } }, log: { level: 'error' } },
   });
@@ -35,8 +47,5 @@ test('calls over TLS, whose servers hear that they are secure', async () => {
     await within(once(call, 'end'), 'the end');
   } finally {
     client.close();
-    server.close();
-    await serin.stop();
-    await rm(directory, { recursive: true });
   }
 });
