@@ -33,13 +33,7 @@ export function upstreamFaults(service: ServiceDefinition): Fault[] {
       detail: `the longest ejection of ${service.outlier?.maxEjection} is shorter than the first one; expected at least ${outlier.ejectionTime} ms`,
     });
   }
-  for (const variant of ['stable', 'canary'] as const) {
-    faults.push(...checkFaults(service, variant));
-    if (service[variant]?.protocol === 'h2c' && service[variant].tls !== undefined) {
-      const detail = 'h2c is HTTP/2 without TLS; leave out tls, or expected protocol to be http1';
-      faults.push({ pointer: `/${variant}/protocol`, detail });
-    }
-  }
+  for (const variant of ['stable', 'canary'] as const) faults.push(...checkFaults(service, variant));
   return faults;
 }
 

@@ -183,7 +183,7 @@ describe('faults in them', () => {
     const checked = await fault(stable('protocol: h2c, healthCheck: { path: /h }'));
     assert.match(checked, /^4 \/stable\/healthCheck: health checks speak HTTP\/1.1.*leave it out/);
     const secured = await fault(stable('protocol: h2c, tls: {}'));
-    assert.match(secured, /^4 \/stable\/protocol: h2c is HTTP\/2 without TLS; leave out tls/);
+    assert.match(secured, /^4 \/stable\/protocol: h2c is HTTP\/2 without TLS; leave out protocol/);
     assert.equal(variantSnapshot({ endpoints: [] }).protocol, 'http1');
     assert.equal(variantSnapshot({ endpoints: [], protocol: 'h2c' }).protocol, 'h2c');
   });
