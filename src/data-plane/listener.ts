@@ -15,6 +15,13 @@ import { rescueAnswer } from './rescue.ts';
 import { createTurnedAway } from './turned-away.ts';
 import type { WorkerContext } from './worker-context.ts';
 
+/** Connections whose time is up that are handled at once. */
+const DUE_AT_ONCE = 64;
+
+function isDue(connection: ClientConnection, now: number): boolean {
+  return now >= connection.deadline || now >= connection.exchange.cutAt;
+}
+
 /** How long the listener may look for a moment in which nothing waits to be accepted, in ms, before it closes anyway. */
 const QUIET_TIME = 500;
 
@@ -138,18 +145,32 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
     await listening(secure, tls);
     servers.push(secure);
   }
+  /** Thousands may be due at once: they are handled a few at a time, so that others are served in between. */
+  const due: ClientConnection[] = [];
+  const handleDue = (): void => {
+    for (let count = 0; count < DUE_AT_ONCE; count++) {
+      const connection = due.pop();
+      if (connection === undefined) return;
+      const now = context.now();
+      if (connection.closed) continue;
+      if (now >= connection.deadline) connection.onDeadline(now);
+      if (now >= connection.exchange.cutAt) connection.exchange.onDeadline(now);
+    }
+    setImmediate(handleDue);
+  };
   return {
     connections,
     useTicketKeys: (ticketKeys) => entrance.useTicketKeys(ticketKeys),
     sweep: (now) => {
       entrance.sweep(now);
       let buffered = 0;
+      const allHandled = due.length === 0;
       for (const connection of connections) {
-        if (now >= connection.deadline) connection.onDeadline(now);
-        if (now >= connection.exchange.cutAt) connection.exchange.onDeadline(now);
+        if (allHandled && isDue(connection, now)) due.push(connection);
         if (!connection.idle) buffered += connection.bufferedBytes;
       }
       context.counters.bufferedBytes = buffered;
+      handleDue();
       turnedAway.sweep(now);
       http2.sweep(now);
     },
