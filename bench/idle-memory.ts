@@ -2,8 +2,10 @@
  * Memory of an idle keep-alive connection: what the resident set of Serin grows by when many connections stand open after one
  * request each, and what a bare Node.js server that answers on its sockets grows by.
  *
- *   node bench/idle-memory.ts [--connections N] [--rest SECONDS] [--only serin|node]
+ *   node bench/idle-memory.ts [--connections N] [--rest SECONDS] [--hold MINUTES] [--only serin|node] [--no-write]
  *
+ * With `--hold` Serin's connections stay open for so long and its resident set is looked at every minute: it must stay flat.
+ * With it and without `--no-write` the figures are kept in RESULTS.md.
  * Connections come from this process and one loopback address, so its ports are the limit.
  */
 import { readFileSync } from 'node:fs';
@@ -14,16 +16,21 @@ import { parseArgs } from 'node:util';
 import { freePort } from '../test/support/ports.ts';
 import { startSerin } from '../test/support/serin.ts';
 import { listening, start, stop } from './process.ts';
+import { machine, writeSection } from './results.ts';
 
 const { values: options } = parseArgs({
   options: {
     connections: { type: 'string', default: '10000' },
     rest: { type: 'string', default: '5' },
+    hold: { type: 'string', default: '0' },
     only: { type: 'string' },
+    write: { type: 'boolean', default: true },
   },
+  allowNegative: true,
 });
 const connections = Math.min(Number(options.connections), 25_000);
 const rest = Math.min(Number(options.rest), 3600) * 1000;
+const hold = Math.min(Number(options.hold), 120);
 
 /** A few hundred bytes, as a mobile client sends them. */
 const REQUEST =
@@ -66,8 +73,14 @@ async function many(port: number, count: number): Promise<Socket[]> {
   return sockets;
 }
 
-/** KiB of resident memory that one more idle connection costs the process. */
-async function measure(name: string, pid: number, port: number): Promise<void> {
+interface Figures {
+  /** KiB of resident memory that one more idle connection costs the process. */
+  readonly perConnection: number;
+  /** MiB in use, minute by minute from then on. */
+  readonly minutes: number[];
+}
+
+async function measure(name: string, pid: number, port: number, hold: number): Promise<Figures> {
   // What a first load costs is not booked on the connections.
   for (const socket of await many(port, 200)) socket.destroy();
   await delay(rest);
@@ -82,14 +95,25 @@ async function measure(name: string, pid: number, port: number): Promise<void> {
   console.log(
     `${name.padEnd(12)} ${kib(rested - before)} KiB per connection (${kib(at - before)} right after; ${open} of ${connections} open; before ${Math.round(before / 2 ** 20)} MiB)`,
   );
+  const minutes = [Math.round(rested / 2 ** 20)];
+  for (let minute = 1; minute <= hold; minute += 1) {
+    await delay(60_000);
+    minutes.push(Math.round(rss(pid) / 2 ** 20));
+    console.log(`${name} after ${minute} minutes: ${minutes.at(-1)} MiB`);
+  }
+  const left = sockets.filter((socket) => !socket.destroyed && !socket.readableEnded).length;
+  if (left < connections)
+    throw new Error(`Only ${left} of ${connections} connections were still open at the end`);
   for (const socket of sockets) socket.destroy();
+  return { perConnection: (rested - before) / connections / 1024, minutes };
 }
 
+let bareFigures: Figures | null = null;
 if (options.only !== 'serin') {
   const port = await freePort();
   const bare = start([process.execPath, '-e', BARE, String(port)]);
   await listening(port, bare);
-  await measure('bare Node.js', bare.child.pid!, port);
+  bareFigures = await measure('bare Node.js', bare.child.pid!, port, 0);
   await stop(bare.child);
 }
 if (options.only !== 'node') {
@@ -106,8 +130,22 @@ if (options.only !== 'node') {
     },
     configuration: { proxy: { timeouts: { keepAlive: '7200s' } }, log: { level: 'warn' } },
   });
-  await measure('Serin', serin.pid, serin.proxyPort);
+  const { perConnection, minutes } = await measure('Serin', serin.pid, serin.proxyPort, hold);
   await serin.stop();
+  if (hold > 0 && options.write) {
+    const most = Math.max(...minutes.slice(1));
+    writeSection(
+      'idle-memory',
+      'Idle connections over time',
+      [
+        `${connections} kept connections after one request each (\`node bench/idle-memory.ts --hold ${hold}\`): ` +
+          `**${perConnection.toFixed(1)} KiB of resident memory each**` +
+          `${bareFigures === null ? '' : `, a bare Node.js socket ${bareFigures.perConnection.toFixed(1)}`}; the goal is ≤ 6.`,
+        `Resident memory of the process at the beginning ${minutes[0]} MiB, after ${hold} minutes ${minutes.at(-1)} MiB, at most ${most} MiB between.`,
+      ].join('\n\n'),
+      { machine: machine(), connections, perConnection, minutes },
+    );
+  }
   origin.closeAllConnections();
   origin.close();
 }
