@@ -188,7 +188,7 @@ function takeOver(own: VariantSnapshot, before: VariantUpstream | null, now: num
     if (endpoint === undefined) {
       endpoint = new Endpoint(host, port, transport);
       if (known.size > 0) endpoint.usedSince = now;
-    }
+    } else endpoint.useTransport(transport);
     endpoint.weight = weight;
     return endpoint;
   });

@@ -45,7 +45,7 @@ export class Endpoint {
   /** Clock value (ms) of the last latency that was observed; 0: none was. */
   observedAt = 0;
   health: Health = 'unknown';
-  readonly outlier = new OutlierRecord();
+  outlier = new OutlierRecord();
   /** Counts its connections against its variant's limit. */
   circuit: Circuit | null = null;
   readonly #idle: UpstreamConnection[] = [];
@@ -62,10 +62,15 @@ export class Endpoint {
     return this.#transport;
   }
 
-  /** New connections are opened by `transport`; if it is another one, those of the former close when their request is done. */
+  /**
+   * New connections are opened by `transport`; if it is another one, those of the former close when their request is done, and what
+   * failed under it is forgotten: it may be what the new one puts right.
+   */
   useTransport(transport: Transport): void {
     if (transport.id === this.#transport.id) return;
     this.#transport = transport;
+    this.downUntil = 0;
+    this.outlier = new OutlierRecord();
     this.closeIdle();
   }
 

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { Endpoint } from '../../../src/upstream/endpoint.ts';
+import { PLAIN } from '../../../src/upstream/transport.ts';
+import { OUTLIER } from './support.ts';
 
 const DECAY = 10_000;
 
@@ -58,4 +60,19 @@ test('the cost is the latency times the requests that are there, by weight', () 
   endpoint.inFlight = 4;
   endpoint.loadFactor = 0.5;
   assert.equal(endpoint.cost, 30);
+});
+
+test('another transport is a fresh start, the same one is none', () => {
+  const transport = (id: string) => ({ ...PLAIN, id });
+  const endpoint = new Endpoint('192.0.2.1', 443, transport('old'));
+  const fail = () => {
+    endpoint.markDown(1000);
+    endpoint.outlier.eject(1000, OUTLIER);
+  };
+  fail();
+  endpoint.useTransport(transport('old'));
+  assert.deepEqual([endpoint.isUp(1001), endpoint.outlier.ejected], [false, true]);
+  endpoint.useTransport(transport('new'));
+  assert.deepEqual([endpoint.isUp(1001), endpoint.outlier.ejected], [true, false]);
+  assert.equal(endpoint.transport.id, 'new');
 });
