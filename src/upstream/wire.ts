@@ -70,8 +70,12 @@ let spare: WriteRequest = binding === null ? {} : new binding.WriteWrap();
 const SCRATCH_SIZE = 80 * 1024;
 let scratch: Buffer = Buffer.allocUnsafeSlow(SCRATCH_SIZE);
 
-/** Wires with something to write at the end of this turn: the first `waitingCount`. The array is never shortened. */
-const waiting: Wire[] = [];
+/**
+ * Wires with something to write at the end of this turn: the first `waitingCount`. Neither array is ever shortened, and they take turns,
+ * because a wire that stalls may have others written to while its list is gone through.
+ */
+let waiting: Wire[] = [];
+let flushing: Wire[] = [];
 let waitingCount = 0;
 
 /**
@@ -310,9 +314,12 @@ function endTurn(): void {
 }
 
 function flushAll(): void {
+  const list = waiting;
   const count = waitingCount;
+  waiting = flushing;
+  flushing = list;
   waitingCount = 0;
-  for (let index = 0; index < count; index += 1) waiting[index]!.turnEnded();
+  for (let index = 0; index < count; index += 1) list[index]!.turnEnded();
 }
 
 function onWritten(this: WriteRequest, status: number): void {

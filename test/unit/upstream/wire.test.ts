@@ -10,7 +10,7 @@ interface Ends {
   readonly socket: Socket;
   /** The other end, which reads nothing before it is asked to. */
   readonly peer: Socket;
-  readonly seen: { received: Buffer[]; stalled: number; drained: number };
+  readonly seen: { received: Buffer[]; stalled: number; drained: number; onStalled?: () => void };
 }
 
 /** A wire on a real connection that reads into the shared buffer. */
@@ -19,12 +19,15 @@ async function ends(context: TestContext, attach: boolean): Promise<Ends> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address() as { port: number };
-  const seen = { received: [] as Buffer[], stalled: 0, drained: 0 };
+  const seen: Ends['seen'] = { received: [], stalled: 0, drained: 0 };
   const owner = {
     received: (bytes: Buffer, length: number) => {
       seen.received.push(Buffer.from(bytes.subarray(0, length)));
     },
-    stalled: () => (seen.stalled += 1),
+    stalled: () => {
+      seen.stalled += 1;
+      seen.onStalled?.();
+    },
     drained: () => (seen.drained += 1),
   };
   const socket = connect({
@@ -152,4 +155,29 @@ test('what waits when the socket is destroyed is dropped', async (context) => {
   socket.destroy();
   wire.flush();
   await once(socket, 'close');
+});
+
+test('wires that are written to while others leave lose none of those', async (context) => {
+  const [stuck, next, first, second] = [
+    await ends(context, true),
+    await ends(context, true),
+    await ends(context, true),
+    await ends(context, true),
+  ];
+  for (let index = 0; stuck.seen.stalled === 0; index += 1) {
+    assert.ok(index < 4_000, 'a peer that reads nothing stalls the writer');
+    stuck.wire.writeBytes(pattern(60_000, index), 0, 60_000);
+  }
+  stuck.seen.onStalled = () => {
+    first.wire.write('first');
+    second.wire.write('second');
+  };
+  stuck.wire.write('more');
+  next.wire.write('next');
+  for (const [{ peer }, text] of [
+    [next, 'next'],
+    [first, 'first'],
+    [second, 'second'],
+  ] as const)
+    assert.equal((await read(peer, text.length)).toString(), text);
 });
