@@ -139,7 +139,7 @@ export class ClientConnection implements ClientSide, WireOwner {
     return this.#waiting !== null;
   }
 
-  /** Goes on with what waits, and with reading. */
+  /** Goes on with what waits, and with reading. Nothing to do while bytes are being handled. */
   resume(): void {
     if (this.#processing) return;
     const waiting = this.#waiting;
@@ -148,11 +148,6 @@ export class ClientConnection implements ClientSide, WireOwner {
       this.#process(waiting, waiting.length);
     }
     this.#readIfRoom();
-  }
-
-  /** The endpoint can take the body. Nothing to do while bytes are being handled. */
-  continueBody(): void {
-    if (!this.#processing) this.resume();
   }
 
   pauseReading(): void {

@@ -14,8 +14,6 @@ export interface ClientSide {
   readonly trusted: boolean;
   /** When the exchange wants to hear `onDeadline`, on the worker's clock; replaces what was set before. */
   setDeadline(at: number): void;
-  /** The endpoint can take the request's body: what waits of it is taken. */
-  continueBody(): void;
   /** Bytes of a further, pipelined request are here already (or of this one's body). */
   readonly moreWaits: boolean;
   /** Goes on with what waits, and with reading. */

@@ -218,7 +218,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     this.#body.sendKept(wire);
     if (mirror !== null && this.#attempts.count === 1)
       this.#body.copy = mirror.take(this.#view, this.#body.done, this.#route!, this.#routing.responseLimits);
-    if (!this.#body.done) this.#side.continueBody();
+    if (!this.#body.done) this.#side.resume();
   }
 
   /** Takes what belongs to the request's body from `bytes[start..end)`; returns how much, 0 when nothing can be taken now. */
@@ -245,7 +245,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     const index = -refused - 1;
     const refusal = REFUSALS[index];
     this.#context.counters.refused(index);
-    this.#drop('client_gone');
+    this.#attempts.drop('client_gone');
     if (this.#phase === 'waiting' && refusal !== undefined) {
       const { status, title, code, detail } = refusal;
       this.#errorType = code;
@@ -382,7 +382,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   responseInvalid(code: number, begun: boolean): void {
     const reason = code < 0 ? REFUSALS[-code - 1]!.code : 'unexpected_interim';
     warnOfResponse(this.#context, this.#view, this.#route, this.#attempts.endpointName, reason);
-    this.#drop('bad_response');
+    this.#attempts.drop('bad_response');
     if (begun) this.#truncate();
     else this.#rescue('bad_response');
   }
@@ -454,7 +454,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   /** The endpoint went away in the middle: again, if that is safe, else an error, else a truncated answer. */
   #lostUpstream(refused = false, code: 'upstream_reset' | 'tls_failed' = 'upstream_reset'): void {
     if (this.#phase === 'answering') {
-      this.#drop('reset');
+      this.#attempts.drop('reset');
       this.#truncate();
       return;
     }
@@ -516,7 +516,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
           this.#attempts.timedOut();
           this.#again(this.#mayRepeat());
         } else {
-          this.#drop('client_gone');
+          this.#attempts.drop('client_gone');
           this.#rescue('request_body_timeout');
         }
         return;
@@ -543,7 +543,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
       this.#endTunnel(false);
       return;
     }
-    this.#drop('ok');
+    this.#attempts.drop('ok');
     if (this.#phase === 'answering') this.#truncate();
     else this.#rescue('no_endpoint');
   }
@@ -557,13 +557,9 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     }
     this.#context.counters.clientAborted();
     this.#errorType = 'client_gone';
-    this.#drop('client_gone');
+    this.#attempts.drop('client_gone');
     this.#observe(CLIENT_LEFT_STATUS, this.#context.now());
     this.#phase = 'none';
-  }
-
-  #drop(outcome: Parameters<Attempts['drop']>[0]): void {
-    this.#attempts.drop(outcome);
   }
 
   #rescue(code: RescueCode): void {

@@ -6,8 +6,8 @@
  */
 import { Agent, Client } from 'undici';
 import { formatHostPort } from '../config/host-port.ts';
-import { guardedLookup } from '../upstream/guarded-lookup.ts';
 import { connectionOptions, type TlsOptions } from '../upstream/tls-transport.ts';
+import { lookup } from '../upstream/transport.ts';
 import type { Probe } from './checker.ts';
 
 /** Bytes of a body that are read before it is given up. */
@@ -15,9 +15,6 @@ const BODY_LIMIT = 64 * 1024;
 
 /** Without pipelining no connection is kept. */
 const OPTIONS = { pipelining: 0, maxHeaderSize: 16 * 1024 };
-
-/** Names are resolved by the same rules as for requests. */
-const lookup = guardedLookup();
 
 /** For one check: the certificate that it shows may be another one the next time. */
 function secureClient(origin: string, host: string, tls: TlsOptions): Client {

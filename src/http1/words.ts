@@ -26,13 +26,6 @@ export function hasControl(word: number): boolean {
   return (((word - 0x20202020) | ((word ^ 0x7f7f7f7f) - 0x01010101)) & ~word & 0x80808080) !== 0;
 }
 
-/** Whether any byte of two words is a control character, with one branch for both. */
-export function haveControl(first: number, second: number): boolean {
-  const one = ((first - 0x20202020) | ((first ^ 0x7f7f7f7f) - 0x01010101)) & ~first;
-  const other = ((second - 0x20202020) | ((second ^ 0x7f7f7f7f) - 0x01010101)) & ~second;
-  return ((one | other) & 0x80808080) !== 0;
-}
-
 /** The little-endian word of four ASCII characters. */
 export function wordOf(text: string): number {
   return (

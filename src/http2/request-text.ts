@@ -6,7 +6,8 @@
  * on the way from HTTP/2 to HTTP/1.1. Source: RFC 9113, sections 8.2 and 8.3. Pure.
  */
 import { refusalNumber } from '../http1/refusal.ts';
-import { TARGET, TOKEN, VALUE } from '../http1/grammar.ts';
+import { TARGET, TOKEN } from '../http1/grammar.ts';
+import { CONNECTION_FIELDS, isFieldName, isFieldValue, isOf } from './field-grammar.ts';
 
 const BAD_METHOD = refusalNumber('bad_method');
 const BAD_TARGET = refusalNumber('bad_target');
@@ -18,16 +19,6 @@ const DUPLICATE_HOST = refusalNumber('duplicate_host');
 const HOST_MISMATCH = refusalNumber('host_mismatch');
 const BAD_PSEUDO_FIELD = refusalNumber('bad_pseudo_field');
 const CONNECTION_FIELD = refusalNumber('connection_field');
-
-/** Fields that mean one connection (RFC 9113, section 8.2.2). */
-const CONNECTION_FIELDS = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'transfer-encoding',
-  'upgrade',
-  'http2-settings',
-]);
 
 /** Methods whose requests are expected to say how long their content is, even if there is none (RFC 9110, section 8.6). */
 const WITH_CONTENT = new Set(['POST', 'PUT', 'PATCH']);
@@ -49,7 +40,7 @@ export function requestText(raw: readonly string[], ended: boolean): string | nu
   for (let index = 0; index + 1 < raw.length; index += 2) {
     const name = raw[index]!;
     const value = raw[index + 1]!;
-    if (!isValue(value)) return CONTROL_CHARACTER;
+    if (!isFieldValue(value)) return CONTROL_CHARACTER;
     if (name.charCodeAt(0) === COLON) {
       if (fields) return BAD_PSEUDO_FIELD;
       if (name === ':method' && method === undefined) method = value;
@@ -60,7 +51,7 @@ export function requestText(raw: readonly string[], ended: boolean): string | nu
       continue;
     }
     fields = true;
-    if (!isLowerToken(name)) return BAD_FIELD_NAME;
+    if (!isFieldName(name)) return BAD_FIELD_NAME;
     if (CONNECTION_FIELDS.has(name)) return CONNECTION_FIELD;
     if (name === 'te' && value.toLowerCase() !== 'trailers') return CONNECTION_FIELD;
     if (name === 'host') {
@@ -96,18 +87,3 @@ export function requestText(raw: readonly string[], ended: boolean): string | nu
 
 const COLON = 0x3a;
 const SLASH = 0x2f;
-
-function isValue(text: string): boolean {
-  for (let at = 0; at < text.length; at += 1) if (VALUE[text.charCodeAt(at)] !== 1) return false;
-  return true;
-}
-
-/** Not empty, and every character of the class. */
-function isOf(table: Uint8Array, text: string): boolean {
-  for (let at = 0; at < text.length; at += 1) if (table[text.charCodeAt(at)] !== 1) return false;
-  return text !== '';
-}
-
-function isLowerToken(name: string): boolean {
-  return isOf(TOKEN, name) && !/[A-Z]/.test(name);
-}

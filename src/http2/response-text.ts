@@ -6,17 +6,7 @@
  */
 import { isForbiddenTrailer } from '../http1/body.ts';
 import { FIELD_NAMES } from '../http1/fields.ts';
-import { TOKEN, VALUE } from '../http1/grammar.ts';
-
-/** Fields that mean one connection (RFC 9113, section 8.2.2). */
-const CONNECTION_FIELDS = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'transfer-encoding',
-  'upgrade',
-  'http2-settings',
-]);
+import { CONNECTION_FIELDS, isFieldName, isFieldValue } from './field-grammar.ts';
 
 /** Names that the codec refuses as trailers: whoever reads HTTP/2 may discard them (RFC 9110, section 6.5.1). */
 const FORBIDDEN_TRAILERS = new Set(FIELD_NAMES.filter((_, id) => isForbiddenTrailer(id)));
@@ -87,7 +77,5 @@ export function chunkOf(data: Buffer): Buffer {
 }
 
 function isField(name: string, value: string): boolean {
-  for (let at = 0; at < name.length; at += 1) if (TOKEN[name.charCodeAt(at)] !== 1) return false;
-  for (let at = 0; at < value.length; at += 1) if (VALUE[value.charCodeAt(at)] !== 1) return false;
-  return name !== '' && !/[A-Z]/.test(name);
+  return isFieldName(name) && isFieldValue(value);
 }

@@ -5,6 +5,7 @@
  * circuit slots, see `circuit.ts`). Readers look four times a second, but for the gate, which is one load per canary request.
  * A block that depends on the list of endpoints is made anew when that list changes; the others last as long as the service.
  */
+import { BUCKETS } from '../policy/bucket.ts';
 import { circuitBytes } from './circuit.ts';
 
 export interface UpstreamBlocks {
@@ -18,7 +19,7 @@ export interface UpstreamBlocks {
 }
 
 /** The gate while the breaker is closed: no bucket is as high. */
-export const GATE_OPEN = 1_000_000;
+export const GATE_OPEN = BUCKETS;
 
 export const HEALTH = ['unknown', 'healthy', 'unhealthy'] as const;
 

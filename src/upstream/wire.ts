@@ -12,7 +12,7 @@
  * order or is cut remains the socket's business; whoever ends it calls `flush` first.
  *
  * This leans on `process.binding`, `_handle` and the handle's methods, which Node.js does not document; the runtime's version is
- * pinned. Where one of them is missing, `streamBinding` is null and all goes through the socket. The gain is measured
+ * pinned. Where one of them is missing, `binding` is null and all goes through the socket. The gain is measured
  * in the decision records.
  */
 import type { Socket } from 'node:net';
