@@ -4,6 +4,7 @@
  * In process: the head is read, the service and the client are found, the request is decided, and the head for the endpoint is made.
  * The families and the work are those of `test/conformance/amplification.test.ts`, which holds them to ten times.
  */
+import { costOf as costOfHeads, headsOf } from '../test/support/head-cost.ts';
 import { FAMILIES, ordinaryHead, type Family } from '../test/support/hostile-heads.ts';
 import { createRequestWork, type PolicySize, type RequestWork } from '../test/support/request-work.ts';
 import { machine, table, writeSection } from './results.ts';
@@ -24,28 +25,9 @@ interface Row {
   readonly ratio: number;
 }
 
-function heads(make: Family['head'], size: number): Buffer[] {
-  // More of short ones than a cache of user agents keeps, so that each is new to it.
-  const count = make(size, 0).length < 1_500 ? 9_000 : 256;
-  return Array.from({ length: count }, (_, turn) => Buffer.from(make(size, turn), 'latin1'));
-}
-
-function costOf(work: RequestWork, list: readonly Buffer[]): number {
-  let least = Infinity;
-  let turn = 0;
-  for (let round = 0; round < ROUNDS; round += 1) {
-    const before = process.cpuUsage();
-    let count = 0;
-    let used = 0;
-    for (; used < ROUND_MICROSECONDS; count += 8) {
-      for (let some = 0; some < 8; some += 1) work(list[turn++ % list.length] as Buffer);
-      const { user, system } = process.cpuUsage(before);
-      used = user + system;
-    }
-    least = Math.min(least, used / count);
-  }
-  return least;
-}
+const heads = (make: Family['head'], size: number): Buffer[] => headsOf(make, size, 256);
+const costOf = (work: RequestWork, list: readonly Buffer[]): number =>
+  costOfHeads(work, list, ROUNDS, ROUND_MICROSECONDS);
 
 function measure(size: PolicySize): Row[] {
   const work = createRequestWork(size);

@@ -13,13 +13,13 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { putRollout } from '../test/support/rollout.ts';
+import { seeded } from '../test/support/seeded.ts';
 import { startSerin } from '../test/support/serin.ts';
 import { readDeliveries } from './chaos/deliveries.ts';
 import { startEndpoints, type Disturbance } from './chaos/endpoints.ts';
 import { startLoad } from './chaos/load.ts';
 import { heldBy, slope, type Held } from './chaos/resources.ts';
 import { judge, Tally } from './chaos/tally.ts';
-import { seeded } from './chaos/seeded.ts';
 import { machine, table, writeSection } from './results.ts';
 
 const { values: options } = parseArgs({

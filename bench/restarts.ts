@@ -18,7 +18,7 @@ import { eventually } from '../test/support/bounded.ts';
 import { freePort } from '../test/support/ports.ts';
 import { readDeliveries } from './chaos/deliveries.ts';
 import { listening, start, stop } from './process.ts';
-import { startPool, type Counts, type Lane, type Pool } from './restarts/pool.ts';
+import { noCounts, startPool, type Counts, type Lane, type Pool } from './restarts/pool.ts';
 import { ready, startReplica, type Replica } from './restarts/replica.ts';
 import { machine, table, writeSection } from './results.ts';
 import { median } from './statistics.ts';
@@ -126,15 +126,7 @@ async function part(
     Array.from({ length: Math.min(groups, count) }, (_, index) => group(service, next, note, index)),
   );
   await service.close();
-  const counts: Counts = {
-    requests: 0,
-    posts: 0,
-    connections: 0,
-    told: 0,
-    endedIdle: 0,
-    crossed: 0,
-    failed: new Map(),
-  };
+  const counts = noCounts();
   for (const { pool } of ended) {
     for (const key of ['requests', 'posts', 'connections', 'told', 'endedIdle', 'crossed'] as const)
       counts[key] += pool.counts[key];

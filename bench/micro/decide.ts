@@ -20,6 +20,7 @@ import { FlipTable } from '../../src/policy/flip.ts';
 import { compileNetworks, EMPTY_NETWORKS } from '../../src/policy/network.ts';
 import type { Phase } from '../../src/policy/rollout.ts';
 import type { Rule } from '../../src/policy/schema.ts';
+import { policySource } from '../../test/support/policy-source.ts';
 
 const USERS = 1024;
 const NOW = 1_700_000_000;
@@ -48,30 +49,8 @@ const source: ContextSource = {
 const context = compileContext(source);
 
 function policyOf(rules: readonly Rule[], phase: Phase = 'running'): CompiledPolicy {
-  return compilePolicy(
-    {
-      name: 'notes',
-      pathPrefix: '/',
-      identity: [{ cookie: 'serin_id', mint: true }, { fingerprint: true }],
-      cookies: { sameSite: 'Lax', secure: 'auto', partitioned: false, maxAge: 86_400 },
-      follow: [],
-      settings: { fallbackToStable: true, fallbackToCanary: false },
-      revision: 1,
-      networks: {},
-      rollout: {
-        id: 'rollout-1',
-        epoch: 1,
-        seed: '00112233445566778899aabbccddeeff',
-        bucketAlgorithm: 'xxh64-1',
-        fingerprintKey: 'k',
-        phase,
-        document: { rules: [...rules] },
-        step: 0,
-        startedAt: '2026-01-01T00:00:00Z',
-      },
-    },
-    context,
-  );
+  const identity = [{ cookie: 'serin_id', mint: true }, { fingerprint: true }] as const;
+  return compilePolicy(policySource(rules, identity, phase), context);
 }
 
 /** A request as one head: each value is cut out of it when it is asked for. */

@@ -21,6 +21,10 @@ export interface Counts {
   readonly failed: Map<string, number>;
 }
 
+export function noCounts(): Counts {
+  return { requests: 0, posts: 0, connections: 0, told: 0, endedIdle: 0, crossed: 0, failed: new Map() };
+}
+
 /** A lane asks, thinks, and asks again. */
 export interface Lane {
   /** ms */
@@ -50,15 +54,7 @@ export function startPool(
   first: readonly number[],
   random: () => number,
 ): Pool {
-  const counts: Counts = {
-    requests: 0,
-    posts: 0,
-    connections: 0,
-    told: 0,
-    endedIdle: 0,
-    crossed: 0,
-    failed: new Map(),
-  };
+  const counts = noCounts();
   let ports = first;
   const state = { stopped: false };
   let serial = 0;

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { costOf as costOfHeads, headsOf } from '../support/head-cost.ts';
 import { FAMILIES, ordinaryHead, type Family } from '../support/hostile-heads.ts';
 import { createRequestWork, type PolicySize, type RequestWork } from '../support/request-work.ts';
 
@@ -18,30 +19,9 @@ const WORTH_IT = 100;
 const ROUNDS = 5;
 const ROUND_MICROSECONDS = 2_500;
 
-function heads(make: Family['head'], size: number): Buffer[] {
-  // More of short ones than a cache of user agents keeps, so that each is new to it.
-  const count = make(size, 0).length < 1_500 ? 9_000 : 128;
-  return Array.from({ length: count }, (_, turn) => Buffer.from(make(size, turn), 'latin1'));
-}
-
-/** CPU microseconds for one head. */
-function costOf(work: RequestWork, list: readonly Buffer[]): number {
-  let least = Infinity;
-  let turn = 0;
-  for (let round = 0; round < ROUNDS; round += 1) {
-    const before = process.cpuUsage();
-    let count = 0;
-    let used = 0;
-    while (used < ROUND_MICROSECONDS) {
-      for (let some = 0; some < 8; some += 1) work(list[turn++ % list.length] as Buffer);
-      count += 8;
-      const { user, system } = process.cpuUsage(before);
-      used = user + system;
-    }
-    least = Math.min(least, used / count);
-  }
-  return least;
-}
+const heads = (make: Family['head'], size: number): Buffer[] => headsOf(make, size, 128);
+const costOf = (work: RequestWork, list: readonly Buffer[]): number =>
+  costOfHeads(work, list, ROUNDS, ROUND_MICROSECONDS);
 
 /** What is wrong with what a family costs, or null. */
 function complaint(work: RequestWork, { name, head }: Family, small: number): string | null {

@@ -3,49 +3,25 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:http2';
 import { after, before, describe, test } from 'node:test';
 import { eventually, within } from '../support/bounded.ts';
-import {
-  codeOf,
-  http2Client,
-  http2Origin,
-  resultOf,
-  type Http2Client,
-  type Http2Origin,
-} from '../support/http2-pair.ts';
-import { answer, reply, startOrigin, type Origin } from '../support/origin.ts';
+import { codeOf, resultOf, type Http2Client } from '../support/http2-pair.ts';
+import { answer, reply, type Origin } from '../support/origin.ts';
 import { ask, request } from '../support/raw-client.ts';
-import { startSerin, type Serin } from '../support/serin.ts';
+import { head, startHttp2Serin, type Http2Serin } from '../support/http2-serin.ts';
+import type { Serin } from '../support/serin.ts';
 import { value, values } from '../support/strict-head.ts';
 
 let h1: Origin;
-let h2: Http2Origin;
 let serin: Serin;
 let client: Http2Client;
 
+let all: Http2Serin | undefined;
+
 before(async () => {
-  h1 = await startOrigin('h1');
-  h2 = await http2Origin();
-  serin = await startSerin({
-    configuration: { log: { level: 'error' }, accessLog: { mode: 'on' } },
-    services: {
-      one: { hosts: ['one.test'], stable: { endpoints: [h1.endpoint] } },
-      two: { hosts: ['two.test'], stable: { protocol: 'h2c', endpoints: [h2.endpoint] } },
-    },
-  });
-  client = await http2Client(serin.proxyPort);
+  all = await startHttp2Serin();
+  ({ h1, serin, client } = all);
 });
 
-after(async () => {
-  client?.close();
-  await serin?.stop();
-  await h1?.close();
-  await h2?.close();
-});
-
-const head = (path: string, host = 'two.test', more: object = {}) => ({
-  ':path': path,
-  ':authority': host,
-  ...more,
-});
+after(() => all?.stop());
 
 describe('HTTP/2 to an endpoint of HTTP/1.1', () => {
   test('head, cookies and answer', async () => {

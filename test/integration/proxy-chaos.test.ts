@@ -10,22 +10,12 @@ import { eventually } from '../support/bounded.ts';
 import { answer, reply, type Received } from '../support/origin.ts';
 import { startPair } from '../support/pair.ts';
 import { ask, connect, request, type RawClient } from '../support/raw-client.ts';
+import { seeded } from '../support/seeded.ts';
 
 const pair = startPair({
   workers: 2,
   service: { timeouts: { responseHead: '600ms', responseIdle: '2s', requestBodyIdle: '1s' } },
 });
-
-/** Mulberry32: small, seeded, good enough to shuffle with. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Another one can be tried by SERIN_CHAOS_SEED. */
 const SEED = Number(process.env['SERIN_CHAOS_SEED'] ?? 20_260_101);

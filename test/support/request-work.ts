@@ -16,6 +16,7 @@ import { decide } from '../../src/policy/decide.ts';
 import { compileNetworks, EMPTY_NETWORKS, NetworkSet } from '../../src/policy/network.ts';
 import type { Rule } from '../../src/policy/schema.ts';
 import { compileServiceMatcher } from '../../src/policy/service-match.ts';
+import { policySource } from './policy-source.ts';
 
 /** The proxy's defaults. */
 const LIMITS: HeadLimits = { requestLine: 8_192, head: 32_768, fields: 100 };
@@ -29,30 +30,8 @@ const context = compileContext({
 });
 
 function policyOf(rules: readonly Rule[]): CompiledPolicy {
-  return compilePolicy(
-    {
-      name: 'notes',
-      pathPrefix: '/',
-      identity: [{ header: 'x-user' }, { cookie: 'serin_id', mint: true }, { fingerprint: true }],
-      cookies: { sameSite: 'Lax', secure: 'auto', partitioned: false, maxAge: 86_400 },
-      follow: [],
-      settings: { fallbackToStable: true, fallbackToCanary: false },
-      revision: 1,
-      networks: {},
-      rollout: {
-        id: 'rollout-1',
-        epoch: 1,
-        seed: '00112233445566778899aabbccddeeff',
-        bucketAlgorithm: 'xxh64-1',
-        fingerprintKey: 'k',
-        phase: 'running',
-        document: { rules: [...rules] },
-        step: 0,
-        startedAt: '2026-01-01T00:00:00Z',
-      },
-    },
-    context,
-  );
+  const identity = [{ header: 'x-user' }, { cookie: 'serin_id', mint: true }, { fingerprint: true }] as const;
+  return compilePolicy(policySource(rules, identity, 'running'), context);
 }
 
 /** None of them holds for the heads of these tests, so that all have to be asked. */
