@@ -261,3 +261,75 @@ test('a POST on a connection that the origin resets is not sent again', async ()
     assert.ok(origin.at(id).length <= 1);
   }
 });
+
+/** Of each fault: where it happens, the outcome that is counted, and the reasons that the log gives. */
+const REASONS: Record<
+  string,
+  {
+    endpoint?: () => string | Promise<string>;
+    fault?: (received: Received) => void;
+    outcome: string;
+    logged: string[];
+  }
+> = {
+  garbage: { fault: FAULTS['garbage']!, outcome: 'bad_response', logged: ['bad_version', 'bad_response'] },
+  'two lengths': {
+    fault: FAULTS['two-lengths']!,
+    outcome: 'bad_response',
+    logged: ['duplicate_length', 'bad_response'],
+  },
+  'a head of 1 MB': {
+    fault: FAULTS['head-of-1-MB']!,
+    outcome: 'bad_response',
+    logged: ['head_too_large', 'bad_response'],
+  },
+  'a hundred interim answers': {
+    fault: FAULTS['hundred-interim']!,
+    outcome: 'bad_response',
+    logged: ['unexpected_interim', 'bad_response'],
+  },
+  'an early close': { fault: FAULTS['close-in-head']!, outcome: 'reset', logged: ['upstream_reset'] },
+  'a reset': {
+    fault: (received) => received.connection.socket.resetAndDestroy(),
+    outcome: 'reset',
+    logged: ['upstream_reset'],
+  },
+  'no answer': { fault: () => {}, outcome: 'response_timeout', logged: ['response_timeout'] },
+  'nobody listens': {
+    endpoint: async () => `127.0.0.1:${await freePort()}`,
+    outcome: 'connect_failed',
+    logged: ['ECONNREFUSED', 'connect_failed'],
+  },
+  'nobody accepts in time': {
+    endpoint: () => full.endpoint,
+    outcome: 'connect_timeout',
+    logged: ['timeout', 'connect_timeout'],
+  },
+};
+
+for (const [name, { endpoint = () => origin.endpoint, fault, outcome, logged }] of Object.entries(REASONS)) {
+  test(`${name}: counted as ${outcome}, logged with its reason`, async () => {
+    // Lines of one message are bounded in a second: those of the tests before are not to stand in for these, nor to crowd them out.
+    const own = await startSerin({
+      configuration: { log: { level: 'warn' } },
+      services: {
+        one: {
+          hosts: ['*'],
+          stable: { endpoints: [await endpoint()] },
+          timeouts: { connect: '300ms', responseHead: '300ms' },
+          retries: 0,
+        },
+      },
+    });
+    try {
+      const path = `/reason/${name.replaceAll(' ', '-')}`;
+      if (fault !== undefined) origin.route(path, fault);
+      await ask(own.proxyPort, request(path, { method: 'POST', body: 'x' }));
+      assert.equal(await own.metric('serin_upstream_results_total', { outcome }), 1);
+      for (const reason of logged)
+        await eventually(() => own.output().includes(`"error.type":"${reason}"`), `a line with ${reason}`);
+    } finally {
+      await own.stop();
+    }
+  });
+}
