@@ -27,7 +27,9 @@ export type CommitKind =
   | 'rollout.rollback'
   | 'rollout.pause'
   | 'rollout.resume'
-  | 'rollout.restore';
+  | 'rollout.restore'
+  /** A state said again after the store had lost writes. */
+  | 'store.reconcile';
 
 /** One accepted write. */
 export interface Commit {
@@ -44,6 +46,8 @@ export interface Commit {
   readonly changeId: string;
   /** The service's document after this commit; null when the service was deleted. */
   readonly document: ServiceDocument | null;
+  /** When all replicas begin to decide by it, in ms since 1970 by the store's clock; absent: at once. */
+  readonly activateAt?: number;
 }
 
 export interface StoredDocument {

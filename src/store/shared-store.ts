@@ -1,0 +1,85 @@
+/**
+ * A store that several replicas share, and what they need of it beyond documents: a common clock, a register of replicas,
+ * one leader, and word of what the others wrote.
+ *
+ * Any replica commits at any time; a commit is taken only on top of the revision that its writer knew. Hints may be lost,
+ * so whoever follows calls `sync` regularly: what it says is the truth.
+ */
+import type { Commit, Loaded, Store } from './store.ts';
+
+/** What one replica tells when it syncs. */
+export interface Beat {
+  /** The replica's name. */
+  readonly replica: string;
+  /** What the other replicas read; opaque to the store. */
+  readonly record: string;
+  /** How long the replica counts as alive without another beat, and how long it leads, in ms. */
+  readonly lease: number;
+  /** Takes or renews the leadership where it is free or its own. */
+  readonly lead: boolean;
+}
+
+/** The store at one moment. */
+export interface Sync {
+  /** Made with the store and kept for its life; `''`: there is nothing in the store, new or emptied. */
+  readonly id: string;
+  /** The last revision, and the change that made it (`''` at revision 0). */
+  readonly revision: number;
+  readonly changeId: string;
+  /** The store's clock, in ms since 1970. */
+  readonly time: number;
+  /** The replica that leads, or null. */
+  readonly leader: string | null;
+  /** Rises with every new leader; a commit that names an older one is refused. */
+  readonly fence: number;
+  /** Every replica whose record is kept; `age` is the time since its last beat, in ms. */
+  readonly replicas: readonly { readonly name: string; readonly record: string; readonly age: number }[];
+}
+
+/** How the store is doing, by the last thing that was tried. */
+export type StoreCondition =
+  | 'available'
+  /** No connection, or no answer in time. */
+  | 'unreachable'
+  /** It answers, but takes no writes: a replica without its master, or not enough of them. */
+  | 'readOnly'
+  /** It answers, but has no memory left for writes. */
+  | 'full'
+  /** It refuses the name or the password. */
+  | 'denied'
+  /** What is in it can't be read by this version. */
+  | 'unreadable';
+
+export interface CommitOptions {
+  /** The fencing number under which a leader acts; omitted for writes that anybody may make. */
+  readonly fence?: number;
+}
+
+export interface SharedStore extends Store {
+  /** `load` of a store with nothing in it gives revision 0 and changes nothing. */
+  load(): Promise<Loaded>;
+  /**
+   * Durable when it resolves, as far as the store promises that. Rejects with StoreError `conflict` where the store is not
+   * at `revision - 1`, or is under another leader than `fence`; `unavailable` where it can't be written.
+   */
+  commit(commit: Commit, options?: CommitOptions): Promise<void>;
+  /** One round trip that tells and asks everything. With null nothing is told. Rejects with StoreError. */
+  sync(beat: Beat | null): Promise<Sync>;
+  /** Commits after `revision`, oldest first; null where the store doesn't hold all of them any more. */
+  since(revision: number): Promise<readonly Commit[] | null>;
+  /** The commit that made a revision, or null. */
+  at(revision: number): Promise<Commit | null>;
+  /**
+   * Puts a whole state into a store that has none or that is at revision 0; false where it has one. `id` is the store's
+   * former id, so that all replicas know it again.
+   */
+  restore(id: string, state: Loaded): Promise<boolean>;
+  /** Takes the replica off the register, and gives up its leadership. */
+  leave(replica: string): Promise<void>;
+  /** Calls `listener` when another replica may have written, and after each reconnection. Hints come at most every few ms. */
+  onHint(listener: () => void): void;
+  readonly condition: StoreCondition;
+  /** What was wrong last, for people; null while it is available. */
+  readonly trouble: string | null;
+  onCondition(listener: (condition: StoreCondition, trouble: string | null) => void): void;
+}
