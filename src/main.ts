@@ -167,6 +167,7 @@ async function serve(
     endpoints: () => upstreams.endpoints(),
     replica: hostname(),
     clock: Date.now,
+    now: () => performance.now(),
     random: randomBytes,
     log,
   });

@@ -144,9 +144,9 @@ export interface Backend {
   dryRunService(name: string, value: unknown, write: WriteRequest): DryRun;
   writeRollout(service: string, command: RolloutWrite, write: WriteRequest): Promise<Change>;
   dryRunRollout(service: string, command: RolloutWrite, write: WriteRequest): Promise<DryRun>;
-  /** Throws RefusedError `change_not_found`. */
-  change(id: string): Change;
-  cancelChange(id: string): Change;
+  /** From every replica. Rejects with RefusedError `change_not_found`. */
+  change(id: string): Promise<Change>;
+  cancelChange(id: string): Promise<Change>;
   /** Newest first, below revision `before`. */
   history(service: string, before: number, limit: number): Promise<readonly HistoryEntry[]>;
   /** By the policy of `revision`, or by the one in force. */

@@ -12,9 +12,9 @@ export const FLEET_ROUTES: readonly Route[] = [
     summary: 'How far a change has got; readable for 24 hours',
     query: NoQuery,
     success: { status: 200, description: 'The change', answer: 'Change' },
-    handle: ({ backend, params, base }) => ({
+    handle: async ({ backend, params, base }) => ({
       status: 200,
-      body: changeBody(backend.change(params['id']!), base),
+      body: changeBody(await backend.change(params['id']!), base),
     }),
   },
   {
@@ -26,10 +26,10 @@ export const FLEET_ROUTES: readonly Route[] = [
     query: NoQuery,
     body: ActionBody,
     success: { status: 200, description: 'The change', answer: 'Change' },
-    handle: ({ backend, params, base, authorizeService }) => {
+    handle: async ({ backend, params, base, authorizeService }) => {
       const id = params['id']!;
-      authorizeService(backend.change(id).service);
-      return { status: 200, body: changeBody(backend.cancelChange(id), base) };
+      authorizeService((await backend.change(id)).service);
+      return { status: 200, body: changeBody(await backend.cancelChange(id), base) };
     },
   },
   {

@@ -24,8 +24,9 @@ import type { Logger } from '../telemetry/log.ts';
 import { createCredentials } from './credentials.ts';
 import { createEvents } from './events.ts';
 import { createFinishGuard, tcpProbe } from './finish-guard.ts';
+import { localReach } from '../rollout/reach.ts';
 import { createHelper } from './helper.ts';
-import { createInForce, type RollbackAhead } from './in-force.ts';
+import { createInForce } from './in-force.ts';
 import { createJournal } from './journal.ts';
 import { createNetworkCache } from './network-cache.ts';
 import { loadRegionDatabase } from './region-database.ts';
@@ -56,6 +57,8 @@ export interface ControlPlaneOptions {
   readonly replica: string;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
   /** That many random bytes. */
   readonly random: (size: number) => Uint8Array;
   readonly log: Logger;
@@ -82,7 +85,7 @@ export interface ControlPlane extends Backend {
  * DocumentError where configuration, region database and store do not fit together.
  */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
-  const { keys, store, fleet, counters, clock, random, log } = options;
+  const { keys, store, fleet, counters, clock, now, random, log } = options;
   const loaded = await store.load();
   const initial: ControlState = {
     configuration: options.configuration,
@@ -101,18 +104,18 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     clock,
     onReload: (taken) => counters.certificatesReloaded(taken),
   });
-  const inForce = createInForce({ initial, keys, networks, credentials, fleet });
+  const inForce = createInForce({ initial, keys, networks, credentials, fleet, now });
   const database = await loadRegionDatabase(options.configuration.region?.database, null);
   await inForce.ready(initial);
-  inForce.enact(initial, database);
+  inForce.enact(initial, { regionDatabase: database });
   counters.configurationTaken(clock());
   credentials.warnOfExpiry();
 
   const events = createEvents();
-  const applied = (): readonly number[] => fleet.appliedRevision().map(({ revision }) => revision);
+  const reach = localReach(() => fleet.appliedRevision().map(({ revision }) => revision));
   const changes = createChanges({
     clock,
-    applied,
+    reach,
     onUpdate(change, before) {
       events.publish({ type: 'change', service: change.service, change });
       const { status, createdAt } = change;
@@ -138,7 +141,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     journal,
     changes,
     queue,
-    applied,
+    reach,
+    shared: null,
     clock,
     random,
     log,
@@ -210,7 +214,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         request,
         asked: askedBy(command),
         plan: () => planner.plan(service, command, planned),
-        ...(isRollback ? { ahead: () => rollBackAhead(service, request) } : {}),
+        ...(isRollback ? { rollback: () => rolloutToRollBack(service, request) } : {}),
       });
     },
 
@@ -227,13 +231,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       };
     },
 
-    change(id) {
+    async change(id) {
       const change = writer.find(id);
       if (change === undefined) throw changeNotFound(id);
       return change;
     },
 
-    cancelChange(id) {
+    async cancelChange(id) {
       const change = changes.cancel(id) ?? writer.find(id);
       if (change === undefined) throw changeNotFound(id);
       return change;
@@ -272,7 +276,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     },
 
     fleet() {
-      const workers = fleet.appliedRevision();
+      const workers = fleet.appliedRevision().map(({ index, revision }) => ({ index, revision }));
       const lowest = workers.reduce(
         (least, { revision }) => Math.min(least, revision),
         inForce.state.revision,
@@ -295,7 +299,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         const file = configuration.region?.database;
         const nextDatabase = await loadRegionDatabase(file, inForce.regionDatabase);
         await inForce.ready(next);
-        inForce.enact(next, nextDatabase);
+        inForce.enact(next, { regionDatabase: nextDatabase });
         for (const oddity of oddities(next)) log.warn({}, oddity);
         credentials.warnOfExpiry();
         events.publish({ type: 'configuration', service: null });
@@ -337,11 +341,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   };
 
   /** Its ETag is judged when it comes: what is in force at once must not be refused afterwards. */
-  function rollBackAhead(service: string, { precondition }: WriteRequest): RollbackAhead | null {
+  function rolloutToRollBack(service: string, { precondition }: WriteRequest): string | null {
     // As written: a second rollback while the first is on its way to the store waits for it no longer than the first.
     const { rollout, revision } = inForce.written(service);
     checkPrecondition(precondition, rollout === null ? null : revision, `The rollout of "${service}"`);
-    return rollout !== null && isActive(rollout.phase) ? inForce.rollBackAhead(rollout.id) : null;
+    return rollout !== null && isActive(rollout.phase) ? rollout.id : null;
   }
 }
 

@@ -2,13 +2,16 @@
  * What is in force: the state, its view, and the snapshot that the workers were last given.
  *
  * It promises that the workers always get a whole snapshot, and never one older than they have. A rollback that is on
- * its way to the store is in force here already: its rollout counts as rolled back in every view and snapshot.
+ * its way to the store is in force here already: its rollout counts as rolled back in every view and snapshot. A write
+ * may name the moment at which the workers begin to decide by it; until then only views show it.
  */
 import type { ServiceView } from '../admin/backend.ts';
 import type { KeyData, ServiceSnapshot, Snapshot } from '../data-plane/snapshot.ts';
 import { type CompiledPolicy, compileContext, compilePolicy, type PolicyContext } from '../policy/compile.ts';
 import type { RolloutState } from '../policy/rollout.ts';
+import { isActive } from '../rollout/lifecycle.ts';
 import { refused } from '../rollout/refusal.ts';
+import { createActivation } from './activation.ts';
 import { buildSnapshot, neededCredentials, neededNetworks, serviceSnapshot } from './build-snapshot.ts';
 import type { Credentials } from './credentials.ts';
 import type { NetworkCache } from './network-cache.ts';
@@ -21,6 +24,8 @@ export interface InForceOptions {
   readonly networks: NetworkCache;
   readonly credentials: Credentials;
   readonly fleet: WorkerFleet;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
 }
 
 export interface RollbackAhead {
@@ -41,8 +46,26 @@ export interface InForce {
   written(name: string): ServiceView;
   /** Compiles ahead what `next` needs. */
   ready(next: ControlState): Promise<void>;
-  /** Hands the workers a snapshot of `next`, for which `ready` was called. */
-  enact(next: ControlState, regionDatabase?: SharedArrayBuffer | null): void;
+  /**
+   * Hands the workers a snapshot of `next`, for which `ready` was called. `delays` has the services whose rollouts wait,
+   * and until when, on the clock `now`.
+   */
+  enact(
+    next: ControlState,
+    more?: {
+      readonly regionDatabase?: SharedArrayBuffer | null;
+      readonly delays?: ReadonlyMap<string, number>;
+    },
+  ): void;
+  /** Signs with the key of that id from now on. */
+  signWith(keyId: string): void;
+  /** The key that signs. */
+  readonly signingKey: string;
+  /** While true, every user of a rollout under way gets stable. */
+  fence(on: boolean): void;
+  readonly fenced: boolean;
+  /** Ids of the rollouts that count as rolled back ahead of the store and that all workers treat so. */
+  rolledBackByAll(): readonly string[];
   /** Treats the rollout as rolled back from now on. */
   rollBackAhead(rolloutId: string): RollbackAhead;
   /** The policy that the workers decide by, or that of another rollout of the service. */
@@ -50,37 +73,53 @@ export interface InForce {
 }
 
 export function createInForce(options: InForceOptions): InForce {
-  const { initial, keys, networks, credentials, fleet } = options;
+  const { initial, networks, credentials, fleet, now } = options;
+  let { keys } = options;
+  let fenced = false;
+  const activation = createActivation();
+  let timer: NodeJS.Timeout | undefined;
   let state = initial;
   let regionDatabase: SharedArrayBuffer | null = null;
   let written: ReadonlyMap<string, ServiceView> = new Map();
   let views: ReadonlyMap<string, ServiceView> = new Map();
+  let decided: ReadonlyMap<string, ServiceView> = new Map();
   let snapshot: Snapshot | null = null;
   let context: { readonly of: Snapshot; readonly compiled: PolicyContext } | null = null;
   const policies = new WeakMap<Snapshot, Map<string, CompiledPolicy>>();
-  /** How many rollbacks of a rollout are on their way to the store, by its id. */
-  const ahead = new Map<string, number>();
+  /** The rollbacks of a rollout that are on their way to the store, by its id: how many, and the first snapshot that has them. */
+  const ahead = new Map<string, { count: number; sequence: number }>();
 
   function apply(): void {
-    written = viewServices(state);
-    views = new Map([...written].map(([name, view]) => [name, rolledBackAhead(view)]));
+    views = mapped(written, rolledBackAhead);
+    decided = mapped(activation.views, (view) => (fenced ? stopped(view) : rolledBackAhead(view)));
     const { revision, configuration } = state;
     snapshot = buildSnapshot({
-      revision,
+      revision: activation.revision(revision),
       configuration,
-      services: views.values(),
+      services: decided.values(),
       keys,
       regionDatabase,
       credential: credentials.get,
       networks: networks.compiled,
     });
-    fleet.apply(snapshot);
+    const sequence = fleet.apply(snapshot);
+    for (const one of ahead.values()) if (one.sequence === 0) one.sequence = sequence;
+    clearTimeout(timer);
+    const next = activation.next();
+    if (next !== null) timer = setTimeout(activate, Math.max(0, next - now()));
+  }
+
+  function activate(): void {
+    // A timer may be early by a part of a millisecond.
+    if (activation.advance(now() + 1)) apply();
+    else {
+      const next = activation.next();
+      if (next !== null) timer = setTimeout(activate, Math.max(1, next - now()));
+    }
   }
 
   function rolledBackAhead(view: ServiceView): ServiceView {
-    const { rollout } = view;
-    if (rollout === null || !ahead.has(rollout.id)) return view;
-    return { ...view, rollout: { ...rollout, phase: 'rolledBack' } };
+    return view.rollout !== null && ahead.has(view.rollout.id) ? stopped(view) : view;
   }
 
   function snapshotOf(view: ServiceView): ServiceSnapshot {
@@ -111,26 +150,53 @@ export function createInForce(options: InForceOptions): InForce {
       await networks.compile(neededNetworks(next.configuration, services.values()));
       await credentials.read(neededCredentials(next.configuration, services.values()));
     },
-    enact(next, database = regionDatabase) {
+    enact(next, { regionDatabase: database = regionDatabase, delays = new Map() } = {}) {
       state = next;
       regionDatabase = database;
+      written = viewServices(state);
+      activation.take(written, delays, now());
       apply();
-      networks.keepOnly(neededNetworks(state.configuration, written.values()));
-      credentials.keepOnly(neededCredentials(state.configuration, written.values()));
+      const used = [...written.values(), ...decided.values()];
+      networks.keepOnly(neededNetworks(state.configuration, used));
+      credentials.keepOnly(neededCredentials(state.configuration, used));
+    },
+    signWith(keyId) {
+      const key = keys.find(({ id }) => id === keyId);
+      if (key === undefined || key === keys[0]) return;
+      keys = [key, ...keys.filter((one) => one !== key)];
+      apply();
+    },
+    get signingKey() {
+      return keys[0]!.id;
+    },
+    fence(on) {
+      if (fenced === on) return;
+      fenced = on;
+      apply();
+    },
+    get fenced() {
+      return fenced;
+    },
+    rolledBackByAll() {
+      const sequence = Math.min(...fleet.appliedRevision().map((worker) => worker.sequence));
+      return [...ahead].flatMap(([id, one]) => (one.sequence <= sequence ? [id] : []));
     },
     rollBackAhead(rolloutId) {
-      const others = ahead.get(rolloutId) ?? 0;
-      ahead.set(rolloutId, others + 1);
-      if (others === 0) apply();
+      const others = ahead.get(rolloutId);
+      if (others === undefined) {
+        ahead.set(rolloutId, { count: 1, sequence: 0 });
+        apply();
+      } else others.count += 1;
       let over = false;
       /** True when it was the last one. */
       const end = (): boolean => {
         if (over) return false;
         over = true;
-        const left = (ahead.get(rolloutId) ?? 1) - 1;
-        if (left > 0) ahead.set(rolloutId, left);
-        else ahead.delete(rolloutId);
-        return left === 0;
+        const one = ahead.get(rolloutId);
+        if (one === undefined) return false;
+        one.count -= 1;
+        if (one.count === 0) ahead.delete(rolloutId);
+        return one.count === 0;
       };
       return {
         settle: () => void end(),
@@ -140,7 +206,7 @@ export function createInForce(options: InForceOptions): InForce {
       };
     },
     policy(name, rollout) {
-      const view = need(views, name);
+      const view = need(decided, name);
       const current = snapshot;
       if (current === null) throw new Error('Nothing is in force yet.');
       if (rollout !== undefined) {
@@ -162,4 +228,18 @@ function need(from: ReadonlyMap<string, ServiceView>, name: string): ServiceView
   const view = from.get(name);
   if (view === undefined) throw refused('service_not_found', `There is no service "${name}".`);
   return view;
+}
+
+/** As if its rollout, if one is under way, were rolled back. */
+function stopped(view: ServiceView): ServiceView {
+  const { rollout } = view;
+  if (rollout === null || !isActive(rollout.phase)) return view;
+  return { ...view, rollout: { ...rollout, phase: 'rolledBack' } };
+}
+
+function mapped(
+  from: ReadonlyMap<string, ServiceView>,
+  change: (view: ServiceView) => ServiceView,
+): ReadonlyMap<string, ServiceView> {
+  return new Map([...from].map(([name, view]) => [name, change(view)]));
 }

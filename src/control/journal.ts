@@ -42,6 +42,8 @@ export function createJournal({ store, log, retryDelay, onStored, onFailure }: J
     try {
       await store.commit(commit);
     } catch (error) {
+      // Somebody else's write came first: the store is well.
+      if (error instanceof StoreError && error.code === 'conflict') throw error;
       available = false;
       onFailure();
       throw error instanceof StoreError

@@ -9,11 +9,18 @@ export interface WorkerFleet {
   /**
    * Posts the snapshot to every worker and keeps it for workers that start later. Returns at once. The same revision
    * may come again with other contents (a reloaded configuration, a rollback that the store has not taken yet) and
-   * replaces the former; an older revision never comes.
+   * replaces the former; an older revision never comes. Gives the snapshot's number, which rises with each call.
    */
-  apply(snapshot: Snapshot): void;
-  /** The revision that each worker decides by; a worker that has not started or is being replaced has -1. */
-  appliedRevision(): readonly { readonly index: number; readonly revision: number }[];
+  apply(snapshot: Snapshot): number;
+  /**
+   * The revision that each worker decides by, and the number of the snapshot; a worker that has not started or is being
+   * replaced has -1 for both.
+   */
+  appliedRevision(): readonly {
+    readonly index: number;
+    readonly revision: number;
+    readonly sequence: number;
+  }[];
   /** Calls `listener` whenever a worker has applied a snapshot. */
   onApplied(listener: (index: number, revision: number) => void): void;
   /** The number of workers. */

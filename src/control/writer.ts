@@ -7,9 +7,11 @@
  */
 import { createHash } from 'node:crypto';
 import type { WriteRequest } from '../admin/backend.ts';
+import type { KnownRollback } from '../fleet/known-rollback.ts';
 import type { Change, PercentageMove } from '../rollout/change.ts';
 import { changeId, type Changes, digestOf, parsePresentId, presentChange } from '../rollout/changes.ts';
 import type { Decrease } from '../rollout/exposure.ts';
+import type { ReachOf } from '../rollout/reach.ts';
 import { refused } from '../rollout/refusal.ts';
 import { type Commit, type CommitKind, type ServiceDocument, StoreError } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -17,6 +19,9 @@ import type { InForce, RollbackAhead } from './in-force.ts';
 import type { Journal } from './journal.ts';
 import type { ControlState } from './state.ts';
 import type { WriteQueue } from './write-queue.ts';
+
+/** How often a write is planned anew because other replicas were faster. */
+const MOST_ATTEMPTS = 20;
 
 /** What a write comes to, once it is its turn. */
 export type Plan =
@@ -41,8 +46,26 @@ export interface Job {
   /** What is asked for: a request id may not be used for anything else. */
   readonly asked: readonly (string | Uint8Array)[];
   readonly plan: () => Promise<Plan> | Plan;
-  /** A rollback: what is in force from now on, before its turn. It is stored when the store recovers. */
-  readonly ahead?: () => RollbackAhead | null;
+  /** A rollback: the id of the rollout that is rolled back from now on, before its turn; null where none is under way. */
+  readonly rollback?: () => string | null;
+}
+
+/** What writing to a store that others write to as well takes. */
+export interface SharedWrites {
+  /** Whether the store is worth trying: a write that is sure to fail must not wait for its turn to do so. */
+  readonly available: boolean;
+  /** Brings the state up to the store. Rejects with StoreError. */
+  catchUp(): Promise<void>;
+  /** The store has the commit. */
+  committed(commit: Commit): void;
+  /** When a write of that kind begins to count, in ms since 1970 by the store's clock; undefined: at once. */
+  activateAt(kind: CommitKind): number | undefined;
+  /** The local moment at which the store's clock shows `at`, in ms. */
+  moment(at: number): number;
+  /** Tells all replicas of a rollback that is in force here, and keeps it until the store has it. */
+  announce(rollback: KnownRollback): void;
+  /** Resolves when what was announced is on disk. */
+  kept(): Promise<void>;
 }
 
 export interface WriterOptions {
@@ -50,7 +73,9 @@ export interface WriterOptions {
   readonly journal: Journal;
   readonly changes: Changes;
   readonly queue: WriteQueue;
-  readonly applied: () => readonly number[];
+  readonly reach: ReachOf;
+  /** Null where this replica alone writes to the store. */
+  readonly shared: SharedWrites | null;
   readonly clock: () => number;
   readonly random: (size: number) => Uint8Array;
   readonly log: Logger;
@@ -68,7 +93,8 @@ export interface Writer {
 }
 
 export function createWriter(options: WriterOptions): Writer {
-  const { inForce, journal, changes, queue, applied, clock, random, log, patience, onWritten } = options;
+  const { inForce, journal, changes, queue, reach, shared, clock, random, log, patience, onWritten } =
+    options;
   /** Writes that are not answered yet, by the ids of their changes. */
   const unanswered = new Map<string, Promise<Change>>();
   /** Ids of rollbacks that were answered before the store took them: somebody polls them, so they may not vanish. */
@@ -80,18 +106,13 @@ export function createWriter(options: WriterOptions): Writer {
     if (kept !== undefined) return kept;
     const present = parsePresentId(id);
     const exists = present !== null && inForce.views.has(present.service);
-    return exists && present.revision <= inForce.state.revision
-      ? presentChange(present, applied())
-      : undefined;
+    return exists && present.revision <= inForce.state.revision ? presentChange(present, reach) : undefined;
   }
 
   function known({ service, kind, request }: Job, digest: string): Promise<Change> | null {
     const before = request.requestId === null ? undefined : changes.byRequestId(service, request.requestId);
     if (before === undefined) return null;
-    if (before.digest !== digest) {
-      const detail = `The request id ${JSON.stringify(request.requestId)} was used for another request on "${service}" in the last 24 hours. Use a new one for each ${kind}.`;
-      throw refused('request_id_reused', detail, { change: before.id });
-    }
+    if (before.digest !== digest) throw reused({ service, kind, request }, before.id);
     const waiting = unanswered.get(before.id);
     if (waiting !== undefined) return waiting;
     const change = find(before.id);
@@ -108,11 +129,25 @@ export function createWriter(options: WriterOptions): Writer {
 
     const { service, kind, request } = job;
     const { actor, reason, requestId } = request;
-    const ahead = job.ahead?.() ?? null;
+    const rolloutId = job.rollback?.() ?? null;
+    if (rolloutId === null && shared?.available === false) throw unavailable(null);
     const id = changeId(Buffer.from(random(10)).toString('hex'), digest);
     changes.begin({ id, service, kind, actor, reason, requestId });
-    if (ahead !== null) changes.aheadOfStore(id);
-    const done = queue.run(() => perform(id, job, ahead), job.ahead !== undefined);
+    let ahead: RollbackAhead | null = null;
+    if (rolloutId !== null) {
+      ahead = inForce.rollBackAhead(rolloutId);
+      shared?.announce({
+        service,
+        rolloutId,
+        at: new Date(clock()).toISOString(),
+        actor,
+        reason,
+        requestId,
+        changeId: id,
+      });
+      changes.aheadOfStore(id, rolloutId);
+    }
+    const done = queue.run(() => perform(id, job, ahead), job.rollback !== undefined);
     const answer = ahead === null ? done : withPatience(id, done);
     unanswered.set(id, answer);
     try {
@@ -141,22 +176,70 @@ export function createWriter(options: WriterOptions): Writer {
       if (changes.find(id)?.status === 'CANCELED') {
         throw refused('change_canceled', 'The change was canceled before it was written.');
       }
-      const plan = await job.plan();
-      if (plan.kind === 'write') return await store(id, job, plan, ahead);
-      const present =
-        plan.kind === 'retry'
-          ? plan.change
-          : presentChange({ ...job, revision: inForce.written(job.service).revision }, applied());
-      if (early.has(id)) changes.conclude(id, present);
-      else changes.settle(id, present);
-      ahead?.undo();
-      return present;
+      for (let attempt = 1; ; attempt++) {
+        const elsewhere = await doneElsewhere(id, job);
+        if (elsewhere !== null) {
+          ahead?.undo();
+          return elsewhere;
+        }
+        const plan = await job.plan();
+        if (plan.kind !== 'write') return present(id, job, plan, ahead);
+        try {
+          return await store(id, job, plan, ahead);
+        } catch (error) {
+          // Another replica was faster: look at what it wrote, and think again.
+          if (!isConflict(error) || attempt === MOST_ATTEMPTS) throw error;
+        }
+      }
     } catch (error) {
+      if (ahead !== null && shared !== null && error instanceof StoreError) return owed(id, ahead, shared);
       ahead?.undo();
       if (early.has(id)) changes.fail(id, error instanceof Error ? error.message : String(error));
       else if (changes.find(id)?.status !== 'CANCELED') changes.forget(id);
-      throw error;
+      throw error instanceof StoreError ? unavailable(error) : error;
     }
+  }
+
+  function present(
+    id: string,
+    job: Job,
+    plan: Exclude<Plan, { readonly kind: 'write' }>,
+    ahead: RollbackAhead | null,
+  ): Change {
+    const now =
+      plan.kind === 'retry'
+        ? plan.change
+        : presentChange({ ...job, revision: inForce.written(job.service).revision }, reach);
+    if (early.has(id)) changes.conclude(id, now);
+    else changes.settle(id, now);
+    ahead?.undo();
+    return now;
+  }
+
+  /** What other replicas wrote since: the same request may be among it. */
+  async function doneElsewhere(id: string, job: Job): Promise<Change | null> {
+    if (shared === null) return null;
+    await shared.catchUp();
+    const own = changes.find(id);
+    // Another replica stored this very rollback, which it knew from this one.
+    if (own !== undefined && own.revision !== null) return own;
+    const { requestId } = job.request;
+    const before = requestId === null ? undefined : changes.byRequestId(job.service, requestId);
+    if (before === undefined || before.id === id) return null;
+    if (before.digest !== digestOf(id)) throw reused(job, before.id);
+    const change = find(before.id);
+    if (change === undefined) return null;
+    if (early.has(id)) changes.conclude(id, change);
+    else changes.settle(id, change);
+    return change;
+  }
+
+  /** A rollback that the shared store cannot take: all replicas that can be reached have it, and one of them stores it. */
+  async function owed(id: string, ahead: RollbackAhead, writes: SharedWrites): Promise<Change> {
+    // From here on it is kept as an announced one.
+    ahead.settle();
+    await writes.kept();
+    return changes.setDegraded(id, true);
   }
 
   async function store(
@@ -172,9 +255,22 @@ export function createWriter(options: WriterOptions): Writer {
     const next = successor(inForce.state, revision, service, document);
     await inForce.ready(next);
     const at = new Date(clock()).toISOString();
-    const commit: Commit = { revision, service, kind, at, actor, reason, requestId, changeId: id, document };
+    const activateAt = shared?.activateAt(kind);
+    const commit: Commit = {
+      revision,
+      service,
+      kind,
+      at,
+      actor,
+      reason,
+      requestId,
+      changeId: id,
+      document,
+      ...(activateAt === undefined ? {} : { activateAt }),
+    };
     const degraded = !(await commitOrOwe(commit, job));
 
+    shared?.committed(commit);
     ahead?.settle();
     const change = changes.applying(id, { revision, percentage, decreases, warnings: plan.warnings() });
     log.info(
@@ -192,7 +288,8 @@ export function createWriter(options: WriterOptions): Writer {
     for (const warning of change.warnings) log.warn({ 'serin.service': service }, warning);
     changes.setDegraded(id, degraded);
     try {
-      inForce.enact(next);
+      const delays = activateAt === undefined ? [] : [[service, shared?.moment(activateAt) ?? 0] as const];
+      inForce.enact(next, { delays: new Map(delays) });
     } catch (error) {
       log.error(
         { err: error, 'serin.service': service, 'serin.revision': revision },
@@ -210,15 +307,13 @@ export function createWriter(options: WriterOptions): Writer {
       await journal.commit(commit);
       return true;
     } catch (error) {
-      log.error({ err: error, 'serin.service': commit.service }, 'the store did not take a write');
-      if (job.ahead !== undefined) {
+      if (!isConflict(error) || shared === null)
+        log.error({ err: error, 'serin.service': commit.service }, 'the store did not take a write');
+      if (shared === null && job.rollback !== undefined) {
         journal.owe(commit);
         return false;
       }
-      if (!(error instanceof StoreError)) throw error;
-      const detail =
-        'The store cannot take the write now; the last applied policy keeps serving. Try again later. A rollback is possible all the same.';
-      throw refused('store_unavailable', detail, { store: error.code });
+      throw error;
     }
   }
 
@@ -241,4 +336,22 @@ function successor(
   if (document === null) documents.delete(service);
   else documents.set(service, { revision, document });
   return { ...state, revision, documents };
+}
+
+function isConflict(error: unknown): boolean {
+  return error instanceof StoreError && error.code === 'conflict';
+}
+
+function unavailable(error: StoreError | null): Error {
+  const detail =
+    'The store cannot take the write now; the last applied policy keeps serving. Try again later. A rollback is possible all the same.';
+  return refused('store_unavailable', detail, { store: error?.code ?? 'unavailable' });
+}
+
+function reused(
+  { service, kind, request }: Pick<Job, 'service' | 'kind' | 'request'>,
+  change: string,
+): Error {
+  const detail = `The request id ${JSON.stringify(request.requestId)} was used for another request on "${service}" in the last 24 hours. Use a new one for each ${kind}.`;
+  return refused('request_id_reused', detail, { change });
 }

@@ -262,9 +262,15 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
         };
         slot.worker?.postMessage(message);
       }
+      return sequence;
     },
 
-    appliedRevision: () => slots.map(({ index, appliedRevision: revision }) => ({ index, revision })),
+    appliedRevision: () =>
+      slots.map(({ index, appliedRevision: revision, appliedSequence }) => ({
+        index,
+        revision,
+        sequence: revision < 0 ? -1 : appliedSequence,
+      })),
 
     onApplied(listener) {
       listeners.push(listener);

@@ -1,14 +1,15 @@
 /**
- * Follows changes from their acceptance until every worker decides by them, and remembers them for a day.
+ * Follows changes from their acceptance until every worker of every replica decides by them, and remembers them for a day.
  *
  * It promises that a status only moves forward, that a final one never moves again, and that the same request id finds
- * the same change, also after a restart (from the store's commits). It never touches the policy itself.
+ * the same change, also after a restart and on other replicas (from the store's commits). It never touches the policy itself.
  */
 import type { RolloutState } from '../policy/rollout.ts';
 import type { Commit, CommitKind } from '../store/store.ts';
 import type { ChangeStatus } from '../policy/change-status.ts';
 import { type Change, isFinal, type PercentageMove } from './change.ts';
 import { type Decrease, decreasesBetween } from './exposure.ts';
+import type { Reach, ReachOf } from './reach.ts';
 
 /** How long a change can be read: a pipeline whose poll gets a 404 ends for good. */
 const KEPT = 24 * 3_600_000;
@@ -31,8 +32,8 @@ export interface NewChange {
 export interface ChangesOptions {
   /** Milliseconds since 1970. */
   readonly clock: () => number;
-  /** The revisions that the workers decide by, -1 for one that decides by none. */
-  readonly applied: () => readonly number[];
+  /** How far what a change made has got. */
+  readonly reach: ReachOf;
   /** Called after every move of a change; `before` is its former status, null for a new one. */
   readonly onUpdate: (change: Change, before: ChangeStatus | null) => void;
 }
@@ -63,24 +64,38 @@ export interface Changes {
       readonly warnings: readonly string[];
     },
   ): Change;
-  /** The change is in force before it has a revision (a rollback). It cannot be canceled any more. */
-  aheadOfStore(id: string): void;
+  /** The rollback of a rollout is in force before it has a revision. It cannot be canceled any more. */
+  aheadOfStore(id: string, rolloutId: string): void;
+  /** Another replica wrote this; `before` is the service's rollout until then. */
+  adopt(commit: Commit, before: RolloutState | null): void;
+  /** Another replica rolled a rollout back without the store. */
+  adoptRollback(change: NewChange, rolloutId: string): void;
   setDegraded(id: string, degraded: boolean): Change;
   fail(id: string, why: string): void;
   /** CANCELED if it was pending, else as it is. */
   cancel(id: string): Change | undefined;
-  /** Workers have applied something. */
+  /** Workers, here or elsewhere, have applied something. */
   refresh(): void;
   /** Takes over what the store remembers, oldest first. */
   rebuild(commits: readonly Commit[]): void;
 }
 
-export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Changes {
+export function createChanges({ clock, reach, onUpdate }: ChangesOptions): Changes {
   const byId = new Map<string, Change>();
   const byRequest = new Map<string, { readonly id: string; readonly digest: string }>();
   const latestOf = new Map<string, string>();
   /** Ids of the changes that wait for workers. */
   const waiting = new Set<string>();
+  /** By the id of a rollback that is in force ahead of the store: its rollout. */
+  const ahead = new Map<string, string>();
+
+  /** By the id of a rollback: the rollout that it ended. */
+  const rolloutIds = new Map<string, string>();
+
+  function rememberRollout({ kind, changeId: id, document }: Commit): void {
+    const rollout = document?.rollout;
+    if (kind === 'rollout.rollback' && rollout) rolloutIds.set(id, rollout.id);
+  }
 
   const requestKey = (service: string, requestId: string): string => `${service}\n${requestId}`;
 
@@ -111,6 +126,8 @@ export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Cha
   function drop(change: Change): void {
     byId.delete(change.id);
     waiting.delete(change.id);
+    ahead.delete(change.id);
+    rolloutIds.delete(change.id);
     if (change.requestId !== null) {
       const key = requestKey(change.service, change.requestId);
       if (byRequest.get(key)?.id === change.id) byRequest.delete(key);
@@ -135,12 +152,13 @@ export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Cha
     return change;
   }
 
-  function overtake({ service, kind: by }: Change): void {
-    const { status, progress } = by === 'rollout.rollback' ? ROLLED_BACK : SUPERSEDED;
+  function overtake(by: Change): void {
+    const { service } = by;
+    const { status, progress } = by.kind === 'rollout.rollback' ? ROLLED_BACK : SUPERSEDED;
     for (const id of waiting) {
       const change = byId.get(id);
       // One without a revision is a rollback that is in force ahead of the store: its commit is now, or yet to come.
-      if (change?.service !== service || change.revision === null) continue;
+      if (id === by.id || change?.service !== service || change.revision === null) continue;
       update(change, { status, progress });
     }
   }
@@ -150,19 +168,25 @@ export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Cha
     // A finish that was first ends the rollout; then it is the rollback that comes too late.
     if (!kind.startsWith('rollout.') || kind === 'rollout.rollback' || kind === 'rollout.finish')
       return false;
-    return [...waiting].some((id) => {
-      const change = byId.get(id);
-      return change?.service === service && change.revision === null;
-    });
+    return [...ahead.keys()].some((id) => byId.get(id)?.service === service);
+  }
+
+  function reachOf({ service, revision, id }: Change, rolledBack: string | null): Reach {
+    return reach({ service, revision, changeId: id, rolledBack });
+  }
+
+  /** As far as it has got; a final status stays. */
+  function reached(change: Change, rolledBack: string | null): Pick<Change, 'status' | 'progress'> {
+    if (isFinal(change.status)) return { status: change.status, progress: change.progress };
+    const { applied, progress } = reachOf(change, rolledBack);
+    return { status: applied ? 'APPLIED' : 'APPLYING', progress };
   }
 
   function refresh(): void {
-    const revisions = applied();
     for (const id of waiting) {
       const change = byId.get(id);
-      if (change === undefined || change.revision === null) continue;
-      const status = statusAt(change.revision, revisions);
-      const progress = progressAt(change.revision, revisions);
+      if (change === undefined) continue;
+      const { status, progress } = reached(change, rolloutIds.get(id) ?? null);
       if (status !== change.status || progress !== change.progress) update(change, { status, progress });
     }
   }
@@ -193,18 +217,20 @@ export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Cha
       onUpdate({ ...change, status, progress, revision }, change.status);
     },
     conclude(id, { revision, status, progress }) {
-      update(need(id), { revision, status, progress, degraded: false });
+      ahead.delete(id);
+      const change = need(id);
+      const final = isFinal(change.status);
+      update(change, { revision, degraded: false, ...(final ? {} : { status, progress }) });
     },
     applying(id, { revision, percentage, decreases, warnings }) {
+      ahead.delete(id);
       const change = need(id);
       overtake(change);
       latestOf.set(change.service, id);
-      const revisions = applied();
-      const reached = isRolledBackAhead(change)
-        ? ROLLED_BACK
-        : { status: statusAt(revision, revisions), progress: progressAt(revision, revisions) };
       return update(change, {
-        ...reached,
+        ...(isRolledBackAhead(change)
+          ? ROLLED_BACK
+          : reached({ ...change, revision }, rolloutIds.get(id) ?? null)),
         revision,
         percentage,
         decreaseCount: decreases.length,
@@ -212,8 +238,35 @@ export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Cha
         warnings,
       });
     },
-    aheadOfStore: (id) =>
-      void update(need(id), { status: 'APPLYING', progress: 'in force; waiting for the store' }),
+    aheadOfStore(id, rolloutId) {
+      ahead.set(id, rolloutId);
+      rolloutIds.set(id, rolloutId);
+      update(need(id), { status: 'APPLYING', progress: 'in force; waiting for the store' });
+    },
+    adopt(commit, before) {
+      expire();
+      const { service, changeId: id, revision } = commit;
+      const known = byId.get(id);
+      ahead.delete(id);
+      rememberRollout(commit);
+      remember(service, commit.requestId, id, digestOf(id));
+      const change = known ?? put(remembered(commit, before, false));
+      overtake(change);
+      latestOf.set(service, id);
+      const { status, progress } = isRolledBackAhead(change)
+        ? ROLLED_BACK
+        : reached({ ...change, revision }, rolloutIds.get(id) ?? null);
+      update(change, { status, progress, revision, degraded: false });
+    },
+    adoptRollback(change, rolloutId) {
+      if (byId.has(change.id)) return;
+      const now = new Date(clock()).toISOString();
+      put({ ...BLANK, ...change, degraded: true, createdAt: now, updatedAt: now });
+      remember(change.service, change.requestId, change.id, digestOf(change.id));
+      ahead.set(change.id, rolloutId);
+      rolloutIds.set(change.id, rolloutId);
+      update(need(change.id), { status: 'APPLYING', progress: 'in force; waiting for the store' });
+    },
     setDegraded(id, degraded) {
       const change = need(id);
       return change.degraded === degraded ? change : update(change, { degraded });
@@ -233,7 +286,9 @@ export function createChanges({ clock, applied, onUpdate }: ChangesOptions): Cha
       const last = new Map(commits.map((commit) => [commit.service, commit]));
       const previous = new Map<string, Commit>();
       for (const commit of commits) {
-        put(remembered(commit, previous.get(commit.service), last.get(commit.service) !== commit));
+        const before = previous.get(commit.service)?.document?.rollout;
+        put(remembered(commit, before, last.get(commit.service) !== commit));
+        rememberRollout(commit);
         remember(commit.service, commit.requestId, commit.changeId, digestOf(commit.changeId));
         previous.set(commit.service, commit);
       }
@@ -272,20 +327,9 @@ const BLANK = {
 const ROLLED_BACK = { status: 'ROLLED_BACK', progress: 'a rollback came first' } as const;
 const SUPERSEDED = { status: 'SUPERSEDED', progress: 'a later write came first' } as const;
 
-/** The status of a revision that is in force, by what the workers have applied. */
-function statusAt(revision: number, applied: readonly number[]): ChangeStatus {
-  return applied.length > 0 && applied.every((one) => one >= revision) ? 'APPLIED' : 'APPLYING';
-}
-
-function progressAt(revision: number, applied: readonly number[]): string {
-  const done = applied.filter((one) => one >= revision).length;
-  if (applied.length > 0 && done === applied.length) return '1 of 1 replicas';
-  return `0 of 1 replicas (${done} of ${applied.length} workers)`;
-}
-
 /** A commit's change after a restart. One that a later write followed was in force in its time. */
-function remembered(commit: Commit, previous: Commit | undefined, overtaken: boolean): Change {
-  const [before, after] = [previous?.document?.rollout, commit.document?.rollout];
+function remembered(commit: Commit, before: RolloutState | null | undefined, overtaken: boolean): Change {
+  const after = commit.document?.rollout;
   const decreases =
     before && after && before.id === after.id ? decreasesBetween(before.document, after.document) : [];
   return {
@@ -294,7 +338,7 @@ function remembered(commit: Commit, previous: Commit | undefined, overtaken: boo
     service: commit.service,
     kind: commit.kind,
     status: overtaken ? 'APPLIED' : 'APPLYING',
-    progress: overtaken ? '1 of 1 replicas' : 'waiting for workers',
+    progress: overtaken ? 'a later write came' : 'waiting for workers',
     revision: commit.revision,
     createdAt: commit.at,
     updatedAt: commit.at,
@@ -334,15 +378,16 @@ export function presentChange(
     kind,
     revision,
   }: { readonly service: string; readonly kind: CommitKind; readonly revision: number },
-  applied: readonly number[],
+  reach: ReachOf,
 ): Change {
+  const { applied, progress } = reach({ service, revision, changeId: null, rolledBack: null });
   return {
     ...BLANK,
     id: `present.${service}.${kind}.${revision}`,
     service,
     kind,
-    status: statusAt(revision, applied),
-    progress: progressAt(revision, applied),
+    status: applied ? 'APPLIED' : 'APPLYING',
+    progress,
     revision,
     createdAt: null,
     updatedAt: null,

@@ -128,7 +128,7 @@ test('a rollback that a finish came before: its change ends, and can be read', a
   assert.equal((await finish).revision, 3);
   await plane.close();
   stable.close();
-  const change = plane.change(early.id);
+  const change = await plane.change(early.id);
   assert.equal(change.status, 'FAILED');
   assert.match(change.progress, /The rollout is idle/);
   assert.equal(phaseOf(fleet), 'idle');

@@ -103,6 +103,7 @@ export async function startApi(
     counters,
     replica: 'here',
     clock: Date.now,
+    now: () => performance.now(),
     random: randomBytes,
     log,
   });

@@ -53,6 +53,7 @@ export interface FakeFleet extends WorkerFleet {
 
 export function fakeFleet(size = 2): FakeFleet {
   const revisions = Array.from({ length: size }, () => -1);
+  const sequences = revisions.map(() => -1);
   const listeners: ((index: number, revision: number) => void)[] = [];
   const fleet: FakeFleet = {
     size,
@@ -61,13 +62,16 @@ export function fakeFleet(size = 2): FakeFleet {
     apply(snapshot) {
       fleet.snapshots.push(snapshot);
       if (fleet.automatic) for (const index of revisions.keys()) fleet.acknowledge(index);
+      return fleet.snapshots.length;
     },
     acknowledge(index) {
       const revision = fleet.snapshots.at(-1)!.revision;
       revisions[index] = revision;
+      sequences[index] = fleet.snapshots.length;
       for (const listener of listeners) listener(index, revision);
     },
-    appliedRevision: () => revisions.map((revision, index) => ({ index, revision })),
+    appliedRevision: () =>
+      revisions.map((revision, index) => ({ index, revision, sequence: sequences[index]! })),
     onApplied: (listener) => void listeners.push(listener),
   };
   return fleet;

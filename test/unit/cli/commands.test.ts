@@ -158,8 +158,9 @@ test('--wait ends with what became of the change', async () => {
   const rolledBack = new Promise<void>((resolve) => {
     const apply = fleet.apply.bind(fleet);
     fleet.apply = (snapshot) => {
-      apply(snapshot);
+      const sequence = apply(snapshot);
       if (snapshot.revision === 2) resolve();
+      return sequence;
     };
   });
   await rolledBack;

@@ -14,6 +14,7 @@ import { createWriter } from '../../../src/control/writer.ts';
 import type { RolloutState } from '../../../src/policy/rollout.ts';
 import type { Change } from '../../../src/rollout/change.ts';
 import { createChanges } from '../../../src/rollout/changes.ts';
+import { localReach } from '../../../src/rollout/reach.ts';
 import { NO_PRECONDITION } from '../../../src/rollout/precondition.ts';
 import { createLog } from '../../../src/telemetry/log.ts';
 import { CONFIGURATION, problem, ROLLOUT, RULES, startApi } from '../../support/admin-api.ts';
@@ -60,12 +61,19 @@ async function startWriter(store: MemoryStore, patience: number) {
     clock: Date.now,
     onReload: () => {},
   });
-  const inForce = createInForce({ initial, keys, networks, credentials, fleet });
+  const inForce = createInForce({
+    initial,
+    keys,
+    networks,
+    credentials,
+    fleet,
+    now: () => performance.now(),
+  });
   await inForce.ready(initial);
   inForce.enact(initial);
   const updates: Change[] = [];
-  const applied = (): number[] => fleet.appliedRevision().map(({ revision }) => revision);
-  const changes = createChanges({ clock: Date.now, applied, onUpdate: (change) => updates.push(change) });
+  const reach = localReach(() => fleet.appliedRevision().map(({ revision }) => revision));
+  const changes = createChanges({ clock: Date.now, reach, onUpdate: (change) => updates.push(change) });
   fleet.onApplied(() => changes.refresh());
   const journal = createJournal({
     store,
@@ -79,7 +87,8 @@ async function startWriter(store: MemoryStore, patience: number) {
     journal,
     changes,
     queue: createWriteQueue(),
-    applied,
+    reach,
+    shared: null,
     clock: Date.now,
     random: (size) => new Uint8Array(size).fill(7),
     log,
@@ -92,7 +101,7 @@ async function startWriter(store: MemoryStore, patience: number) {
       kind: 'rollout.rollback',
       request: REQUEST,
       asked: [],
-      ahead: () => inForce.rollBackAhead(RUNNING.id),
+      rollback: () => RUNNING.id,
       plan: () => ({
         kind: 'write',
         document: { definition: null, rollout: { ...RUNNING, phase: 'rolledBack' } },

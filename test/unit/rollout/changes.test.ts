@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { RolloutState } from '../../../src/policy/rollout.ts';
 import { type Change, isFinal } from '../../../src/rollout/change.ts';
 import { changeId, createChanges, parsePresentId, presentChange } from '../../../src/rollout/changes.ts';
+import { localReach } from '../../../src/rollout/reach.ts';
 import type { Commit } from '../../../src/store/store.ts';
 
 const HOUR = 3_600_000;
@@ -17,7 +18,7 @@ function start(workers = 2) {
   };
   const changes = createChanges({
     clock: () => held.now,
-    applied: () => held.revisions,
+    reach: localReach(() => held.revisions),
     onUpdate: (change, before) => updates.push({ change, before }),
   });
   let count = 0;
@@ -137,7 +138,10 @@ test('a refused write leaves nothing behind; one that had nothing to do leaves i
   assert.equal(changes.byRequestId('notes', 'a'), undefined);
   assert.equal(updates.at(-1)?.change.status, 'CANCELED', 'who follows hears of its end');
   const idle = begin({ requestId: 'b' });
-  const present = presentChange({ service: 'notes', kind: 'rollout.promote', revision: 4 }, [4, 4]);
+  const present = presentChange(
+    { service: 'notes', kind: 'rollout.promote', revision: 4 },
+    localReach(() => [4, 4]),
+  );
   changes.settle(idle, present);
   assert.deepEqual(changes.byRequestId('notes', 'b'), { id: present.id, digest: 'abcdef01' });
   assert.equal(changes.byRequestId('shop', 'b'), undefined, 'another service has ids of its own');
