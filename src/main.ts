@@ -37,6 +37,7 @@ import { createWorkerPool } from './data-plane/worker-pool.ts';
 import { watchCertificates } from './control/watch-certificates.ts';
 import { HANDSHAKE_FAILURES } from './data-plane/handshake-failure.ts';
 import type { EndpointAddress } from './data-plane/snapshot.ts';
+import { LISTED_ONLY } from './discovery/discovery.ts';
 import { startDemo } from './demo/demo.ts';
 import { createHttpProbe } from './health/http-probe.ts';
 import { REFUSALS } from './http1/refusal.ts';
@@ -164,6 +165,7 @@ async function serve(
     store,
     fleet: pool,
     counters,
+    discovery: LISTED_ONLY,
     endpoints: () => upstreams.endpoints(),
     replica: hostname(),
     clock: Date.now,

@@ -11,7 +11,7 @@ import type {
 import { milliseconds } from './duration.ts';
 import { parseEndpoint } from './host-port.ts';
 import type { ServiceDefinition } from './schema.ts';
-import type { EndpointDefinition } from './upstream-schema.ts';
+import type { EndpointDefinition, VariantDefinition } from './upstream-schema.ts';
 
 const DEFAULT_UPSTREAM: UpstreamSettings = {
   balance: { slowStart: 10_000, latencyDecay: 10_000 },
@@ -89,15 +89,16 @@ export function upstreamSettings({
   };
 }
 
-/** A variant as the workers see it. Its endpoints must have been checked. */
+/** A variant as the workers see it: with its listed endpoints, or with `endpoints` where these were discovered. */
 export function variantSnapshot(
   variant: ServiceDefinition['canary'] = {},
   tls: EndpointTls | null = null,
+  endpoints: readonly EndpointSnapshot[] = listedEndpoints(variant),
 ): VariantSnapshot {
-  const { endpoints = [], protocol = DEFAULT_PROTOCOL, circuit, healthCheck } = variant;
+  const { protocol = DEFAULT_PROTOCOL, circuit, healthCheck } = variant;
   return {
     protocol,
-    endpoints: endpoints.map(endpointSnapshot),
+    endpoints,
     circuit: { ...NO_LIMITS, ...circuit },
     healthCheck:
       healthCheck === undefined
@@ -120,6 +121,11 @@ type HealthCheck = NonNullable<NonNullable<ServiceDefinition['canary']>['healthC
 function checkTimeout({ interval, timeout }: HealthCheck): number {
   const most = milliseconds(interval, DEFAULT_HEALTH_CHECK.interval);
   return milliseconds(timeout, Math.min(most, DEFAULT_HEALTH_CHECK.timeout));
+}
+
+/** The endpoints that a definition lists. They must have been checked. */
+export function listedEndpoints({ endpoints = [] }: VariantDefinition): readonly EndpointSnapshot[] {
+  return endpoints.map(endpointSnapshot);
 }
 
 function endpointSnapshot(definition: EndpointDefinition): EndpointSnapshot {

@@ -120,6 +120,9 @@ export const CanaryDefinition = Type.Object(
   { ...closed, description: 'the new version; may be left out until a rollout starts' },
 );
 
+/** What stable and canary have in common; a stable's is one as well. */
+export type VariantDefinition = Static<typeof CanaryDefinition>;
+
 export const BalanceDefinition = Type.Object(
   {
     slowStart: duration('how long an endpoint that joins others or comes back gets less than its share'),

@@ -12,8 +12,9 @@ import {
   proxySettings,
   serviceSettings,
 } from '../config/defaults.ts';
-import type { Configuration, ServiceDefinition } from '../config/schema.ts';
+import type { Configuration } from '../config/schema.ts';
 import { variantSnapshot } from '../config/upstream-defaults.ts';
+import type { VariantDefinition } from '../config/upstream-schema.ts';
 import type {
   Credential,
   EndpointTls,
@@ -22,6 +23,7 @@ import type {
   ServiceSnapshot,
   Snapshot,
 } from '../data-plane/snapshot.ts';
+import type { Discovery } from '../discovery/discovery.ts';
 import { networksKey, ruleNetworks } from '../policy/compile.ts';
 import { EMPTY_NETWORKS, type NetworkSetData } from '../policy/network.ts';
 import { normaliseHost } from '../policy/service-match.ts';
@@ -39,10 +41,12 @@ export interface SnapshotSource {
   readonly credential: (files: CredentialFiles) => Credential;
   /** Networks compiled ahead, by `networksKey`; lists that are not among them are left to the workers. */
   readonly networks: ReadonlyMap<string, NetworkSetData>;
+  /** A variant's endpoints, listed or discovered. */
+  readonly endpoints: Discovery['endpoints'];
 }
 
 export function buildSnapshot(source: SnapshotSource): Snapshot {
-  const { revision, configuration, services, keys, regionDatabase, credential, networks } = source;
+  const { revision, configuration, services, keys, regionDatabase, credential, networks, endpoints } = source;
   const named = namedLists(configuration);
   const compiled = (list: readonly string[]): NetworkSetData => {
     if (list.length === 0) return EMPTY_NETWORKS;
@@ -54,7 +58,7 @@ export function buildSnapshot(source: SnapshotSource): Snapshot {
   return {
     revision,
     proxy: proxySettings(configuration.proxy),
-    services: [...services].map((view) => serviceSnapshot(view, networks, credential)),
+    services: [...services].map((view) => serviceSnapshot(view, networks, credential, endpoints)),
     trustedProxies: compiled(named.trustedProxies),
     followPeers: compiled(named.followPeers),
     proxyProtocol: compiled(named.proxyProtocol),
@@ -72,7 +76,9 @@ export function serviceSnapshot(
   { name, definition, rollout, revision }: ServiceView,
   networks: ReadonlyMap<string, NetworkSetData>,
   credential: SnapshotSource['credential'],
+  endpoints: SnapshotSource['endpoints'],
 ): ServiceSnapshot {
+  const { stable, canary = {} } = definition;
   return {
     name,
     hosts: definition.hosts.map(normaliseHost),
@@ -82,8 +88,8 @@ export function serviceSnapshot(
     cache: definition.cache ?? DEFAULT_CACHE,
     follow: definition.follow ?? [],
     settings: serviceSettings(definition),
-    stable: variantSnapshot(definition.stable, endpointTls(definition.stable, credential)),
-    canary: variantSnapshot(definition.canary, endpointTls(definition.canary, credential)),
+    stable: variantSnapshot(stable, endpointTls(stable, credential), endpoints(stable)),
+    canary: variantSnapshot(canary, endpointTls(canary, credential), endpoints(canary)),
     rollout,
     revision,
     networks: rollout === null || !isUnderWay(rollout.phase) ? {} : compiledAhead(rollout.document, networks),
@@ -91,11 +97,10 @@ export function serviceSnapshot(
 }
 
 function endpointTls(
-  variant: ServiceDefinition['canary'],
+  { tls }: VariantDefinition,
   credential: SnapshotSource['credential'],
 ): EndpointTls | null {
-  if (variant?.tls === undefined) return null;
-  const { tls } = variant;
+  if (tls === undefined) return null;
   return {
     serverName: tls.serverName ?? '',
     verify: tls.insecureSkipVerify !== true,
@@ -172,4 +177,9 @@ export function neededCredentials(
     }
   }
   return needed;
+}
+
+/** The variants of these services, whose endpoints a snapshot of them needs. */
+export function neededVariants(services: Iterable<ServiceView>): VariantDefinition[] {
+  return [...services].flatMap(({ definition: { stable, canary = {} } }) => [stable, canary]);
 }

@@ -9,6 +9,7 @@ import type { Backend, EndpointView, HistoryEntry, RolloutWrite, WriteRequest } 
 import type { Configuration } from '../config/schema.ts';
 import { SYSTEM } from '../config/watch.ts';
 import type { KeyData } from '../data-plane/snapshot.ts';
+import type { Discovery } from '../discovery/discovery.ts';
 import { CANARY_USABLE, STABLE_USABLE } from '../policy/decide.ts';
 import { explain } from '../policy/explain.ts';
 import type { Change } from '../rollout/change.ts';
@@ -51,6 +52,8 @@ export interface ControlPlaneOptions {
   readonly store: Store;
   readonly fleet: WorkerFleet;
   readonly counters: ControlCounters;
+  /** Where endpoints are found. */
+  readonly discovery: Discovery;
   /** What the workers and health checks know of all endpoints. */
   readonly endpoints: () => readonly EndpointView[];
   /** The replica's name in `GET /v1/fleet`. */
@@ -69,6 +72,8 @@ export interface ControlPlane extends Backend {
   reload(configuration: Configuration): Promise<void>;
   /** Whether every worker decides by a policy; why not, in sentences. */
   readiness(): { readonly ready: boolean; readonly reasons: readonly string[] };
+  /** Gives the workers the endpoints that are known now; the revision stays. Call it when they have changed. */
+  refreshEndpoints(): void;
   /** Reads certificates whose files have changed. Call it every second or so, never while it still runs. */
   checkCertificates(): Promise<void>;
   certificates(): readonly CertificateReading[];
@@ -85,7 +90,7 @@ export interface ControlPlane extends Backend {
  * DocumentError where configuration, region database and store do not fit together.
  */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
-  const { keys, store, fleet, counters, clock, now, random, log } = options;
+  const { keys, store, fleet, counters, discovery, clock, now, random, log } = options;
   const loaded = await store.load();
   const initial: ControlState = {
     configuration: options.configuration,
@@ -104,7 +109,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     clock,
     onReload: (taken) => counters.certificatesReloaded(taken),
   });
-  const inForce = createInForce({ initial, keys, networks, credentials, fleet, now });
+  const inForce = createInForce({ initial, keys, networks, credentials, discovery, fleet, now });
   const database = await loadRegionDatabase(options.configuration.region?.database, null);
   await inForce.ready(initial);
   inForce.enact(initial, { regionDatabase: database });
@@ -154,7 +159,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     inForce,
     helper,
     networks,
-    finishGuard: createFinishGuard(tcpProbe(PROBE_TIME)),
+    finishGuard: createFinishGuard(tcpProbe(PROBE_TIME), discovery.endpoints),
     commitAt,
     latest: (service) => changes.latest(service),
     fresh: () => ({
@@ -267,7 +272,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         }
         policy = inForce.policy(service, rollout);
       }
-      const hasCanary = (inForce.view(service).definition.canary?.endpoints ?? []).length > 0;
+      const hasCanary = discovery.endpoints(inForce.view(service).definition.canary ?? {}).length > 0;
       return explain(policy, request, {
         usable: hasCanary ? STABLE_USABLE | CANARY_USABLE : STABLE_USABLE,
         nowSeconds: Math.floor(clock() / 1000),
@@ -304,6 +309,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         credentials.warnOfExpiry();
         events.publish({ type: 'configuration', service: null });
       }),
+
+    refreshEndpoints: () => inForce.refreshEndpoints(),
 
     async checkCertificates() {
       if (await credentials.refresh()) {

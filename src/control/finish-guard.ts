@@ -2,12 +2,13 @@
  * The guard of `finish`: everyone goes to stable then, so stable's endpoints must be there to take them.
  *
  * An endpoint counts as ready when it accepts a connection. At least half of the listed ones must, so that one dead
- * address does not hold a release and a half-started deployment does. Discovery, where it exists, has its own guard.
+ * address does not hold a release and a half-started deployment does. Of discovered endpoints none is listed that is not
+ * ready, but the list may be old while its source is gone, so they are tried as well.
  */
 import { connect } from 'node:net';
-import { parseEndpoint } from '../config/host-port.ts';
+import { formatHostPort } from '../config/host-port.ts';
 import type { ServiceDefinition } from '../config/schema.ts';
-import { endpointAddress } from '../config/upstream-defaults.ts';
+import type { Discovery } from '../discovery/discovery.ts';
 import type { GuardVerdict } from '../rollout/lifecycle.ts';
 
 /** Whether stable can take everybody now. Never rejects. */
@@ -19,26 +20,23 @@ export type Probe = (host: string, port: number) => Promise<boolean>;
 /** More endpoints than this are judged by a sample of as many, spread evenly. */
 const MOST_PROBES = 50;
 
-export function createFinishGuard(probe: Probe): FinishGuard {
+export function createFinishGuard(probe: Probe, endpointsOf: Discovery['endpoints']): FinishGuard {
   return async (service, { stable }) => {
-    const every = Math.max(1, Math.ceil(stable.endpoints.length / MOST_PROBES));
-    const probed = stable.endpoints.filter((_, index) => index % every === 0).map(endpointAddress);
-    const ready = await Promise.all(probed.map((endpoint) => isReady(endpoint, probe)));
+    const endpoints = endpointsOf(stable);
+    const every = Math.max(1, Math.ceil(endpoints.length / MOST_PROBES));
+    const probed = endpoints.filter((_, index) => index % every === 0);
+    const ready = await Promise.all(probed.map(({ host, port }) => probe(host, port)));
     const count = ready.filter(Boolean).length;
     const needed = Math.max(1, Math.ceil(probed.length / 2));
     if (count >= needed) return { ok: true };
     const missing = probed.find((_, index) => ready[index] !== true);
+    const which = missing === undefined ? '' : ` (${formatHostPort(missing)} does not)`;
     return {
       ok: false,
-      detail: `Finish sends everyone to stable, but only ${count} of the ${probed.length} stable endpoints of "${service}" that were tried accept connections${missing === undefined ? '' : ` (${missing} does not)`}; ${needed} must. Wait until the new version is up there, or roll back.`,
-      figures: { ready: count, needed, endpoints: stable.endpoints.length },
+      detail: `Finish sends everyone to stable, but only ${count} of the ${probed.length} stable endpoints of "${service}" that were tried accept connections${which}; ${needed} must. Wait until the new version is up there, or roll back.`,
+      figures: { ready: count, needed, endpoints: endpoints.length },
     };
   };
-}
-
-async function isReady(endpoint: string, probe: Probe): Promise<boolean> {
-  const address = parseEndpoint(endpoint);
-  return typeof address !== 'string' && probe(address.host, address.port);
 }
 
 /** Connects by TCP and closes again. `timeout` in ms. */

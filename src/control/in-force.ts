@@ -11,8 +11,15 @@ import { type CompiledPolicy, compileContext, compilePolicy, type PolicyContext 
 import type { RolloutState } from '../policy/rollout.ts';
 import { isActive } from '../rollout/lifecycle.ts';
 import { refused } from '../rollout/refusal.ts';
+import type { Discovery } from '../discovery/discovery.ts';
 import { createActivation } from './activation.ts';
-import { buildSnapshot, neededCredentials, neededNetworks, serviceSnapshot } from './build-snapshot.ts';
+import {
+  buildSnapshot,
+  neededCredentials,
+  neededNetworks,
+  neededVariants,
+  serviceSnapshot,
+} from './build-snapshot.ts';
 import type { Credentials } from './credentials.ts';
 import type { NetworkCache } from './network-cache.ts';
 import { type ControlState, viewServices } from './state.ts';
@@ -23,6 +30,7 @@ export interface InForceOptions {
   readonly keys: readonly KeyData[];
   readonly networks: NetworkCache;
   readonly credentials: Credentials;
+  readonly discovery: Discovery;
   readonly fleet: WorkerFleet;
   /** Monotonic, in ms. */
   readonly now: () => number;
@@ -66,6 +74,8 @@ export interface InForce {
   readonly fenced: boolean;
   /** Ids of the rollouts that count as rolled back ahead of the store and that all workers treat so. */
   rolledBackByAll(): readonly string[];
+  /** Hands the workers what is in force anew, with the endpoints of this moment. It waits for nothing, as a rollback does. */
+  refreshEndpoints(): void;
   /** Treats the rollout as rolled back from now on. */
   rollBackAhead(rolloutId: string): RollbackAhead;
   /** The policy that the workers decide by, or that of another rollout of the service. */
@@ -73,7 +83,7 @@ export interface InForce {
 }
 
 export function createInForce(options: InForceOptions): InForce {
-  const { initial, networks, credentials, fleet, now } = options;
+  const { initial, networks, credentials, discovery, fleet, now } = options;
   let { keys } = options;
   let fenced = false;
   const activation = createActivation();
@@ -101,6 +111,7 @@ export function createInForce(options: InForceOptions): InForce {
       regionDatabase,
       credential: credentials.get,
       networks: networks.compiled,
+      endpoints: discovery.endpoints,
     });
     const sequence = fleet.apply(snapshot);
     for (const one of ahead.values()) if (one.sequence === 0) one.sequence = sequence;
@@ -123,7 +134,7 @@ export function createInForce(options: InForceOptions): InForce {
   }
 
   function snapshotOf(view: ServiceView): ServiceSnapshot {
-    return serviceSnapshot(view, networks.compiled, credentials.get);
+    return serviceSnapshot(view, networks.compiled, credentials.get, discovery.endpoints);
   }
 
   function contextOf(current: Snapshot): PolicyContext {
@@ -149,6 +160,7 @@ export function createInForce(options: InForceOptions): InForce {
       const services = viewServices(next);
       await networks.compile(neededNetworks(next.configuration, services.values()));
       await credentials.read(neededCredentials(next.configuration, services.values()));
+      await discovery.prepare(neededVariants(services.values()));
     },
     enact(next, { regionDatabase: database = regionDatabase, delays = new Map() } = {}) {
       state = next;
@@ -159,6 +171,7 @@ export function createInForce(options: InForceOptions): InForce {
       const used = [...written.values(), ...decided.values()];
       networks.keepOnly(neededNetworks(state.configuration, used));
       credentials.keepOnly(neededCredentials(state.configuration, used));
+      discovery.keepOnly(neededVariants(used));
     },
     signWith(keyId) {
       const key = keys.find(({ id }) => id === keyId);
@@ -180,6 +193,9 @@ export function createInForce(options: InForceOptions): InForce {
     rolledBackByAll() {
       const sequence = Math.min(...fleet.appliedRevision().map((worker) => worker.sequence));
       return [...ahead].flatMap(([id, one]) => (one.sequence <= sequence ? [id] : []));
+    },
+    refreshEndpoints() {
+      if (snapshot !== null) apply();
     },
     rollBackAhead(rolloutId) {
       const others = ahead.get(rolloutId);

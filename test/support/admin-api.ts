@@ -6,6 +6,7 @@ import { after } from 'node:test';
 import { startAdmin } from '../../src/admin/server.ts';
 import type { Configuration } from '../../src/config/schema.ts';
 import { createUpstreamWatch } from '../../src/control/upstream-watch.ts';
+import { LISTED_ONLY } from '../../src/discovery/discovery.ts';
 import { startControlPlane, type ControlPlane } from '../../src/control/control-plane.ts';
 import { ControlCounters } from '../../src/telemetry/control-counters.ts';
 import { createLog } from '../../src/telemetry/log.ts';
@@ -96,6 +97,7 @@ export async function startApi(
   });
   const plane = await startControlPlane({
     endpoints: () => upstreams.endpoints(),
+    discovery: LISTED_ONLY,
     configuration,
     keys: [{ id: 'k1', secret: new Uint8Array(32).fill(1) }],
     store,

@@ -5,6 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import type { ControlEvent, NumberedEvent } from '../../../src/admin/backend.ts';
 import { createEvents } from '../../../src/control/events.ts';
+import { listedEndpoints } from '../../../src/config/upstream-defaults.ts';
 import { createFinishGuard, tcpProbe } from '../../../src/control/finish-guard.ts';
 import { createHelper } from '../../../src/control/helper.ts';
 import { createJournal } from '../../../src/control/journal.ts';
@@ -184,7 +185,7 @@ test('finish asks stable: half of the endpoints must accept connections', async 
   closed.close();
   await once(closed, 'close');
 
-  const guard = createFinishGuard(tcpProbe(1000));
+  const guard = createFinishGuard(tcpProbe(1000), listedEndpoints);
   const ask = (...ports: number[]) =>
     guard('notes', { hosts: ['*'], stable: { endpoints: ports.map((one) => `127.0.0.1:${one}`) } });
   assert.deepEqual(await ask(port), { ok: true });
@@ -199,7 +200,7 @@ test('finish asks stable: half of the endpoints must accept connections', async 
   const counting = createFinishGuard(async () => {
     asked += 1;
     return true;
-  });
+  }, listedEndpoints);
   const endpoints = Array.from({ length: 1000 }, (_, index) => `10.0.0.1:${index + 1}`);
   await counting('notes', { hosts: ['*'], stable: { endpoints } });
   assert.equal(asked, 50, 'a large service is asked by a sample');

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { WriteRequest } from '../../../src/admin/backend.ts';
 import { createHelper } from '../../../src/control/helper.ts';
 import { createCredentials } from '../../../src/control/credentials.ts';
+import { LISTED_ONLY } from '../../../src/discovery/discovery.ts';
 import { createInForce } from '../../../src/control/in-force.ts';
 import { createJournal } from '../../../src/control/journal.ts';
 import { createNetworkCache } from '../../../src/control/network-cache.ts';
@@ -66,6 +67,7 @@ async function startWriter(store: MemoryStore, patience: number) {
     keys,
     networks,
     credentials,
+    discovery: LISTED_ONLY,
     fleet,
     now: () => performance.now(),
   });

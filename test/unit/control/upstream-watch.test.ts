@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as fc from 'fast-check';
+import { listedEndpoints } from '../../../src/config/upstream-defaults.ts';
 import { serviceSnapshot } from '../../../src/control/build-snapshot.ts';
 import { createUpstreamWatch } from '../../../src/control/upstream-watch.ts';
 import type { ServiceSnapshot } from '../../../src/data-plane/snapshot.ts';
@@ -31,6 +32,7 @@ function service(state: RolloutState | null = rollout(), healthCheck = false): S
     () => {
       throw new Error('no file is named');
     },
+    listedEndpoints,
   );
 }
 

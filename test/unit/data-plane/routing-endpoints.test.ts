@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { listedEndpoints } from '../../../src/config/upstream-defaults.ts';
 import { buildSnapshot } from '../../../src/control/build-snapshot.ts';
 import { compileRouting, type Routing, type RoutingSource } from '../../../src/data-plane/routing.ts';
 import type { Snapshot } from '../../../src/data-plane/snapshot.ts';
@@ -29,6 +30,7 @@ function route(previous: Routing | null, stable: Endpoints, canary: Endpoints = 
     regionDatabase: null,
     credential: () => assert.fail('no file is named'),
     networks: new Map(),
+    endpoints: listedEndpoints,
   });
   memory.allocate(snapshot.services);
   return compileRouting(snapshot, previous, source);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { listedEndpoints } from '../../../src/config/upstream-defaults.ts';
 import { serviceSnapshot } from '../../../src/control/build-snapshot.ts';
 import type { ServiceSnapshot } from '../../../src/data-plane/snapshot.ts';
 import { createUpstreamMemory } from '../../../src/data-plane/upstream-memory.ts';
@@ -11,6 +12,7 @@ function service(stable: string[], canary: string[] = []): ServiceSnapshot {
     { name: 'notes', source: 'file', definition, rollout: null, revision: 1 },
     new Map(),
     () => assert.fail('no file is named'),
+    listedEndpoints,
   );
 }
 
