@@ -2,7 +2,10 @@
  * What a replica tells the others about itself, through the store and directly. Plain data.
  *
  * Within one boot of a replica a record with a higher sequence replaces those before it; nothing else orders records.
+ * Another version of Serin may say more: fields that this one does not know are left out of account.
  */
+import { Type } from 'typebox';
+import { checkSchema } from '../schema/check.ts';
 
 /** What all replicas must have alike, each as a short digest of its contents. */
 export interface Digests {
@@ -46,4 +49,53 @@ export interface ReplicaRecord {
   /** It has lost the store for so long that it gives stable to everybody. */
   readonly fenced: boolean;
   readonly digests: Digests;
+}
+
+const name = Type.String({
+  minLength: 1,
+  maxLength: 253,
+  pattern: '^[A-Za-z0-9._-]+$',
+  description: 'a name',
+});
+const text = (maxLength: number) => Type.String({ maxLength });
+const digests = Type.Record(Type.String(), text(64));
+const revision = Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER });
+
+/** The record's schema: open, but what there is must be right. */
+export const ReplicaRecordSchema = Type.Object({
+  name,
+  boot: Type.String({ minLength: 1, maxLength: 64 }),
+  sequence: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+  version: text(64),
+  address: text(300),
+  startedAt: text(64),
+  revision,
+  changeId: text(128),
+  workers: Type.Array(Type.Object({ index: Type.Integer({ minimum: 0, maximum: 1023 }), revision }), {
+    maxItems: 1024,
+  }),
+  rolledBack: Type.Array(text(128), { maxItems: 10_000 }),
+  faults: Type.Array(Type.Object({ service: text(128), revision, detail: text(4096) }), { maxItems: 10_000 }),
+  fenced: Type.Boolean(),
+  digests: Type.Object({
+    keys: digests,
+    segments: digests,
+    region: text(64),
+    services: digests,
+    bucketAlgorithms: Type.Array(text(64), { maxItems: 100 }),
+  }),
+});
+
+const check = checkSchema(ReplicaRecordSchema);
+
+/** Reads a record as the store keeps it. A string is the reason why it is none. */
+export function parseReplicaRecord(json: string): ReplicaRecord | string {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    return 'not JSON';
+  }
+  const [fault] = check(value);
+  return fault === undefined ? (value as ReplicaRecord) : `${fault.pointer} ${fault.detail}`;
 }

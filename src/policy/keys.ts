@@ -12,7 +12,7 @@ export interface KeyData {
   readonly secret: Uint8Array;
 }
 
-const PURPOSES = ['identity', 'latch', 'override', 'fingerprint'] as const;
+const PURPOSES = ['identity', 'latch', 'override', 'fingerprint', 'peer', 'digest'] as const;
 export type Purpose = (typeof PURPOSES)[number];
 
 /** Characters of a truncated HMAC-SHA256: 16 bytes in base64url. */
@@ -52,6 +52,11 @@ export class KeyRing {
   /** Base64url of the truncated HMAC-SHA256 of `text` (as UTF-8), made with the first key; 22 characters. */
   sign(purpose: Purpose, text: string): string {
     return this.#keys[0]!.subkeys[purpose].mac(text);
+  }
+
+  /** The same made with each key of the ring, in its order: whoever knows one of them can verify. */
+  signWithEach(purpose: Purpose, text: string): string[] {
+    return this.#keys.map((key) => key.subkeys[purpose].mac(text));
   }
 
   /** Whether `signature` is one that a key of the ring makes. */
@@ -95,6 +100,8 @@ function deriveKey({ id, secret }: KeyData): Key {
       latch: subkey('latch'),
       override: subkey('override'),
       fingerprint: subkey('fingerprint'),
+      peer: subkey('peer'),
+      digest: subkey('digest'),
     },
   };
 }

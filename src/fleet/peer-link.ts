@@ -1,0 +1,222 @@
+/**
+ * What is still to be said to one peer, and the way there: one request at a time, and one more for rollbacks, so that
+ * a rollback never waits behind anything else. Connections are kept alive.
+ *
+ * It never waits and never throws. What can't be delivered stays within bounds: of records and hints only the newest, of latches
+ * the newest ten thousand; rollbacks all stay until the peer has acknowledged them. A peer that failed is tried again with
+ * the next record or the next rollback, never by a timer.
+ */
+import { Pool } from 'undici';
+import type { FleetCounters, PeerFailure } from '../telemetry/fleet-counters.ts';
+import type { KnownRollback } from './known-rollback.ts';
+import { LATCHES_LIMIT, type PeerMessage, writeBody } from './peer-message.ts';
+import type { PeerSeal } from './peer-seal.ts';
+import { BODY_LIMIT, FROM_HEADER, PEER_PATH, SIGNATURE_HEADER, TO_HEADER } from './peer-server.ts';
+
+/** How long a connection and an answer may take, in ms: what takes longer than a beat is tried again with the next. */
+const CONNECT_TIME = 1000;
+const ANSWER_TIME = 1000;
+/** Bytes of waiting messages that go into one body. */
+const BODY_FILL = BODY_LIMIT / 2;
+
+export interface LinkOptions {
+  /** `host:port`. */
+  readonly address: string;
+  /** The names of this replica and of the peer. */
+  readonly self: string;
+  readonly peer: string;
+  readonly seal: PeerSeal;
+  readonly counters: FleetCounters;
+  /** Told when the peer can't be reached or refuses, in words. */
+  readonly onFailure: (peer: string, reason: PeerFailure, detail: string) => void;
+}
+
+export interface PeerLink {
+  readonly address: string;
+  /** `text` is the message as JSON. */
+  say(message: PeerMessage, text: string): void;
+  /** What the peer has not acknowledged yet; for the link that takes this one's place. */
+  owed(): readonly KnownRollback[];
+  /** Resolves when nothing is under way any more. */
+  settled(): Promise<void>;
+  close(): void;
+}
+
+/** A message that waits. */
+interface Waiting {
+  readonly type: PeerMessage['type'];
+  readonly text: string;
+  /** How much of a bound it takes. */
+  readonly entries: number;
+}
+
+/** One request at a time. `take` gives what is to go, `failed` gives it back. */
+interface Lane {
+  busy: Promise<void> | null;
+  /** Something was said since the request under way was made: it is worth another attempt also after a failure. */
+  wanted: boolean;
+  readonly take: () => readonly Waiting[];
+  readonly delivered: (taken: readonly Waiting[]) => void;
+  readonly failed: (taken: readonly Waiting[]) => void;
+}
+
+export function createPeerLink(options: LinkOptions): PeerLink {
+  const { address, self, peer, seal, counters, onFailure } = options;
+  const pool = new Pool(`http://${address}`, {
+    connections: 2,
+    pipelining: 1,
+    connect: { timeout: CONNECT_TIME },
+    keepAliveTimeout: 30_000,
+    headersTimeout: ANSWER_TIME,
+    bodyTimeout: ANSWER_TIME,
+  });
+  let closed = false;
+  /** The last attempt came to nothing: only a record or a rollback leads to the next. */
+  let down = false;
+  /** The newest of each kind of which only the newest counts. */
+  const newest = new Map<PeerMessage['type'], Waiting>();
+  let latches: Waiting[] = [];
+  let latchEntries = 0;
+  const rollbacks = new Map<string, KnownRollback>();
+
+  const addLatches = (more: readonly Waiting[], before: boolean): void => {
+    latches = before ? [...more, ...latches] : [...latches, ...more];
+    latchEntries += more.reduce((sum, { entries }) => sum + entries, 0);
+    // The oldest go: the store has them as well.
+    while (latchEntries > LATCHES_LIMIT && latches.length > 1) latchEntries -= latches.shift()!.entries;
+  };
+
+  const ordinary: Lane = {
+    busy: null,
+    wanted: false,
+    take() {
+      const taken = [...newest.values()];
+      newest.clear();
+      let size = taken.reduce((sum, { text }) => sum + text.length, 0);
+      while (latches.length > 0 && (taken.length === 0 || size + latches[0]!.text.length <= BODY_FILL)) {
+        const next = latches.shift()!;
+        latchEntries -= next.entries;
+        size += next.text.length;
+        taken.push(next);
+      }
+      return taken;
+    },
+    delivered: () => {},
+    failed(taken) {
+      addLatches(
+        taken.filter(({ type }) => type === 'latches'),
+        true,
+      );
+    },
+  };
+
+  /** What the request under way says, so that it is forgotten only when just that was acknowledged. */
+  let saying: KnownRollback[] = [];
+  const urgent: Lane = {
+    busy: null,
+    wanted: false,
+    take() {
+      saying = [...rollbacks.values()];
+      if (saying.length === 0) return [];
+      const text = JSON.stringify({ type: 'rollback', rollbacks: saying } satisfies PeerMessage);
+      return [{ type: 'rollback', text, entries: 0 }];
+    },
+    delivered() {
+      for (const one of saying) {
+        if (rollbacks.get(one.rolloutId) === one) rollbacks.delete(one.rolloutId);
+      }
+    },
+    failed: () => {},
+  };
+
+  async function run(lane: Lane): Promise<void> {
+    // Whatever is said in one turn goes together.
+    await Promise.resolve();
+    for (;;) {
+      lane.wanted = false;
+      const taken = closed ? [] : lane.take();
+      if (taken.length === 0) break;
+      const failure = await post(taken.map(({ text }) => text));
+      if (closed) break;
+      down = failure !== null;
+      if (failure !== null) {
+        lane.failed(taken);
+        counters.peerFailed(failure.reason);
+        onFailure(peer, failure.reason, failure.detail);
+        if (!lane.wanted) break;
+        continue;
+      }
+      lane.delivered(taken);
+      for (const { type } of taken) counters.peerSent(type);
+    }
+    lane.busy = null;
+  }
+
+  async function post(
+    texts: readonly string[],
+  ): Promise<{ readonly reason: PeerFailure; readonly detail: string } | null> {
+    const body = Buffer.from(writeBody(texts));
+    if (body.length > BODY_LIMIT) {
+      return { reason: 'too_large', detail: `${body.length} bytes; a body has ${BODY_LIMIT} at most` };
+    }
+    const signal = AbortSignal.timeout(CONNECT_TIME + ANSWER_TIME);
+    try {
+      const answer = await pool.request({
+        path: PEER_PATH,
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          [FROM_HEADER]: self,
+          [TO_HEADER]: peer,
+          [SIGNATURE_HEADER]: seal.sign(self, peer, body),
+        },
+        body,
+        signal,
+      });
+      if (answer.statusCode === 204) {
+        await answer.body.dump();
+        return null;
+      }
+      await answer.body.dump({ limit: 4096 });
+      return { reason: 'refused', detail: `status ${answer.statusCode}` };
+    } catch (error) {
+      if (signal.aborted) return { reason: 'timeout', detail: 'no answer in time' };
+      const { code, name } = error as NodeJS.ErrnoException;
+      const late = code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_CONNECT_TIMEOUT';
+      return { reason: late ? 'timeout' : 'unreachable', detail: code ?? name };
+    }
+  }
+
+  const start = (lane: Lane): void => {
+    lane.wanted = true;
+    lane.busy ??= run(lane);
+  };
+
+  return {
+    address,
+    say(message, text) {
+      if (closed) return;
+      if (message.type === 'rollback') {
+        for (const one of message.rollbacks) rollbacks.set(one.rolloutId, one);
+        start(urgent);
+        return;
+      }
+      if (message.type === 'latches') {
+        addLatches([{ type: 'latches', text, entries: message.entries.length }], false);
+      } else {
+        newest.set(message.type, { type: message.type, text, entries: 0 });
+      }
+      const regular = message.type === 'record' || message.type === 'left';
+      if (regular && rollbacks.size > 0) start(urgent);
+      if (regular || !down) start(ordinary);
+    },
+    owed: () => [...rollbacks.values()],
+    async settled() {
+      await Promise.all([ordinary.busy, urgent.busy]);
+    },
+    close() {
+      closed = true;
+      void pool.destroy().catch(() => {});
+    },
+  };
+}
