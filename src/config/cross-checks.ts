@@ -14,6 +14,8 @@ import {
   DEFAULT_TLS_LISTEN,
   proxySettings,
 } from './defaults.ts';
+import { fleetFaults } from './fleet-checks.ts';
+import { DEFAULT_FLEET_LISTEN } from './fleet-defaults.ts';
 import { formatHostPort, isLoopback, parseListen } from './host-port.ts';
 import { networksOverlap } from './overlap.ts';
 import type { Configuration, ProxyDefinition, TokenDefinition } from './schema.ts';
@@ -56,7 +58,12 @@ export function crossCheck(configuration: Configuration): CrossChecked {
     proxyProtocol: compile('/proxy/proxyProtocol/from', configuration.proxy?.proxyProtocol?.from),
     segments: Object.fromEntries(segments),
   };
-  faults.push(...listenFaults(configuration), ...adminFaults(configuration), ...limitFaults(configuration));
+  faults.push(
+    ...listenFaults(configuration),
+    ...adminFaults(configuration),
+    ...limitFaults(configuration),
+    ...prefixed('/fleet', fleetFaults(configuration.fleet)),
+  );
   const services = Object.entries(configuration.services ?? {});
   for (const [name, service] of services) {
     faults.push(...prefixed(joinPointer('/services', name), serviceFaults(service)));
@@ -77,6 +84,7 @@ function listenFaults(configuration: Configuration): Fault[] {
     ...tlsListen(configuration.proxy),
     ['/admin/listen', configuration.admin?.listen ?? DEFAULT_ADMIN_LISTEN],
     ['/ops/listen', configuration.ops?.listen ?? DEFAULT_OPS_LISTEN],
+    ...fleetListen(configuration),
   ] as const) {
     const address = parseListen(text);
     if (typeof address === 'string') {
@@ -95,6 +103,12 @@ function listenFaults(configuration: Configuration): Fault[] {
 
 function tlsListen(proxy: ProxyDefinition = {}): [pointer: string, text: string][] {
   return proxy.tls === undefined ? [] : [['/proxy/tls/listen', proxy.tls.listen ?? DEFAULT_TLS_LISTEN]];
+}
+
+/** A replica that is alone has no such listener, so its default takes no port from anybody. */
+function fleetListen({ fleet, store }: Configuration): [pointer: string, text: string][] {
+  if (fleet?.listen === undefined && (store === undefined || !('redis' in store))) return [];
+  return [['/fleet/listen', fleet?.listen ?? DEFAULT_FLEET_LISTEN]];
 }
 
 /** True where two listeners cannot both bind: the same port, and the same host or one that stands for all. */

@@ -6,6 +6,7 @@
  * `defaults.ts`. A field that holds a secret is marked `writeOnly`, so that no message quotes it.
  */
 import { Type, type Static } from 'typebox';
+import { FleetDefinition } from './fleet-schema.ts';
 import { MirrorDefinition } from './mirror-schema.ts';
 import { ListenerTlsDefinition, ProxyProtocolDefinition } from './listener-schema.ts';
 import { closed, count, duration, listen, path } from './schema-parts.ts';
@@ -320,6 +321,7 @@ export const Configuration = Type.Object(
     trustedProxies: Type.Optional(networks('whose X-Forwarded-… headers are believed; as narrow as can be')),
     followPeers: Type.Optional(networks('from whom x-canary is believed')),
     store: Type.Optional(Type.Object({ file: path('the directory that holds what the API wrote') }, closed)),
+    fleet: Type.Optional(FleetDefinition),
     secretFile: Type.Optional(path('the key ring')),
     region: Type.Optional(Type.Object({ database: path('a MaxMind-format database with cities') }, closed)),
     segments: Type.Optional(
