@@ -31,6 +31,12 @@ const PACKAGES: readonly DebianPackage[] = [
     for: 'test',
     why: 'it sends PROXY headers as another program writes them',
   },
+  {
+    name: 'kubernetes-client',
+    command: 'kubectl',
+    for: 'test',
+    why: 'it renders what k8s/ describes',
+  },
   { name: 'build-essential', command: 'cc', for: 'bench', why: 'the load generator is compiled' },
   { name: 'haproxy', command: 'haproxy', for: 'bench', why: 'a peer to be measured against' },
   { name: 'nginx', command: 'nginx', for: 'bench', why: 'a peer to be measured against' },
