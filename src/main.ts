@@ -223,6 +223,7 @@ async function serve(
         revision: () => pool.snapshot?.revision ?? 0,
         ready: () => readiness().ready,
         storeAvailable: () => controlPlane.storeAvailable(),
+        fleet: () => null,
         memory: () => memory,
         tcpMigrateReq: () => readTcpMigrateReq(),
       }),

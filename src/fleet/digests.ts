@@ -2,53 +2,48 @@
  * Short digests of what all replicas must have alike. Equal contents give equal digests, on every machine and at every
  * start; a digest of a key tells nothing of its secret.
  */
-import { createHash, hash } from 'node:crypto';
-import { setImmediate } from 'node:timers/promises';
-import type { ConfiguredNetworks } from '../config/cross-checks.ts';
+import { hash } from 'node:crypto';
 import { DEFAULT_IDENTITY, pathPrefix } from '../config/defaults.ts';
 import type { Configuration, ServiceDefinition } from '../config/schema.ts';
 import { type KeyData, KeyRing } from '../policy/keys.ts';
-import { type Digests } from './replica-record.ts';
+import type { Digests } from './replica-record.ts';
 
 /** Characters of a digest: 96 bits. */
 const LENGTH = 16;
-/** Bytes that are digested in one turn of the event loop. */
-const SLICE = 4 * 1_048_576;
 
-export interface DigestSources {
-  readonly services: Configuration['services'];
-  readonly segments: ConfiguredNetworks['segments'];
-  readonly keys: readonly KeyData[];
-  /** By `digestRegion`. */
-  readonly region: string;
-  readonly bucketAlgorithms: readonly string[];
-}
-
-export function createDigests(sources: DigestSources): Digests {
-  const { services = {}, segments, keys, region, bucketAlgorithms } = sources;
-  return {
-    keys: Object.fromEntries(keys.map((key) => [key.id, new KeyRing([key]).sign('digest', 'key')])),
-    segments: mapped(segments, ({ v4, v6 }) => {
-      const both = createHash('sha256').update(`${v4.byteLength}\n`);
-      return cut(both.update(copy(v4)).update(copy(v6)).digest('base64url'));
-    }),
-    region,
-    services: mapped(services, (service) =>
-      cut(hash('sha256', JSON.stringify(deciding(service)), 'base64url')),
-    ),
-    bucketAlgorithms,
+/**
+ * Digests of a configuration and a region database beside these keys and algorithms. What was digested last is
+ * remembered, by identity: asking again costs nothing until one of them is another.
+ */
+export function createDigester(
+  keys: readonly KeyData[],
+  bucketAlgorithms: readonly string[],
+): (configuration: Configuration, regionDatabase: SharedArrayBuffer | null) => Digests {
+  const keyDigests = Object.fromEntries(
+    keys.map((key) => [key.id, cut(new KeyRing([key]).sign('digest', 'key'))]),
+  );
+  let region: { readonly database: SharedArrayBuffer | null; readonly digest: string } | null = null;
+  let last: { readonly configuration: Configuration; readonly digests: Digests } | null = null;
+  return (configuration, database) => {
+    const known = region !== null && region.database === database;
+    if (known && last !== null && last.configuration === configuration) return last.digests;
+    if (!known) region = { database, digest: database === null ? '' : digest(new Uint8Array(database)) };
+    const { segments = {}, services = {} } = configuration;
+    const digests: Digests = {
+      keys: keyDigests,
+      segments: mapped(segments, (list) => digest(JSON.stringify(networks(list)))),
+      region: region!.digest,
+      services: mapped(services, (service) => digest(JSON.stringify(deciding(service)))),
+      bucketAlgorithms,
+    };
+    last = { configuration, digests };
+    return digests;
   };
 }
 
-/** The digest of a region database; `''` of none. It gives way to other work, as databases have a hundred megabytes. */
-export async function digestRegion(database: SharedArrayBuffer | null): Promise<string> {
-  if (database === null) return '';
-  const all = createHash('sha256');
-  for (let at = 0; at < database.byteLength; at += SLICE) {
-    all.update(new Uint8Array(database, at, Math.min(SLICE, database.byteLength - at)));
-    await setImmediate();
-  }
-  return cut(all.digest('base64url'));
+/** A list of networks, whatever the order and the letters it is written in. */
+function networks(list: readonly string[]): readonly string[] {
+  return [...new Set(list.map((text) => text.trim().toLowerCase()))].toSorted();
 }
 
 /** Of a service's definition, what decides who gets which variant. Where it runs, and how, may differ. */
@@ -65,17 +60,16 @@ function deciding(service: ServiceDefinition): unknown {
 
 function mapped<T>(
   values: { readonly [name: string]: T },
-  digest: (value: T) => string,
+  digestOf: (value: T) => string,
 ): { readonly [name: string]: string } {
   const entries = Object.entries(values).toSorted(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([name, value]) => [name, digest(value)]));
+  return Object.fromEntries(entries.map(([name, value]) => [name, digestOf(value)]));
 }
 
-/** Hashes take no shared memory. */
-function copy(shared: SharedArrayBuffer): Uint8Array {
-  return new Uint8Array(shared).slice();
+function digest(contents: string | Uint8Array): string {
+  return cut(hash('sha256', contents, 'base64url'));
 }
 
-function cut(digest: string): string {
-  return digest.slice(0, LENGTH);
+function cut(text: string): string {
+  return text.slice(0, LENGTH);
 }

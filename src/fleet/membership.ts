@@ -47,7 +47,7 @@ export interface Membership {
   hear(record: ReplicaRecord, age: number): void;
   /** The whole register as one sync with the store gave it: hears all of it, and notes that the store was reached. */
   synced(register: readonly { readonly record: ReplicaRecord; readonly age: number }[]): void;
-  /** The replica said that it stops, or left the register; with a boot, only that process. */
+  /** The replica said that it stops, or left the register; with a boot, only that process. If it goes on talking, it is back. */
   left(name: string, boot?: string): void;
   /** In order of their names. */
   replicas(): readonly Member[];
@@ -72,7 +72,7 @@ export function createMembership({ self, lease, maxStaleness, now }: MembershipO
   /** By boot. */
   const members = new Map<string, Known>();
   /** Boots that another one replaced or that left, with what they have said since. */
-  const former = new Map<string, { sequence: number; signs: number; gone: boolean }>();
+  const former = new Map<string, { sequence: number; signs: number }>();
   let syncedAt = -Infinity;
 
   function hear(record: ReplicaRecord, age: number): void {
@@ -89,7 +89,7 @@ export function createMembership({ self, lease, maxStaleness, now }: MembershipO
     const others = [...members].filter(([, { record: other }]) => other.name === record.name);
     const last = former.get(boot);
     if (last !== undefined) {
-      if (last.gone || sequence <= last.sequence) return;
+      if (sequence <= last.sequence) return;
       last.sequence = sequence;
       last.signs++;
       if (last.signs < SIGNS_OF_LIFE) return;
@@ -99,19 +99,19 @@ export function createMembership({ self, lease, maxStaleness, now }: MembershipO
     }
     // Only this process itself knows for sure that it is alive.
     if (others.some(([other, { heardAt: at }]) => other === self.boot || at > heardAt)) {
-      retire(boot, sequence, false);
+      retire(boot, sequence);
       return;
     }
     for (const [other, { record: replaced }] of others) {
       members.delete(other);
-      retire(other, replaced.sequence, false);
+      retire(other, replaced.sequence);
     }
     members.set(boot, { record, heardAt });
   }
 
-  function retire(boot: string, sequence: number, gone: boolean): void {
+  function retire(boot: string, sequence: number): void {
     former.delete(boot);
-    former.set(boot, { sequence, signs: 0, gone });
+    former.set(boot, { sequence, signs: 0 });
     if (former.size > MOST_FORMER) former.delete(former.keys().next().value!);
   }
 
@@ -147,7 +147,7 @@ export function createMembership({ self, lease, maxStaleness, now }: MembershipO
       for (const [one, { record }] of members) {
         if (record.name !== name || one === self.boot || (boot !== undefined && boot !== one)) continue;
         members.delete(one);
-        retire(one, record.sequence, true);
+        retire(one, record.sequence);
       }
     },
     replicas,

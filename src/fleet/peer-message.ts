@@ -8,6 +8,7 @@
 import { Type } from 'typebox';
 import { checkSchema } from '../schema/check.ts';
 import { isRecord } from '../schema/json-value.ts';
+import { PEER_MESSAGES } from '../telemetry/fleet-counters.ts';
 import type { KnownRollback } from './known-rollback.ts';
 import { type ReplicaRecord, ReplicaRecordSchema } from './replica-record.ts';
 
@@ -27,8 +28,6 @@ export type PeerMessage =
     }
   /** That process of the sender stops and will not be back. */
   | { readonly type: 'left'; readonly boot: string };
-
-export const MESSAGE_TYPES = ['record', 'rollback', 'written', 'latches', 'left'] as const;
 
 /** The most entries of one `latches` message. */
 export const LATCHES_LIMIT = 10_000;
@@ -117,7 +116,7 @@ export function readBody(bytes: Uint8Array): readonly PeerMessage[] | Unreadable
   for (const one of list as readonly unknown[]) {
     const type = isRecord(one) ? one['type'] : undefined;
     if (typeof type !== 'string') return { refused: 'malformed', detail: 'a message without a type' };
-    const known = MESSAGE_TYPES.find((candidate) => candidate === type);
+    const known = PEER_MESSAGES.find((candidate) => candidate === type);
     if (known === undefined) continue;
     const [fault] = CHECKS[known](one);
     if (fault !== undefined)

@@ -6,6 +6,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { collectDefaultMetrics, Registry, type Metric } from 'prom-client';
+import { FLEET_METRICS } from './fleet-metrics.ts';
 import type { MetricFamily } from './metric-family.ts';
 import type { MetricsSource } from './metrics-source.ts';
 import { PROCESS_METRICS, readProcess, type ProcessReading } from './process-metrics.ts';
@@ -42,7 +43,7 @@ export function createExposition(source: MetricsSource): Exposition {
   let services: readonly ServiceReading[] = [];
   let turn = Promise.resolve();
   const nextTurn = (): Promise<void> => (turn = turn.then(() => setImmediate()));
-  for (const family of [...PROCESS_METRICS, ...TLS_METRICS])
+  for (const family of [...PROCESS_METRICS, ...TLS_METRICS, ...FLEET_METRICS])
     register(registry, family, nextTurn, () => processReading ?? readProcess(source));
   for (const family of SERVICE_METRICS) register(registry, family, nextTurn, () => services);
 

@@ -1,5 +1,9 @@
 /** What a replica counts of its talk with the others. Lives on the main thread. Counting never throws. */
 
+/** What replicas say to each other. */
+export const PEER_MESSAGES = ['record', 'rollback', 'written', 'latches', 'left'] as const;
+export type PeerMessageType = (typeof PEER_MESSAGES)[number];
+
 /** Why a request to a peer came to nothing. */
 export const PEER_FAILURES = ['unreachable', 'timeout', 'refused', 'too_large'] as const;
 export type PeerFailure = (typeof PEER_FAILURES)[number];
@@ -23,17 +27,17 @@ export type PeerRefusal = (typeof PEER_REFUSALS)[number];
 
 export class FleetCounters {
   /** Messages that a peer acknowledged, and messages taken from peers, by their type. */
-  readonly sent = new Map<string, number>();
-  readonly received = new Map<string, number>();
+  readonly sent = new Float64Array(PEER_MESSAGES.length);
+  readonly received = new Float64Array(PEER_MESSAGES.length);
   readonly failed = new Float64Array(PEER_FAILURES.length);
   readonly refused = new Float64Array(PEER_REFUSALS.length);
 
-  peerSent(type: string): void {
-    this.sent.set(type, (this.sent.get(type) ?? 0) + 1);
+  peerSent(type: PeerMessageType): void {
+    this.sent[PEER_MESSAGES.indexOf(type)]!++;
   }
 
-  peerReceived(type: string): void {
-    this.received.set(type, (this.received.get(type) ?? 0) + 1);
+  peerReceived(type: PeerMessageType): void {
+    this.received[PEER_MESSAGES.indexOf(type)]!++;
   }
 
   peerFailed(reason: PeerFailure): void {

@@ -7,6 +7,7 @@ import type { BreakerState } from '../upstream/breaker.ts';
 import type { Standing } from '../upstream/standing.ts';
 import type { ControlCounters } from './control-counters.ts';
 import type { ServiceCounters, WorkerCounters } from './counters.ts';
+import type { FleetCounters } from './fleet-counters.ts';
 
 export interface WorkerSource {
   readonly index: number;
@@ -43,6 +44,23 @@ export interface CertificateReading {
   readonly stale: boolean;
 }
 
+/** How this replica sees the fleet. */
+export interface FleetSource {
+  readonly counters: FleetCounters;
+  /** Replicas, this one included. */
+  readonly live: number;
+  readonly unreachable: number;
+  /** What live replicas do not have alike. */
+  readonly disagreements: number;
+  /** Whether this one leads, and the number of the leadership, which only grows. */
+  readonly leader: boolean;
+  readonly fence: number;
+  /** Whether it gives stable to everybody because it has lost the store. */
+  readonly fenced: boolean;
+  /** How wrong its idea of the store's clock can be, in ms; Infinity while it has none. */
+  readonly clockError: number;
+}
+
 export interface MetricsSource {
   /** Serin's own version. */
   readonly version: string;
@@ -67,6 +85,8 @@ export interface MetricsSource {
   ready(): boolean;
   /** Whether the store takes writes, as far as is known. */
   storeAvailable(): boolean;
+  /** Null where the replica is alone. */
+  fleet(): FleetSource | null;
   /** Whether memory is short, how often it was, and from how many bytes on it is (Infinity: never). */
   memory(): { readonly short: boolean; readonly shortages: number; readonly highWater: number };
   /** `net.ipv4.tcp_migrate_req` of this network namespace; null where the system does not tell. */

@@ -44,9 +44,18 @@ describe('who is in the fleet', () => {
     assert.deepEqual(names(fleet), ['a-1 live', 'b-1 live']);
     // What was under way when it left does not bring it back.
     fleet.hear(replica('c', { sequence: 9 }), 0);
+    assert.deepEqual(names(fleet), ['a-1 live', 'b-1 live']);
     clock.now += 24 * 3_600_000 + 1;
     fleet.hear(replica('a', { sequence: 2 }), 0);
     assert.deepEqual(names(fleet), ['a-1 live']);
+  });
+
+  it('is back when it left by mistake and goes on talking', () => {
+    const { fleet } = start();
+    fleet.hear(replica('b'), 0);
+    fleet.left('b', 'b-1');
+    for (const sequence of [2, 3]) fleet.hear(replica('b', { sequence }), 0);
+    assert.deepEqual(names(fleet), ['a-1 live', 'b-1 live']);
   });
 
   it('takes an age from the store into account', () => {

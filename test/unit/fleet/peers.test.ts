@@ -9,7 +9,12 @@ import { type PeerMessage, readBody } from '../../../src/fleet/peer-message.ts';
 import { createPeerSeal } from '../../../src/fleet/peer-seal.ts';
 import { createPeers, type Peers, type PeersOptions } from '../../../src/fleet/peers.ts';
 import type { KeyData } from '../../../src/policy/keys.ts';
-import { FleetCounters, PEER_REFUSALS, type PeerRefusal } from '../../../src/telemetry/fleet-counters.ts';
+import {
+  FleetCounters,
+  PEER_MESSAGES,
+  PEER_REFUSALS,
+  type PeerRefusal,
+} from '../../../src/telemetry/fleet-counters.ts';
 import { createLog } from '../../../src/telemetry/log.ts';
 import { eventually, within } from '../../support/bounded.ts';
 import { replica } from '../../support/replica.ts';
@@ -89,8 +94,8 @@ describe('the talk between replicas', () => {
       for (const message of messages) assert.ok(one.heard.some((heard) => equal(heard.message, message)));
     }
     assert.deepEqual(a.heard, []);
-    await eventually(() => a.counters.sent.get('record') === 2, 'acknowledgements');
-    assert.equal(b.counters.received.get('rollback'), 1);
+    await eventually(() => a.counters.sent[PEER_MESSAGES.indexOf('record')] === 2, 'acknowledgements');
+    assert.equal(b.counters.received[PEER_MESSAGES.indexOf('rollback')], 1);
   });
 
   it('goes on while key rings are renewed one after another, and ends where they have no key in common', async () => {
@@ -144,7 +149,7 @@ describe('the talk between replicas', () => {
     await eventually(() => heard.length === 2, 'both messages');
     assert.ok(heard.some((one) => equal(one, record('a', 2))));
     assert.ok(heard.some((one) => equal(one, rolledBack('r1', 'r2'))));
-    await eventually(() => a.counters.sent.get('rollback') === 1, 'the acknowledgement');
+    await eventually(() => a.counters.sent[PEER_MESSAGES.indexOf('rollback')] === 1, 'the acknowledgement');
     a.send(record('a', 3));
     await eventually(() => heard.length === 3, 'the next record');
     assert.ok(equal(heard[2]!, record('a', 3)), 'a rollback that was acknowledged is not said again');

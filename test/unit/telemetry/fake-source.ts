@@ -6,6 +6,7 @@ import {
   WORKER_COUNTER_BYTES,
   WorkerCounters,
 } from '../../../src/telemetry/counters.ts';
+import { FleetCounters } from '../../../src/telemetry/fleet-counters.ts';
 import type {
   MetricsSource,
   ServiceSource,
@@ -50,6 +51,16 @@ export function fakeSource(workers = 2, services: readonly string[] = ['notes'])
     revision: () => 7,
     ready: () => true,
     storeAvailable: () => true,
+    fleet: () => ({
+      counters: new FleetCounters(),
+      live: 2,
+      unreachable: 1,
+      disagreements: 0,
+      leader: true,
+      fence: 4,
+      fenced: false,
+      clockError: 1.5,
+    }),
     memory: () => ({ short: true, shortages: 2, highWater: 1000 }),
     tcpMigrateReq() {
       return this.migrate;
