@@ -8,6 +8,7 @@ import { ServiceDefinition } from '../config/schema.ts';
 import { REASONS, TIERS } from '../policy/rollout.ts';
 import { RolloutDocument } from '../policy/schema.ts';
 import { CHANGE_STATUSES } from '../policy/change-status.ts';
+import { STORE_CONDITIONS } from '../store/shared-store.ts';
 import { STANDINGS } from '../upstream/standing.ts';
 
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
@@ -196,26 +197,51 @@ const ExplainAnswer = open(
   'What a request gets, and why',
 );
 
+const ReplicaAnswer = open(
+  {
+    name: Type.String(),
+    boot: Type.String({ description: 'new with each start of the process' }),
+    version: Type.String(),
+    address: Type.String({ description: 'where the other replicas reach it' }),
+    startedAt: Time,
+    state: oneOf(['live', 'unreachable']),
+    leader: Type.Boolean(),
+    revision: Type.Integer({ minimum: -1, description: 'the lowest of its workers' }),
+    workers: Type.Array(
+      open(
+        { index: Type.Integer({ minimum: 0 }), revision: Type.Integer({ minimum: -1 }) },
+        'A worker; -1 while it starts',
+      ),
+    ),
+    rolledBack: Type.Array(Type.String(), {
+      description: 'rollouts that it treats as rolled back although the store does not know it yet',
+    }),
+    faults: Type.Array(
+      open(
+        { service: Type.String(), revision: Revision, detail: Type.String() },
+        'A service whose document it can not read; it serves it by the former one',
+      ),
+    ),
+    fenced: Type.Boolean({ description: 'it has lost the store for too long and gives stable to everybody' }),
+    ageMs: Type.Integer({ minimum: 0, description: 'since it was last heard of' }),
+  },
+  'A replica',
+);
+
 const FleetAnswer = open(
   {
     revision: Revision,
-    replicas: Type.Array(
-      open(
-        {
-          name: Type.String(),
-          state: oneOf(['live', 'unreachable']),
-          leader: Type.Boolean(),
-          revision: Type.Integer({ minimum: -1 }),
-          workers: Type.Array(
-            open(
-              { index: Type.Integer({ minimum: 0 }), revision: Type.Integer({ minimum: -1 }) },
-              'A worker; -1 while it starts',
-            ),
-          ),
-        },
-        'A replica',
-      ),
+    store: open(
+      {
+        condition: oneOf(STORE_CONDITIONS),
+        trouble: nullable(Type.String({ description: 'what was wrong last' })),
+      },
+      'How the store is doing',
     ),
+    disagreements: Type.Array(Type.String(), {
+      description: 'what replicas do not have alike; while there is any, percentages can not be raised',
+    }),
+    replicas: Type.Array(ReplicaAnswer),
   },
   'Replicas and workers',
 );

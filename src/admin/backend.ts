@@ -13,6 +13,7 @@ import type { Difference } from '../rollout/diff.ts';
 import type { Decrease } from '../rollout/exposure.ts';
 import type { Precondition } from '../rollout/precondition.ts';
 import type { Refusal } from '../rollout/refusal.ts';
+import type { StoreCondition } from '../store/shared-store.ts';
 import type { CommitKind } from '../store/store.ts';
 import type { Standing } from '../upstream/standing.ts';
 
@@ -76,16 +77,45 @@ export interface HistoryEntry {
 }
 
 export interface FleetView {
-  /** The revision that all workers are to decide by. */
+  /** The newest revision that this replica knows, which all workers are to decide by. */
   readonly revision: number;
-  readonly replicas: readonly {
-    readonly name: string;
-    readonly state: 'live' | 'unreachable';
-    readonly leader: boolean;
-    /** The lowest revision of its workers, -1 while one decides by none. */
+  readonly store: {
+    readonly condition: StoreCondition;
+    /** What was wrong last, for people; null while it is available. */
+    readonly trouble: string | null;
+  };
+  /** What replicas do not have alike, in sentences: while there is any, nobody is moved to the canary. */
+  readonly disagreements: readonly string[];
+  /** In order of their names. */
+  readonly replicas: readonly ReplicaView[];
+}
+
+export interface ReplicaView {
+  readonly name: string;
+  /** Random, new with each start; `''` of a replica that is alone, as is its address. */
+  readonly boot: string;
+  readonly version: string;
+  /** `host:port` where the others reach it. */
+  readonly address: string;
+  /** RFC 3339. */
+  readonly startedAt: string;
+  readonly state: 'live' | 'unreachable';
+  readonly leader: boolean;
+  /** The lowest revision of its workers, -1 while one decides by none. */
+  readonly revision: number;
+  readonly workers: readonly { readonly index: number; readonly revision: number }[];
+  /** Ids of rollouts that it treats as rolled back although the store does not know it yet. */
+  readonly rolledBack: readonly string[];
+  /** Services whose newest document it can't read. */
+  readonly faults: readonly {
+    readonly service: string;
     readonly revision: number;
-    readonly workers: readonly { readonly index: number; readonly revision: number }[];
+    readonly detail: string;
   }[];
+  /** It has lost the store for so long that it gives stable to everybody. */
+  readonly fenced: boolean;
+  /** Since it was last heard of, in ms. */
+  readonly ageMs: number;
 }
 
 /** What the workers know of an endpoint, a quarter of a second old at most. */

@@ -4,6 +4,7 @@ import type { Json } from './api.ts';
 import { type Command, flag, print, servicePath, several, string } from './command.ts';
 import { UsageError } from './failure.ts';
 import { type Invocation, number, type Surroundings, text, type Values } from './options.ts';
+import { fleetText } from './show-fleet.ts';
 import { changeLine, differenceLine, explanation, plain, record, records, table } from './show.ts';
 
 export const READ_COMMANDS: Readonly<Record<string, Command>> = {
@@ -47,18 +48,7 @@ async function status({ api, values }: Invocation, surroundings: Surroundings): 
 
 async function fleet({ api, values }: Invocation, surroundings: Surroundings): Promise<number> {
   const { body } = await api.request('GET', '/v1/fleet');
-  return print(surroundings, values, body, () => {
-    const rows = records(body['replicas']).map(({ name, state, leader, revision, workers }) => [
-      plain(name),
-      plain(state),
-      leader === true ? 'yes' : 'no',
-      `${plain(revision)} of ${plain(body['revision'])}`,
-      records(workers)
-        .map((worker) => `${plain(worker['index'])}: ${plain(worker['revision'])}`)
-        .join(', '),
-    ]);
-    return table([['REPLICA', 'STATE', 'LEADER', 'REVISION', 'WORKERS'], ...rows]);
-  });
+  return print(surroundings, values, body, () => fleetText(body));
 }
 
 async function getChange({ api, words, values }: Invocation, surroundings: Surroundings): Promise<number> {

@@ -26,6 +26,7 @@ import { createCredentials } from './credentials.ts';
 import { createEvents } from './events.ts';
 import { createFinishGuard, tcpProbe } from './finish-guard.ts';
 import { localReach } from '../rollout/reach.ts';
+import { viewAlone } from './fleet-view.ts';
 import { createHelper } from './helper.ts';
 import { createInForce } from './in-force.ts';
 import { createJournal } from './journal.ts';
@@ -91,6 +92,7 @@ export interface ControlPlane extends Backend {
  */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { keys, store, fleet, counters, discovery, clock, now, random, log } = options;
+  const startedAt = new Date(clock()).toISOString();
   const loaded = await store.load();
   const initial: ControlState = {
     configuration: options.configuration,
@@ -280,17 +282,14 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       });
     },
 
-    fleet() {
-      const workers = fleet.appliedRevision().map(({ index, revision }) => ({ index, revision }));
-      const lowest = workers.reduce(
-        (least, { revision }) => Math.min(least, revision),
-        inForce.state.revision,
-      );
-      return {
+    fleet: () =>
+      viewAlone({
+        name: options.replica,
+        startedAt,
         revision: inForce.state.revision,
-        replicas: [{ name: options.replica, state: 'live', leader: true, revision: lowest, workers }],
-      };
-    },
+        workers: fleet.appliedRevision(),
+        storeAvailable: journal.available,
+      }),
 
     endpoints: () => options.endpoints(),
 

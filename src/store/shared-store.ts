@@ -36,19 +36,22 @@ export interface Sync {
   readonly replicas: readonly { readonly name: string; readonly record: string; readonly age: number }[];
 }
 
-/** How the store is doing, by the last thing that was tried. */
-export type StoreCondition =
-  | 'available'
+export const STORE_CONDITIONS = [
+  'available',
   /** No connection, or no answer in time. */
-  | 'unreachable'
+  'unreachable',
   /** It answers, but takes no writes: a replica without its master, or not enough of them. */
-  | 'readOnly'
+  'readOnly',
   /** It answers, but has no memory left for writes. */
-  | 'full'
+  'full',
   /** It refuses the name or the password. */
-  | 'denied'
+  'denied',
   /** What is in it can't be read by this version. */
-  | 'unreadable';
+  'unreadable',
+] as const;
+
+/** How the store is doing, by the last thing that was tried. */
+export type StoreCondition = (typeof STORE_CONDITIONS)[number];
 
 export interface CommitOptions {
   /** The fencing number under which a leader acts; omitted for writes that anybody may make. */

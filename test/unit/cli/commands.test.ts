@@ -124,7 +124,7 @@ test('patches, dry runs, changes and the fleet, as the API takes them', async ()
   assert.match(unknown.err, /404 change_not_found/);
   assert.match(
     (await run(port, ['fleet'])).out,
-    /^REPLICA +STATE +LEADER .*\n.* live +yes +2 of 2 +0: 2, 1: 2\n/,
+    /^REPLICA +STATE +LEADER .*\n.* live +yes +2 of 2 +0: 2, 1: 2 +\d\S+ +- +0 ms ago\n$/,
   );
   assert.match(
     (await run(port, ['endpoints'])).out,

@@ -174,20 +174,38 @@ test('explain describes headers and cookies', async () => {
 });
 
 test('changes are shown and canceled, the fleet is a table', async () => {
+  const one = {
+    name: 'one',
+    version: '1.2.3',
+    address: '10.0.0.1:9092',
+    state: 'live',
+    leader: true,
+    revision: 7,
+    workers: [
+      { index: 0, revision: 8 },
+      { index: 1, revision: 7 },
+    ],
+    rolledBack: [],
+    faults: [],
+    fenced: false,
+    ageMs: 12,
+  };
+  const two = {
+    ...one,
+    name: 'two',
+    address: '10.0.0.2:9092',
+    state: 'unreachable',
+    leader: false,
+    rolledBack: ['r1'],
+    faults: [{ service: 'notes', revision: 8, detail: 'a newer version wrote it' }],
+    fenced: true,
+    ageMs: 63_400,
+  };
   const fleet = {
     revision: 8,
-    replicas: [
-      {
-        name: 'one',
-        state: 'live',
-        leader: true,
-        revision: 7,
-        workers: [
-          { index: 0, revision: 8 },
-          { index: 1, revision: 7 },
-        ],
-      },
-    ],
+    store: { condition: 'full', trouble: 'OOM command not allowed' },
+    disagreements: ['two defines the segment "office" otherwise'],
+    replicas: [one, two],
   };
   const { url, seen } = await fakeApi((request) => ({ body: request.url === '/v1/fleet' ? fleet : APPLIED }));
   const env = { SERIN_URL: url };
@@ -205,7 +223,19 @@ test('changes are shown and canceled, the fleet is a table', async () => {
   );
   assert.equal(
     (await serin(['fleet'], { env })).out,
-    'REPLICA  STATE  LEADER  REVISION  WORKERS\none      live   yes     7 of 8    0: 8, 1: 7\n',
+    [
+      'REPLICA  STATE        LEADER  REVISION  WORKERS     VERSION  ADDRESS        HEARD OF',
+      'one      live         yes     7 of 8    0: 8, 1: 7  1.2.3    10.0.0.1:9092  12 ms ago',
+      'two      unreachable  no      7 of 8    0: 8, 1: 7  1.2.3    10.0.0.2:9092  63.4 s ago',
+      '',
+      'the store is full: OOM command not allowed',
+      'percentages cannot be raised while replicas differ:',
+      '  two defines the segment "office" otherwise',
+      'two has lost the store for too long and gives stable to everybody',
+      'two holds rollbacks that the store does not have yet: r1',
+      'two can not read notes at revision 8 and serves it by the former one: a newer version wrote it',
+      '',
+    ].join('\n'),
   );
   assert.deepEqual(JSON.parse((await serin(['fleet', '--json'], { env })).out), fleet);
 });
