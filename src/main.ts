@@ -163,6 +163,7 @@ async function serve(
     configuration,
     keys,
     store,
+    shared: null,
     fleet: pool,
     counters,
     discovery: LISTED_ONLY,

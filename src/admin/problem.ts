@@ -71,6 +71,7 @@ export const STATUS: Readonly<Record<RefusalCode | ApiCode | DocumentCode, numbe
   precondition_required: 428,
   head_too_large: 431,
   internal_error: 500,
+  fleet_disagrees: 409,
   store_unavailable: 503,
   stopping: 503,
   too_many_subscribers: 503,

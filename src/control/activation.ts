@@ -57,14 +57,16 @@ export function createActivation(): Activation {
       // What waited and was not the last word on its service goes on waiting only if its successor waits too.
       const kept = waiting.filter(({ view: { name, revision } }) => {
         const newest = next.get(name);
-        return newest !== undefined && (newest.revision === revision || (delays.get(name) ?? 0) > now);
+        return (
+          newest !== undefined && (newest.revision === revision || (delays.get(name) ?? -Infinity) > now)
+        );
       });
       const added: Waiting[] = [];
       for (const [name, at] of delays) {
         const view = next.get(name);
         const last = kept.findLast((one) => one.view.name === name);
         if (view === undefined || at <= now || last?.view.revision === view.revision) continue;
-        added.push({ view, at: Math.max(at, last?.at ?? 0) });
+        added.push({ view, at: Math.max(at, last?.at ?? -Infinity) });
       }
       waiting = [...kept, ...added];
       settle(effective);

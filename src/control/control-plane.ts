@@ -5,7 +5,7 @@
  * rollback alone never waits: not for the queue, not for the store. A refused write leaves everything as it was.
  */
 import { readFile } from 'node:fs/promises';
-import type { Backend, EndpointView, HistoryEntry, RolloutWrite, WriteRequest } from '../admin/backend.ts';
+import type { Backend, EndpointView, RolloutWrite, WriteRequest } from '../admin/backend.ts';
 import type { Configuration } from '../config/schema.ts';
 import { SYSTEM } from '../config/watch.ts';
 import type { KeyData } from '../data-plane/snapshot.ts';
@@ -25,9 +25,11 @@ import type { Logger } from '../telemetry/log.ts';
 import { createCredentials } from './credentials.ts';
 import { createEvents } from './events.ts';
 import { createFinishGuard, tcpProbe } from './finish-guard.ts';
-import { localReach } from '../rollout/reach.ts';
+import { localReach, type ReachOf } from '../rollout/reach.ts';
+import type { PeerMessage } from '../fleet/peer-message.ts';
 import { viewAlone } from './fleet-view.ts';
 import { createHelper } from './helper.ts';
+import { historyEntries, policyOf } from './history.ts';
 import { createInForce } from './in-force.ts';
 import { createJournal } from './journal.ts';
 import { createNetworkCache } from './network-cache.ts';
@@ -36,6 +38,12 @@ import { commitKind, createRolloutPlanner } from './rollout-writes.ts';
 import { considerService, planDeletion, planService } from './service-writes.ts';
 import { checkState, type ControlState, oddities } from './state.ts';
 import type { WorkerFleet } from './worker-fleet.ts';
+import {
+  beginShared,
+  createSharedControl,
+  type SharedControl,
+  type SharedOptions,
+} from './shared-control.ts';
 import { createWriteQueue } from './write-queue.ts';
 import { createWriter } from './writer.ts';
 
@@ -51,6 +59,8 @@ export interface ControlPlaneOptions {
   /** The key ring: the first key signs, all verify. */
   readonly keys: readonly KeyData[];
   readonly store: Store;
+  /** Null where this replica is alone with its store. */
+  readonly shared: SharedOptions | null;
   readonly fleet: WorkerFleet;
   readonly counters: ControlCounters;
   /** Where endpoints are found. */
@@ -80,8 +90,10 @@ export interface ControlPlane extends Backend {
   certificates(): readonly CertificateReading[];
   /** Logs which certificates expire soon. */
   warnOfExpiry(): void;
-  /** Whether the last write reached the store. */
+  /** Whether the store takes writes, as far as is known. */
   storeAvailable(): boolean;
+  /** A message of another replica. */
+  hear(message: PeerMessage, from: string): void;
   /** Finishes the write under way; the store and the fleet are closed by whoever made them. */
   close(): Promise<void>;
 }
@@ -93,7 +105,8 @@ export interface ControlPlane extends Backend {
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { keys, store, fleet, counters, discovery, clock, now, random, log } = options;
   const startedAt = new Date(clock()).toISOString();
-  const loaded = await store.load();
+  const beginning = options.shared === null ? null : await beginShared(options.shared, { clock, log });
+  const loaded = beginning?.loaded ?? (await store.load());
   const initial: ControlState = {
     configuration: options.configuration,
     revision: loaded.revision,
@@ -119,7 +132,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   credentials.warnOfExpiry();
 
   const events = createEvents();
-  const reach = localReach(() => fleet.appliedRevision().map(({ revision }) => revision));
+  let shared: SharedControl | null = null;
+  const alone = localReach(() => fleet.appliedRevision().map(({ revision }) => revision));
+  const reach: ReachOf = (target) => (shared === null ? alone(target) : shared.replication.reach(target));
   const changes = createChanges({
     clock,
     reach,
@@ -130,7 +145,6 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       if (status !== before) counters.change(status, (clock() - Date.parse(createdAt ?? '')) / 1000);
     },
   });
-  changes.rebuild(loaded.recent);
   fleet.onApplied(() => changes.refresh());
 
   const journal = createJournal({
@@ -143,19 +157,30 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     onFailure: () => counters.storeWriteFailed(),
   });
   const queue = createWriteQueue();
+  const tellRollout = (service: string): void =>
+    events.publish({ type: 'rollout', service, view: inForce.views.get(service) ?? null });
+  if (options.shared !== null && beginning !== null) {
+    const keyIds = keys.map(({ id }) => id);
+    const onFollowed = (services: ReadonlySet<string>): void => services.forEach(tellRollout);
+    const parts = { inForce, changes, queue, fleet, keyIds, onFollowed, clock, now, random, log };
+    shared = createSharedControl(options.shared, beginning, parts);
+  }
+  changes.rebuild(loaded.recent);
   const writer = createWriter({
     inForce,
     journal,
     changes,
     queue,
     reach,
-    shared: null,
+    shared: shared?.replication ?? null,
     clock,
     random,
     log,
     patience: PATIENCE,
-    onWritten: (service) =>
-      events.publish({ type: 'rollout', service, view: inForce.views.get(service) ?? null }),
+    onWritten(service) {
+      shared?.changed();
+      tellRollout(service);
+    },
   });
   const planner = createRolloutPlanner({
     inForce,
@@ -164,10 +189,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     finishGuard: createFinishGuard(tcpProbe(PROBE_TIME), discovery.endpoints),
     commitAt,
     latest: (service) => changes.latest(service),
+    disagreements: () => shared?.replication.disagreements() ?? [],
     fresh: () => ({
       id: hex(random(12)),
       seed: hex(random(16)),
-      fingerprintKey: keys[0]!.id,
+      fingerprintKey: inForce.signingKey,
       startedAt: new Date(clock()).toISOString(),
     }),
   });
@@ -184,6 +210,18 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     return commit?.revision === revision ? commit : null;
   }
 
+  async function findChange(id: string): Promise<Change> {
+    let change = writer.find(id);
+    if (change === undefined && shared !== null) {
+      // Another replica may have made it a moment ago: a pipeline that is told 404 gives up for good.
+      const { replication } = shared;
+      await queue.run(() => replication.catchUp()).catch(() => {});
+      change = writer.find(id);
+    }
+    if (change === undefined) throw changeNotFound(id);
+    return change;
+  }
+
   function writeService(
     kind: 'service.put' | 'service.delete',
     service: string,
@@ -194,6 +232,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     return writer.write({ service, kind, request, asked: [JSON.stringify(asked) ?? ''], plan });
   }
 
+  if (shared !== null) {
+    // Known to the others, and in step with them, before the first request.
+    await shared.replication.beat();
+    shared.replication.start();
+  }
   return {
     services: () => [...inForce.views.values()],
     service: (name) => inForce.view(name),
@@ -238,28 +281,15 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       };
     },
 
-    async change(id) {
-      const change = writer.find(id);
-      if (change === undefined) throw changeNotFound(id);
-      return change;
-    },
+    change: findChange,
 
     async cancelChange(id) {
-      const change = changes.cancel(id) ?? writer.find(id);
-      if (change === undefined) throw changeNotFound(id);
-      return change;
+      return changes.cancel(id) ?? findChange(id);
     },
 
     async history(service, before, limit) {
       inForce.view(service);
-      const commits = await commitsOf(service, before, limit + 1);
-      return commits.slice(0, limit).map((commit, index): HistoryEntry => {
-        const { revision, kind, at, actor, reason, requestId, changeId, document } = commit;
-        const former = commits[index + 1];
-        const known = former !== undefined || commits.length <= limit;
-        const changed = known ? diff(describe(former?.document), describe(document)) : null;
-        return { revision, kind, at, actor, reason, requestId, changeId, diff: changed };
-      });
+      return historyEntries(await commitsOf(service, before, limit + 1), limit);
     },
 
     async explain(service, request, revision) {
@@ -283,6 +313,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     },
 
     fleet: () =>
+      shared?.replication.view() ??
       viewAlone({
         name: options.replica,
         startedAt,
@@ -332,7 +363,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       return { ready: reasons.length < fleet.size, reasons };
     },
 
-    storeAvailable: () => journal.available,
+    storeAvailable: () =>
+      options.shared === null ? journal.available : options.shared.store.condition === 'available',
+    hear: (message, from) => shared?.replication.hear(message, from),
 
     async close() {
       writer.stop();
@@ -342,6 +375,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       } catch (error) {
         log.error({ err: error, 'serin.owed': journal.owed.length }, 'what is owed to the store is lost');
       }
+      await shared?.close();
       await helper.close();
     },
   };
@@ -359,24 +393,6 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 function askedBy(command: RolloutWrite): readonly (string | Uint8Array)[] {
   if (!('body' in command)) return [JSON.stringify(command)];
   return [`${command.body.format} ${command.allowDecrease}\n`, command.body.bytes];
-}
-
-/** What a write changed, as people see it: the definition, the phase and the policy. */
-function describe(document: Commit['document'] | undefined): object | undefined {
-  if (document === undefined || document === null) return undefined;
-  const { definition, rollout } = document;
-  return {
-    ...(definition === null ? {} : { definition }),
-    ...(rollout === null ? {} : policyOf(rollout)),
-  };
-}
-
-function policyOf({
-  phase,
-  epoch,
-  document,
-}: NonNullable<NonNullable<Commit['document']>['rollout']>): object {
-  return { phase, epoch, ...document };
 }
 
 function changeNotFound(id: string): Error {

@@ -1,6 +1,8 @@
 /** The fleet as `GET /v1/fleet` shows it. */
 import packageJson from '../../package.json' with { type: 'json' };
 import type { FleetView } from '../admin/backend.ts';
+import type { Member } from '../fleet/membership.ts';
+import type { SharedStore } from '../store/shared-store.ts';
 
 /** The fleet of a replica that is alone: itself, always live, always leading. */
 export function viewAlone(of: {
@@ -36,5 +38,40 @@ export function viewAlone(of: {
         ageMs: 0,
       },
     ],
+  };
+}
+
+/** The fleet as a replica among others knows it. */
+export function viewOfFleet(of: {
+  readonly revision: number;
+  readonly store: Pick<SharedStore, 'condition' | 'trouble'>;
+  readonly disagreements: readonly string[];
+  readonly members: readonly Member[];
+  /** The name of the replica that leads. */
+  readonly leader: string | null;
+}): FleetView {
+  const { revision, store, disagreements, members, leader } = of;
+  return {
+    revision,
+    store: { condition: store.condition, trouble: store.trouble },
+    disagreements,
+    replicas: members.map(({ record, state, age }) => {
+      const { name, boot, version, address, startedAt, workers, rolledBack, faults, fenced } = record;
+      return {
+        name,
+        boot,
+        version,
+        address,
+        startedAt,
+        state,
+        leader: leader === name,
+        revision: Math.min(record.revision, ...workers.map((worker) => worker.revision)),
+        workers,
+        rolledBack,
+        faults,
+        fenced,
+        ageMs: Math.round(age),
+      };
+    }),
   };
 }

@@ -11,6 +11,7 @@ import type { RolloutDocument } from '../policy/schema.ts';
 import type { Change } from '../rollout/change.ts';
 import { percentageMove } from '../rollout/changes.ts';
 import { advance, type NewRollout, type Outcome, type RolloutCommand } from '../rollout/lifecycle.ts';
+import { raises } from '../rollout/raise.ts';
 import { checkPrecondition } from '../rollout/precondition.ts';
 import { type Refusal, refused, RefusedError } from '../rollout/refusal.ts';
 import type { Commit, CommitKind } from '../store/store.ts';
@@ -38,6 +39,8 @@ export interface RolloutPlannerOptions {
   readonly fresh: () => NewRollout;
   /** The youngest change that made a revision of the service. */
   readonly latest: (service: string) => Change | undefined;
+  /** What replicas do not have alike, in sentences. */
+  readonly disagreements: () => readonly string[];
 }
 
 export interface Planned {
@@ -58,7 +61,7 @@ export function commitKind(command: RolloutWrite): CommitKind {
 }
 
 export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPlanner {
-  const { inForce, helper, networks, finishGuard, commitAt, fresh, latest } = options;
+  const { inForce, helper, networks, finishGuard, commitAt, fresh, latest, disagreements } = options;
 
   async function documentOf(
     { rollout }: ServiceView,
@@ -138,8 +141,23 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
     const { rollout, revision } = view;
     checkPrecondition(write.precondition, rollout === null ? null : revision, `The rollout of "${service}"`);
     const outcome = advance(rollout, await commandOf(view, command), fresh);
-    if (outcome.kind === 'changed') await compileLists(outcome.rollout);
+    if (outcome.kind === 'changed') {
+      await compileLists(outcome.rollout);
+      refuseToDisagree(rollout, outcome.rollout);
+    }
     return { view, outcome };
+  }
+
+  /** Replicas that decide by different things would give one user both variants; nobody new may come into that. */
+  function refuseToDisagree(before: RolloutState | null, after: RolloutState): void {
+    const reasons = disagreements();
+    if (reasons.length === 0 || !raises(before, after)) return;
+    throw new RefusedError({
+      code: 'fleet_disagrees',
+      detail: `The replicas do not decide by the same: ${reasons[0]}. Give all of them the same; until then the canary can be given to nobody new, and can be taken away.`,
+      figures: { disagreements: reasons.length },
+      reasons,
+    });
   }
 
   /** A list of networks that can't be compiled is refused before anything is written. */

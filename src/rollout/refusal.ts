@@ -37,6 +37,8 @@ export type RefusalCode =
   | 'precondition_failed'
   /** The store cannot take the write; the last applied policy keeps serving. */
   | 'store_unavailable'
+  /** Replicas differ in what they decide by. */
+  | 'fleet_disagrees'
   /** The control plane is stopping. */
   | 'stopping'
   /** More subscribers than the server serves. */

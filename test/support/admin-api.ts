@@ -101,6 +101,7 @@ export async function startApi(
     configuration,
     keys: [{ id: 'k1', secret: new Uint8Array(32).fill(1) }],
     store,
+    shared: null,
     fleet,
     counters,
     replica: 'here',

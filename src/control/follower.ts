@@ -1,0 +1,364 @@
+/**
+ * Follows a shared store: what other replicas wrote becomes this replica's state.
+ *
+ * It promises that the state only moves forward, that nothing is forgotten because the store forgot it (an emptied store
+ * is filled again, and writes that a failover lost are written again), and that a document which cannot be read leaves its
+ * service as it was while all others go on. Nothing here may run beside another write: call it in the write queue.
+ */
+import type { RolloutState } from '../policy/rollout.ts';
+import { isActive } from '../rollout/lifecycle.ts';
+import type { Changes } from '../rollout/changes.ts';
+import type { SharedStore, Sync } from '../store/shared-store.ts';
+import { type Commit, type Loaded, StoreError, type StoredDocument } from '../store/store.ts';
+import type { Logger } from '../telemetry/log.ts';
+import { checkState, type ControlState } from './state.ts';
+import type { InForce } from './in-force.ts';
+import { DocumentError } from '../policy/faults.ts';
+
+/** Commits that are kept to be written again where the store loses them. */
+const RECENT = 2000;
+
+/** How far back a common past is looked for. */
+const FARTHEST = 200;
+
+/** A service whose newest document can't be used here. */
+export interface ServiceFault {
+  readonly service: string;
+  readonly revision: number;
+  readonly detail: string;
+}
+
+/** Where this replica stands. */
+export interface Head {
+  /** The store's id; `''` before the first contact. */
+  readonly storeId: string;
+  readonly revision: number;
+  readonly changeId: string;
+  /** The last commits, oldest first, up to the head. */
+  readonly recent: readonly Commit[];
+}
+
+export interface FollowerOptions {
+  readonly store: SharedStore;
+  readonly inForce: InForce;
+  readonly changes: Changes;
+  readonly head: Head;
+  /** The state that `head` is about may be used; false: nothing is known yet, and whatever the store holds is right. */
+  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>;
+  /** Milliseconds since 1970, for the commits that it writes. */
+  readonly clock: () => number;
+  readonly random: (size: number) => Uint8Array;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  /** The local moment at which the store's clock shows `at`. */
+  readonly moment: (at: number) => number;
+  /** Services whose documents are new. */
+  readonly onFollowed: (services: ReadonlySet<string>) => void;
+}
+
+export interface Follower {
+  /** Asks the store and follows it. Rejects with StoreError. */
+  catchUp(): Promise<void>;
+  /** True when `seen` says that there is something to catch up with. */
+  isBehind(seen: Sync): boolean;
+  /** This replica's own commit is in the store. */
+  committed(commit: Commit): void;
+  readonly head: Head;
+  readonly faults: readonly ServiceFault[];
+  /** Notes what was seen without following it. */
+  saw(seen: Sync): void;
+  /** Since when the store is known to be empty, and this replica to have nothing to put into it; null otherwise. */
+  readonly emptySince: number | null;
+}
+
+export function createFollower(options: FollowerOptions): Follower {
+  const { store, inForce, changes, log, clock, now, moment, onFollowed } = options;
+  let head = options.head;
+  let faults: readonly ServiceFault[] = [];
+  let emptySince: number | null = null;
+
+  async function catchUp(): Promise<void> {
+    // What one round finds may be overtaken by another replica that mends the same thing.
+    for (let round = 0; round < 5; round++) if (await follow(await store.sync(null))) return;
+    throw new StoreError('unavailable', 'The store keeps changing under this replica; it tries again.');
+  }
+
+  /** True when the state is the store's. */
+  async function follow(seen: Sync): Promise<boolean> {
+    saw(seen);
+    if (seen.id === '') return putBack('The store is empty');
+    if (head.storeId === '') {
+      if (head.revision > 0 && seen.revision === head.revision && seen.changeId === head.changeId) {
+        head = { ...head, storeId: seen.id };
+        return true;
+      }
+      await takeWhole(await store.load(), seen.id);
+      return true;
+    }
+    if (seen.id !== head.storeId) return meetStranger(seen);
+    if (!isBehind(seen)) return true;
+    if (seen.revision > head.revision) return goForward();
+    if (seen.revision < head.revision && isMine(seen)) return putAgain(seen.revision);
+    return reconcile();
+  }
+
+  function saw({ id }: Sync): void {
+    if (id !== '' || head.revision > 0) emptySince = null;
+    else emptySince ??= now();
+  }
+
+  const isBehind = (seen: Sync): boolean =>
+    seen.id !== head.storeId || seen.revision !== head.revision || seen.changeId !== head.changeId;
+
+  /** Whether this replica made or saw the commit that the store's revision is. */
+  const isMine = ({ revision, changeId }: Sync): boolean =>
+    revision === 0 || head.recent.some((one) => one.revision === revision && one.changeId === changeId);
+
+  /** An emptied store gets back what this replica knows; a new one waits for its first write. */
+  async function putBack(why: string): Promise<boolean> {
+    if (head.revision === 0) return true;
+    const { documents } = inForce.state;
+    const state: Loaded = { revision: head.revision, documents, recent: head.recent };
+    if (await store.restore(head.storeId, state))
+      log.error({ 'serin.revision': head.revision }, `${why}: this replica put back what it knew`);
+    return false;
+  }
+
+  async function meetStranger(seen: Sync): Promise<boolean> {
+    // Nobody has written to it yet: it was emptied, and a replica that knows nothing came first.
+    if (seen.revision === 0) return putBack('The store was made anew');
+    if (head.revision === 0) {
+      await takeWhole(await store.load(), seen.id);
+      return true;
+    }
+    const message = `The store holds another fleet's documents (store ${seen.id} at revision ${seen.revision}; this replica follows store ${head.storeId} at revision ${head.revision}). The last policy keeps serving and nothing is written. Put the former store back, or, to take this one, remove store.snapshot and restart.`;
+    throw new StoreError('foreign', message);
+  }
+
+  async function goForward(): Promise<boolean> {
+    // One more than is new: it must be the commit that this replica is at.
+    const commits = await store.since(Math.max(0, head.revision - 1));
+    if (commits === null) {
+      await takeWhole(await store.load(), head.storeId);
+      return true;
+    }
+    const own = head.revision === 0 ? null : commits[0];
+    if (own !== null && (own?.revision !== head.revision || own.changeId !== head.changeId))
+      return reconcile();
+    await take(own === null ? commits : commits.slice(1));
+    return true;
+  }
+
+  /** A failover lost the last writes, and nobody has written since: they are written again as they were. */
+  async function putAgain(from: number): Promise<boolean> {
+    const lost = head.recent.filter(({ revision }) => revision > from);
+    if (lost.length === 0 || lost[0]?.revision !== from + 1) return reconcile();
+    log.warn(
+      { 'serin.revision': from, 'serin.lost': lost.length },
+      'the store lost writes; they are written again',
+    );
+    try {
+      for (const commit of lost) await store.commit(commit);
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'conflict') throw error;
+    }
+    return false;
+  }
+
+  /** The store went another way than this replica after a revision that both have. */
+  async function reconcile(): Promise<boolean> {
+    const loaded = await store.load();
+    const fork = await commonPast(loaded.revision);
+    const lost = head.recent.filter(({ revision }) => revision > fork);
+    const touched = new Set(lost.map(({ service }) => service));
+    const restated = [...touched].filter(
+      (name) => (loaded.documents.get(name)?.revision ?? 0) <= head.revision,
+    );
+    if (loaded.revision <= head.revision || restated.length > 0) {
+      for (const { service, kind, revision, actor, changeId } of lost) {
+        log.error(
+          {
+            'serin.service': service,
+            'serin.kind': kind,
+            'serin.revision': revision,
+            'serin.actor': actor,
+            'serin.change': changeId,
+          },
+          'the store lost this write and others have written since: it is void, unless it is a rollback',
+        );
+      }
+      await restate(loaded, restated.length > 0 ? restated : [...touched], lost);
+      return false;
+    }
+    for (const { changeId } of lost) changes.fail(changeId, 'the store lost it in a failover');
+    await takeWhole(loaded, head.storeId);
+    return true;
+  }
+
+  async function commonPast(newest: number): Promise<number> {
+    const last = Math.min(newest, head.revision);
+    for (let revision = last; revision > Math.max(0, last - FARTHEST); revision--) {
+      const mine = head.recent.find((one) => one.revision === revision);
+      if (mine === undefined) return revision;
+      if ((await store.at(revision))?.changeId === mine.changeId) return revision;
+    }
+    return Math.max(0, last - FARTHEST);
+  }
+
+  /** Says the store's documents again under revisions that no replica has seen, so that all come to the same. */
+  async function restate(
+    loaded: Loaded,
+    services: readonly string[],
+    lost: readonly Commit[],
+  ): Promise<void> {
+    let { revision } = loaded;
+    const pending = [...services];
+    while (pending.length > 0 || revision <= head.revision) {
+      const service = pending.shift() ?? services[0];
+      if (service === undefined) return;
+      revision += 1;
+      const stored = loaded.documents.get(service)?.document ?? null;
+      const rollout = stored?.rollout ?? null;
+      const document =
+        stored === null || rollout === null
+          ? stored
+          : { ...stored, rollout: withLostRollback(rollout, lost) };
+      try {
+        await store.commit({
+          revision,
+          service,
+          kind: 'store.reconcile',
+          at: new Date(clock()).toISOString(),
+          actor: 'serin',
+          reason: 'the store lost writes in a failover',
+          requestId: null,
+          changeId: `${Buffer.from(options.random(10)).toString('hex')}-00000000`,
+          document,
+        });
+      } catch (error) {
+        if (error instanceof StoreError && error.code === 'conflict') return;
+        throw error;
+      }
+    }
+  }
+
+  async function takeWhole(loaded: Loaded, storeId: string): Promise<void> {
+    const last = loaded.recent.at(-1);
+    const fresh = loaded.recent.filter(({ revision }) => revision > head.revision);
+    const before = inForce.state.documents;
+    await enact(loaded.revision, new Map(loaded.documents), fresh);
+    head = {
+      storeId,
+      revision: loaded.revision,
+      changeId: last?.revision === loaded.revision ? last.changeId : '',
+      recent: loaded.recent.slice(-RECENT),
+    };
+    const names = new Set([...before.keys(), ...loaded.documents.keys()]);
+    onFollowed(names);
+  }
+
+  async function take(commits: readonly Commit[]): Promise<void> {
+    const last = commits.at(-1);
+    if (last === undefined) return;
+    const documents = new Map(inForce.state.documents);
+    for (const { service, revision, document } of commits) {
+      if (document === null) documents.delete(service);
+      else documents.set(service, { revision, document });
+    }
+    await enact(last.revision, documents, commits);
+    head = {
+      ...head,
+      revision: last.revision,
+      changeId: last.changeId,
+      recent: [...head.recent, ...commits].slice(-RECENT),
+    };
+    onFollowed(new Set(commits.map(({ service }) => service)));
+  }
+
+  /** Whatever cannot be used here keeps its former document, and the others go on. */
+  async function enact(
+    revision: number,
+    documents: Map<string, StoredDocument>,
+    commits: readonly Commit[],
+  ): Promise<void> {
+    const delays = new Map<string, number>();
+    for (const { service, activateAt } of commits) {
+      if (activateAt === undefined) delays.delete(service);
+      else delays.set(service, moment(activateAt));
+    }
+    const { state } = inForce;
+    const touched = new Set(commits.map(({ service }) => service));
+    const found = faults.filter(({ service }) => documents.has(service) && !touched.has(service));
+    for (const service of touched) {
+      const detail = faultOf({ ...state, revision, documents: new Map(documents) }, service);
+      if (detail === null) continue;
+      const former = state.documents.get(service);
+      found.push({ service, revision: documents.get(service)?.revision ?? revision, detail });
+      if (former === undefined) documents.delete(service);
+      else documents.set(service, former);
+    }
+    const next: ControlState = { ...state, revision, documents };
+    await inForce.ready(next);
+    let before = new Map<string, RolloutState | null>();
+    for (const commit of commits) {
+      const former =
+        before.get(commit.service) ?? state.documents.get(commit.service)?.document.rollout ?? null;
+      changes.adopt(commit, former);
+      before = before.set(commit.service, commit.document?.rollout ?? null);
+    }
+    inForce.enact(next, { delays });
+    for (const fault of found) {
+      if (faults.includes(fault)) continue;
+      log.error(
+        { 'serin.service': fault.service, 'serin.revision': fault.revision },
+        `a document of the store can't be used here; the former one goes on: ${fault.detail}`,
+      );
+    }
+    faults = found;
+  }
+
+  return {
+    catchUp,
+    isBehind,
+    saw,
+    committed(commit) {
+      emptySince = null;
+      head = {
+        ...head,
+        revision: commit.revision,
+        changeId: commit.changeId,
+        recent: [...head.recent, commit].slice(-RECENT),
+      };
+    },
+    get head() {
+      return head;
+    },
+    get faults() {
+      return faults;
+    },
+    get emptySince() {
+      return emptySince;
+    },
+  };
+}
+
+/** Why the service can't be served by its new document with this replica's configuration; null where it can. */
+function faultOf(state: ControlState, service: string): string | null {
+  const only = state.documents.get(service);
+  if (only === undefined) return null;
+  try {
+    checkState({ ...state, documents: new Map([[service, only]]) });
+    return null;
+  } catch (error) {
+    if (error instanceof DocumentError) return error.faults.map(({ detail }) => detail).join('; ');
+    throw error;
+  }
+}
+
+/** A rollout that a lost write rolled back is rolled back. */
+function withLostRollback(rollout: RolloutState, lost: readonly Commit[]): RolloutState {
+  const rolledBack = lost.some(
+    ({ document }) => document?.rollout?.id === rollout.id && document.rollout.phase === 'rolledBack',
+  );
+  return rolledBack && isActive(rollout.phase) ? { ...rollout, phase: 'rolledBack' } : rollout;
+}

@@ -1,0 +1,176 @@
+/**
+ * Several control planes in one process, over one shared store in memory and a network between them that can be cut. Their
+ * workers are fakes that a test can look into; each replica has clocks of its own.
+ */
+import { randomBytes } from 'node:crypto';
+import { after } from 'node:test';
+import type { WriteRequest } from '../../src/admin/backend.ts';
+import type { Configuration } from '../../src/config/schema.ts';
+import { type ControlPlane, startControlPlane } from '../../src/control/control-plane.ts';
+import { LISTED_ONLY } from '../../src/discovery/discovery.ts';
+import { createMembership } from '../../src/fleet/membership.ts';
+import type { PeerMessage } from '../../src/fleet/peer-message.ts';
+import type { Digests } from '../../src/fleet/replica-record.ts';
+import { createStoreClock } from '../../src/fleet/store-clock.ts';
+import type { KeyData } from '../../src/policy/keys.ts';
+import { NO_PRECONDITION } from '../../src/rollout/precondition.ts';
+import type { SavedState } from '../../src/store/state-file.ts';
+import { ControlCounters } from '../../src/telemetry/control-counters.ts';
+import { createLog } from '../../src/telemetry/log.ts';
+import { CONFIGURATION } from './admin-api.ts';
+import { type FakeFleet, fakeFleet } from './memory-store.ts';
+import { type SharedMemory, type SharedMemoryConnection, sharedMemory } from './shared-memory.ts';
+
+export const REQUEST: WriteRequest = {
+  actor: 'test',
+  reason: null,
+  requestId: null,
+  precondition: NO_PRECONDITION,
+};
+
+export interface ReplicaOptions {
+  readonly name: string;
+  readonly configuration?: Configuration;
+  readonly keys?: readonly KeyData[];
+  readonly digests?: Partial<Digests>;
+  /** How wrong its wall clock is, in ms. */
+  readonly skew?: number;
+  readonly saved?: SavedState | null;
+  readonly maxStaleness?: number;
+  readonly activation?: number;
+  readonly cut?: boolean;
+}
+
+export interface Replica {
+  readonly name: string;
+  readonly plane: ControlPlane;
+  readonly fleet: FakeFleet;
+  readonly store: SharedMemoryConnection;
+  /** What its workers were last given of the service "notes". */
+  phase(): string | undefined;
+  percentage(): number | undefined;
+  /** While true it neither hears its peers nor is heard. */
+  alone: boolean;
+  /** What is on its disk. */
+  readonly disk: { saved: SavedState | null };
+  close(): Promise<void>;
+  /** Ends it as if it were killed: it says no more, and hears no more. */
+  kill(): void;
+}
+
+export interface Replicas {
+  readonly memory: SharedMemory;
+  readonly start: (options: ReplicaOptions) => Promise<Replica>;
+}
+
+const LEASE = 500;
+const KEY: KeyData = { id: 'k1', secret: new Uint8Array(32).fill(1) };
+
+export function startReplicas(time: () => number = Date.now): Replicas {
+  const memory = sharedMemory(time);
+  const all = new Map<string, Replica>();
+  after(async () => {
+    for (const replica of all.values()) await replica.close();
+  });
+
+  async function start(options: ReplicaOptions): Promise<Replica> {
+    const { name, configuration = CONFIGURATION, keys = [KEY], skew = 0 } = options;
+    const store = memory.connect();
+    store.cut = options.cut ?? false;
+    const fleet = fakeFleet();
+    const disk = { saved: options.saved ?? null };
+    const boot = randomBytes(8).toString('hex');
+    const now = (): number => performance.now() + skew * 7;
+    const clock = (): number => Date.now() + skew;
+    let gone = false;
+    const send = (message: PeerMessage): void => {
+      if (gone || all.get(name)?.alone === true) return;
+      for (const other of all.values()) {
+        if (other.name === name || other.alone) continue;
+        const copy = structuredClone(message);
+        setImmediate(() => other.plane.hear(copy, name));
+      }
+    };
+    const digests: Digests = {
+      keys: Object.fromEntries(keys.map(({ id, secret }) => [id, `${id}-${secret[0]}`])),
+      segments: {},
+      region: '',
+      services: {},
+      bucketAlgorithms: ['xxh64-1'],
+      ...options.digests,
+    };
+    const plane = await startControlPlane({
+      endpoints: () => [],
+      discovery: LISTED_ONLY,
+      configuration,
+      keys,
+      store,
+      shared: {
+        store,
+        stateFile: {
+          read: async () => disk.saved,
+          async write(state) {
+            disk.saved = structuredClone(state);
+          },
+        },
+        self: {
+          name,
+          boot,
+          version: '0.0.0',
+          address: `${name}:1`,
+          startedAt: new Date(clock()).toISOString(),
+        },
+        membership: createMembership({
+          self: { name, boot },
+          lease: LEASE,
+          maxStaleness: options.maxStaleness ?? 600_000,
+          now,
+        }),
+        storeClock: createStoreClock(now),
+        peers: { connect: () => {}, send },
+        digests: () => digests,
+        lease: LEASE,
+        activation: options.activation ?? 0,
+        maxStaleness: options.maxStaleness ?? 600_000,
+        onWaiting: () => {},
+      },
+      fleet,
+      counters: new ControlCounters(),
+      replica: name,
+      clock,
+      now,
+      random: randomBytes,
+      log: createLog({ level: 'silent' }),
+    });
+    const service = () => fleet.snapshots.at(-1)?.services.find((one) => one.name === 'notes');
+    let closed = false;
+    const replica: Replica = {
+      name,
+      plane,
+      fleet,
+      store,
+      disk,
+      alone: false,
+      phase: () => service()?.rollout?.phase,
+      percentage: () => service()?.rollout?.document.rules[0]?.percentage,
+      async close() {
+        if (closed) return;
+        closed = true;
+        all.delete(name);
+        await plane.close();
+      },
+      kill() {
+        gone = true;
+        replica.alone = true;
+        store.cut = true;
+        all.delete(name);
+        closed = true;
+        void plane.close();
+      },
+    };
+    all.set(name, replica);
+    return replica;
+  }
+
+  return { memory, start };
+}

@@ -1,0 +1,167 @@
+/** A store in memory that several replicas share, each through a connection of its own that can be cut. */
+import type { Beat, SharedStore, StoreCondition, Sync } from '../../src/store/shared-store.ts';
+import { type Commit, type Loaded, StoreError, type StoredDocument } from '../../src/store/store.ts';
+
+export interface SharedMemory {
+  /** What is in it; a test may take from it or replace it. */
+  id: string;
+  commits: Commit[];
+  documents: Map<string, StoredDocument>;
+  /** Ms since 1970 by its own clock. */
+  time: () => number;
+  /** Forgets everything. */
+  flush(): void;
+  /** Forgets the last commits, as a failover to a replica that lags does. */
+  lose(count: number): void;
+  connect(): SharedMemoryConnection;
+}
+
+export interface SharedMemoryConnection extends SharedStore {
+  /** While true nothing gets through. */
+  cut: boolean;
+  /** While true hints do not. */
+  deaf: boolean;
+}
+
+export function sharedMemory(time: () => number): SharedMemory {
+  const registered = new Map<string, { record: string; at: number; lease: number }>();
+  const connections = new Set<{ hint(): void }>();
+  let made = 0;
+  let leader: { name: string; until: number } | null = null;
+  let fence = 0;
+  const memory: SharedMemory = {
+    id: '',
+    commits: [],
+    documents: new Map(),
+    time,
+    flush() {
+      memory.id = '';
+      memory.commits = [];
+      memory.documents = new Map();
+      registered.clear();
+      leader = null;
+    },
+    lose(count) {
+      memory.commits = memory.commits.slice(0, -count);
+      memory.documents = documentsOf(memory.commits);
+    },
+    connect,
+  };
+
+  function connect(): SharedMemoryConnection {
+    const hinted: (() => void)[] = [];
+    const conditioned: ((condition: StoreCondition, trouble: string | null) => void)[] = [];
+    let condition: StoreCondition = 'available';
+    const own = {
+      hint() {
+        if (!connection.cut && !connection.deaf) for (const listener of hinted) listener();
+      },
+    };
+    connections.add(own);
+
+    function turn(next: StoreCondition): void {
+      if (condition === next) return;
+      condition = next;
+      for (const listener of conditioned) listener(next, next === 'available' ? null : 'it is cut');
+      if (next === 'available') own.hint();
+    }
+
+    async function reach(): Promise<void> {
+      await Promise.resolve();
+      turn(connection.cut ? 'unreachable' : 'available');
+      if (connection.cut) throw new StoreError('unavailable', 'The store is cut.');
+    }
+
+    const connection: SharedMemoryConnection = {
+      cut: false,
+      deaf: false,
+      async load(): Promise<Loaded> {
+        await reach();
+        return { revision: last(), documents: new Map(memory.documents), recent: [...memory.commits] };
+      },
+      async commit(commit, options = {}) {
+        await reach();
+        if (commit.revision !== last() + 1)
+          throw new StoreError('conflict', `The store is at revision ${last()}.`);
+        if (options.fence !== undefined && options.fence !== fence)
+          throw new StoreError('conflict', 'Another replica leads.');
+        if (memory.id === '') memory.id = `store-${++made}`;
+        memory.commits.push(structuredClone(commit));
+        memory.documents = documentsOf(memory.commits);
+        for (const one of connections) if (one !== own) setImmediate(() => one.hint());
+      },
+      async history(service, before, limit) {
+        await reach();
+        const found = memory.commits.filter((one) => one.service === service && one.revision < before);
+        return found.toReversed().slice(0, limit);
+      },
+      async sync(beat: Beat | null): Promise<Sync> {
+        await reach();
+        const now = memory.time();
+        if (leader !== null && leader.until <= now) leader = null;
+        if (beat !== null) {
+          registered.set(beat.replica, { record: beat.record, at: now, lease: beat.lease });
+          if (beat.lead && leader === null) {
+            fence += 1;
+            leader = { name: beat.replica, until: now + beat.lease };
+          } else if (leader?.name === beat.replica) leader.until = now + beat.lease;
+        }
+        return {
+          id: memory.id,
+          revision: last(),
+          changeId: memory.commits.at(-1)?.changeId ?? '',
+          time: now,
+          leader: leader?.name ?? null,
+          fence,
+          replicas: [...registered].map(([name, { record, at }]) => ({ name, record, age: now - at })),
+        };
+      },
+      async since(revision) {
+        await reach();
+        return memory.commits.filter((one) => one.revision > revision);
+      },
+      async at(revision) {
+        await reach();
+        return memory.commits.find((one) => one.revision === revision) ?? null;
+      },
+      async restore(id, state) {
+        await reach();
+        if (last() > 0) return false;
+        memory.id = id;
+        memory.commits = [...state.recent];
+        memory.documents = new Map(state.documents);
+        for (const one of connections) setImmediate(() => one.hint());
+        return true;
+      },
+      async leave(replica) {
+        await reach();
+        registered.delete(replica);
+        if (leader?.name === replica) leader = null;
+      },
+      onHint: (listener) => void hinted.push(listener),
+      get condition() {
+        return condition;
+      },
+      get trouble() {
+        return condition === 'available' ? null : 'it is cut';
+      },
+      onCondition: (listener) => void conditioned.push(listener),
+      async close() {
+        connections.delete(own);
+      },
+    };
+    return connection;
+  }
+
+  const last = (): number => memory.commits.at(-1)?.revision ?? 0;
+  return memory;
+}
+
+function documentsOf(commits: readonly Commit[]): Map<string, StoredDocument> {
+  const documents = new Map<string, StoredDocument>();
+  for (const { service, revision, document } of commits) {
+    if (document === null) documents.delete(service);
+    else documents.set(service, { revision, document });
+  }
+  return documents;
+}
