@@ -23,6 +23,7 @@ import {
   DEFAULT_SHARE_PORT,
   DEFAULT_TLS_LISTEN,
   drainSettings,
+  latchLimit,
   logSettings,
   memoryLimit,
 } from './config/defaults.ts';
@@ -146,6 +147,7 @@ async function serve(
       log,
       clock: Date.now,
       hangTime: HANG_TIME,
+      latchLimit: latchLimit(configuration.proxy),
     }),
   );
   const health = createHttpProbe();
@@ -226,6 +228,7 @@ async function serve(
         storeAvailable: () => controlPlane.storeAvailable(),
         fleet: () => null,
         memory: () => memory,
+        latches: () => pool.latchFigures(),
         tcpMigrateReq: () => readTcpMigrateReq(),
       }),
     }),
@@ -286,12 +289,9 @@ async function serve(
     await pool.drain(grace, idle);
     await admin.close();
     await controlPlane.close();
-    clearInterval(heartbeats);
-    clearInterval(samples);
-    clearInterval(upstreamTicks);
+    for (const timer of [heartbeats, samples, upstreamTicks, ticketKeys]) clearInterval(timer);
     await health.close();
     certificates.close();
-    clearInterval(ticketKeys);
     await pool.close();
     await store.close();
     await ops.close();

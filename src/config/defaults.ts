@@ -36,6 +36,8 @@ const DEFAULT_PROXY: ProxySettings = {
   maxHandshakes: 1024,
 };
 
+const DEFAULT_LATCHES = 1_000_000;
+
 export const DEFAULT_TLS_VERSION = '1.2';
 export const DEFAULT_STRICT_SERVER_NAMES = false;
 
@@ -119,6 +121,11 @@ export function proxySettings(proxy: ProxyDefinition = {}): ProxySettings {
     proxyHeaderTimeout: milliseconds(timeouts.proxyHeader, DEFAULT_PROXY.proxyHeaderTimeout),
     maxHandshakes: limits.handshakes ?? DEFAULT_PROXY.maxHandshakes,
   };
+}
+
+/** Latches of header identities that a replica keeps; 54 bytes each, most of them unused until there is one. */
+export function latchLimit(proxy: ProxyDefinition = {}): number {
+  return proxy.limits?.latches ?? DEFAULT_LATCHES;
 }
 
 /** Bytes of resident memory above which new work is refused. */

@@ -212,6 +212,7 @@ export const ProxyDefinition = Type.Object(
             1_000_000,
           ),
           requests: count('requests in flight in all workers', 1, 10_000_000),
+          latches: count('users with an identity header whose latch is kept in memory', 1000, 10_000_000),
           memory: Type.Optional(
             Type.Union([Type.Literal('auto'), Type.Literal('off'), Type.Integer({ minimum: 1_048_576 })], {
               description:

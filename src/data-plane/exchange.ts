@@ -151,6 +151,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     if (route.upstreams[1].usable) usable |= CANARY_USABLE;
     const { mintIdentity } = this.#context;
     decide(route.policy, this.#view, usable, this.#context.wallSeconds(), mintIdentity, decision);
+    if (decision.remember !== '') this.#context.latches.add(route, decision);
     const { counters } = route;
     counters.decision(REASONS.indexOf(decision.reason), TIERS.indexOf(decision.tier));
     if (decision.fallback) counters.fallback(variantIndex(decision.assigned));

@@ -3,6 +3,7 @@
  */
 import type { LogOptions } from '../telemetry/log.ts';
 import type { UpstreamBlocks } from '../upstream/shared-blocks.ts';
+import type { LatchNote, LatchScopes } from './latch-keeper.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** Given to a worker when it starts. */
@@ -21,6 +22,10 @@ export interface WorkerStart {
   /** An Int32 that is 1 while the process is short of memory. */
   readonly memoryShort: SharedArrayBuffer;
   readonly serviceCounters: ServiceBlocks;
+  /** The table of the latches of header identities; the same for all threads. */
+  readonly latchMemory: SharedArrayBuffer;
+  /** What to find in it. */
+  readonly latchScopes: LatchScopes;
   /** What it shares with the other threads about each service's endpoints, by name. */
   readonly upstreamBlocks: Readonly<Record<string, UpstreamBlocks>>;
   readonly logLevel: LogOptions['level'];
@@ -36,6 +41,7 @@ export type ToWorker =
       readonly sequence: number;
       readonly snapshot: Snapshot;
       readonly serviceCounters: ServiceBlocks;
+      readonly latchScopes: LatchScopes;
       readonly upstreamBlocks: WorkerStart['upstreamBlocks'];
     }
   /** New keys of TLS session tickets; those of before are forgotten. */
@@ -47,5 +53,7 @@ export type FromWorker =
   | { readonly type: 'listening' }
   | { readonly type: 'applied'; readonly sequence: number; readonly revision: number }
   | { readonly type: 'refused'; readonly sequence: number; readonly message: string }
+  /** Decided since the last of these messages; the other workers know of them. */
+  | { readonly type: 'latches'; readonly batch: readonly LatchNote[] }
   /** After `drain`: the listener is closed and no connection is left. */
   | { readonly type: 'drained' };

@@ -60,6 +60,7 @@ export interface RoutingSource {
   readonly worker: number;
   /** Monotonic, in ms. */
   readonly now: () => number;
+  readonly latchMemory: PolicyContext['latchMemory'];
   /** All workers' counters of a service, by index. */
   countersOf(service: string): readonly ServiceCounters[];
   blocksOf(service: string): UpstreamBlocks;
@@ -87,7 +88,7 @@ export interface Routing {
  * Throws what the policy compiler throws; `previous` is then untouched and goes on.
  */
 export function compileRouting(snapshot: Snapshot, previous: Routing | null, source: RoutingSource): Routing {
-  const context = compileContext(snapshot, previous?.context ?? null);
+  const context = compileContext(snapshot, previous?.context ?? null, source.latchMemory);
   const before = new Map(previous?.services.map((route) => [route.name, route]));
   const compiled = snapshot.services.map((service) => ({
     service,

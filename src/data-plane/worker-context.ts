@@ -6,6 +6,7 @@ import type { AccessLog } from '../telemetry/access-log.ts';
 import type { WorkerCounters } from '../telemetry/counters.ts';
 import type { AddressCache } from '../policy/address.ts';
 import type { Admission } from './admission.ts';
+import type { LatchOutbox } from './latch-outbox.ts';
 import type { ExchangePool } from './exchange-pool.ts';
 import type { Warn } from './warnings.ts';
 import type { Arrival } from './arrival.ts';
@@ -27,6 +28,8 @@ export interface WorkerContext {
   readonly counters: WorkerCounters;
   readonly admission: Admission;
   readonly exchanges: ExchangePool;
+  /** What the other replicas have to know of. */
+  readonly latches: Pick<LatchOutbox, 'add'>;
   readonly accessLog: AccessLog | null;
   readonly log: Logger;
   /** Warnings about requests, a bounded number each second. */

@@ -16,6 +16,7 @@ import {
   WorkerCounters,
 } from '../telemetry/counters.ts';
 import { blocksOf, type ReplicaBlocks } from '../upstream/shared-blocks.ts';
+import { createLatchKeeper, type LatchFigures, type LatchNote, type TakenOver } from './latch-keeper.ts';
 import type { FromWorker, ServiceBlocks, ToWorker, WorkerStart } from './messages.ts';
 import type { EndpointAddress, Snapshot } from './snapshot.ts';
 import { createUpstreamMemory } from './upstream-memory.ts';
@@ -36,6 +37,8 @@ export interface WorkerPoolOptions {
   readonly clock: () => number;
   /** A worker that has not given its heartbeat for this long is replaced, in ms. */
   readonly hangTime: number;
+  /** Latches of header identities that are kept at most. */
+  readonly latchLimit: number;
 }
 
 interface PoolLog {
@@ -54,7 +57,12 @@ export interface WorkerPool extends WorkerFleet {
   readonly snapshot: Snapshot | null;
   /** Tells the workers whether the process is short of memory: while it is, they take no new work. */
   shortOfMemory(short: boolean): void;
-  /** Replaces workers that hang. Call it every second or so. */
+  /** Calls `listener` with the latches of header identities that workers decided on: other replicas have to know of them. */
+  onLatches(listener: (batch: readonly LatchNote[]) => void): void;
+  /** Takes over latches from elsewhere: all workers find them at once. Those that are not genuine are counted and ignored. */
+  takeOver(batch: readonly LatchNote[]): TakenOver;
+  latchFigures(): LatchFigures;
+  /** Replaces workers that hang, and clears what is over. Call it every second or so. */
   checkHeartbeats(): void;
   /** Makes new keys for TLS session tickets, so that old ones say nothing of what was recorded. Call it twice a day or so. */
   rotateTicketKeys(): void;
@@ -101,6 +109,8 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
   let ticketKeys = randomBytes(TICKET_KEY_BYTES);
   const blocks = new Map<string, SharedArrayBuffer[]>();
   const upstreams = createUpstreamMemory(size);
+  const latches = createLatchKeeper(options.latchLimit, size);
+  const latchListeners: ((batch: readonly LatchNote[]) => void)[] = [];
   const listeners: ((index: number, revision: number) => void)[] = [];
   let snapshot: Snapshot | null = null;
   let sequence = 0;
@@ -153,6 +163,8 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
       workerCounters: slots.map(({ buffer }) => buffer),
       memoryShort,
       serviceCounters: serviceBlocks(),
+      latchMemory: latches.memory,
+      latchScopes: latches.scopes,
       upstreamBlocks: upstreamsOf(slot.index),
       logLevel: options.logLevel,
       accessLog: options.accessLog,
@@ -171,6 +183,7 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
       listening(error);
     });
     worker.on('exit', () => {
+      latches.workerEnded(slot.index);
       if (slot.worker !== worker) return;
       slot.worker = null;
       slot.appliedRevision = -1;
@@ -201,6 +214,10 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
           { 'serin.worker': slot.index, 'error.message': message.message },
           'a worker refused a snapshot and serves by the former one',
         );
+        return;
+      case 'latches':
+        latches.settle(message.batch);
+        for (const listener of latchListeners) listener(message.batch);
         return;
       case 'drained':
         slot.drained = true;
@@ -252,12 +269,15 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
       snapshot = next;
       sequence += 1;
       allocate(next.services);
+      latches.follow(next);
+      const latchScopes = latches.scopes;
       for (const slot of slots) {
         const message: ToWorker = {
           type: 'snapshot',
           sequence,
           snapshot: next,
           serviceCounters: serviceBlocks(),
+          latchScopes,
           upstreamBlocks: upstreamsOf(slot.index),
         };
         slot.worker?.postMessage(message);
@@ -288,7 +308,15 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
       for (const slot of slots) slot.worker?.postMessage(message);
     },
 
+    onLatches(listener) {
+      latchListeners.push(listener);
+    },
+
+    takeOver: (batch) => latches.takeOver(batch),
+    latchFigures: () => latches.figures(),
+
     checkHeartbeats() {
+      latches.tidy(clock());
       const now = clock();
       for (const slot of slots) {
         // A worker that has drained gives no sign of life any more.

@@ -8,6 +8,8 @@ import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { AddressCache } from '../policy/address.ts';
+import { LatchMemory } from '../policy/latch-memory.ts';
+import { LatchTable } from '../policy/latch-table.ts';
 import { createAccessLog, type AccessLog } from '../telemetry/access-log.ts';
 import { LineWriter, openOutput } from '../telemetry/line-writer.ts';
 import { createUsageSampler } from '../telemetry/worker-usage.ts';
@@ -18,6 +20,8 @@ import { collectGarbage } from './collect-garbage.ts';
 import { cutExchanges } from './cut-exchanges.ts';
 import { ExchangePool } from './exchange-pool.ts';
 import { listen } from './listener.ts';
+import { latchOwner } from './latch-keeper.ts';
+import { createLatchOutbox } from './latch-outbox.ts';
 import type { FromWorker, ServiceBlocks, ToWorker, WorkerStart } from './messages.ts';
 import { compileRouting, type Routing, type RoutingSource, type ServiceRoute } from './routing.ts';
 import { adoptCircuit } from '../upstream/circuit.ts';
@@ -56,10 +60,20 @@ for (const { circuit } of Object.values(upstreamBlocks)) adoptCircuit(circuit, s
 
 const log = createLog({ level: start.logLevel, fields: { 'serin.worker': start.index } });
 
+const latchTable = new LatchTable(start.latchMemory, latchOwner(start.index));
+const latchMemory = new LatchMemory(latchTable);
+latchMemory.follow(start.latchScopes);
+const latches = createLatchOutbox(
+  (batch) => tell({ type: 'latches', batch }),
+  setTimeout,
+  (count) => latchTable.countLost(count),
+);
+
 const now = (): number => performance.now();
 const routingSource: RoutingSource = {
   worker: start.index,
   now,
+  latchMemory,
   countersOf,
   blocksOf: (service) => need(upstreamBlocks[service], service),
   mirror: {
@@ -88,6 +102,7 @@ const context: WorkerContext = {
   idleLimit: Number.POSITIVE_INFINITY,
   counters,
   admission: new Admission(counters, allCounters, start.snapshot.proxy),
+  latches,
   accessLog: makeAccessLog(),
   log,
   warn: createWarnings(log, now),
@@ -145,6 +160,7 @@ port.on('message', (message: ToWorker) => {
   switch (message.type) {
     case 'snapshot':
       ({ upstreamBlocks } = message);
+      latchMemory.follow(message.latchScopes);
       apply(message.sequence, message.snapshot, message.serviceCounters);
       return;
     case 'ticketKeys':
@@ -154,6 +170,7 @@ port.on('message', (message: ToWorker) => {
       context.draining = true;
       listener.drain(message.idle, () => {
         clearInterval(ticker);
+        latches.flush();
         const drained = (): void => tell({ type: 'drained' });
         if (context.accessLog === null) drained();
         else context.accessLog.flush(drained);

@@ -13,7 +13,7 @@ import { compileChain, MintedIds, type CompiledTier } from './identity.ts';
 import { KeyRing, type KeyData } from './keys.ts';
 import { KnownHashes } from './known-hashes.ts';
 import { latchScope, Latches, tagOf } from './latch.ts';
-import type { LatchMemory } from './latch-memory.ts';
+import type { LatchMemory, ScopeLatches } from './latch-memory.ts';
 import { compileNetworks, NetworkSet, type NetworkSetData } from './network.ts';
 import { Overrides } from './override.ts';
 import { openRegion, type Region } from './region.ts';
@@ -52,8 +52,8 @@ export interface PolicyContext {
   readonly keys: KeyRing;
   readonly mintedIds: MintedIds;
   readonly latches: Latches;
-  /** Null where workers do not tell each other of latches: a memory of one alone would split a user between them. */
-  readonly latchMemory: LatchMemory | null;
+  /** Null where workers do not share a memory of latches: that of one alone would split a user between them. */
+  readonly latchMemory: Pick<LatchMemory, 'scope'> | null;
   readonly overrides: Overrides;
   readonly devices: DeviceCache;
   readonly hashes: KnownHashes;
@@ -62,12 +62,12 @@ export interface PolicyContext {
 /**
  * Compiles the context. Keys, region database and caches are taken over from `previous` where they are the same, so
  * that a new revision does not begin cold. With a `latchMemory`, whoever decides passes each decision's `remember` on to
- * the other workers. Throws RegionError where the database is none.
+ * the other replicas. Throws RegionError where the database is none.
  */
 export function compileContext(
   source: ContextSource,
   previous: PolicyContext | null = null,
-  latchMemory: LatchMemory | null = previous?.latchMemory ?? null,
+  latchMemory: PolicyContext['latchMemory'] = previous?.latchMemory ?? null,
 ): PolicyContext {
   const segments = new Map(
     Object.entries(source.segments).map(([name, data]) => [name, new NetworkSet(data)]),
@@ -157,6 +157,8 @@ export interface CompiledPolicy {
   readonly salt: string;
   readonly latchScope: string;
   readonly latchCookie: string;
+  /** The latches of users who are known by a header; null where there can be none. */
+  readonly remembered: ScopeLatches | null;
   readonly cookies: CookieWriter;
   readonly chain: readonly CompiledTier[];
   readonly follows: boolean;
@@ -172,6 +174,8 @@ export function compilePolicy(service: PolicySource, context: PolicyContext): Co
   const { rollout, settings } = service;
   const view = new RequestView(context.devices, context.region);
   const decides = rollout !== null && (rollout.phase === 'running' || rollout.phase === 'paused');
+  const scope = latchScope(service.name, rollout?.id ?? '');
+  const remembers = decides && service.identity.some((tier) => 'header' in tier);
   return {
     service: service.name,
     revision: service.revision,
@@ -182,8 +186,9 @@ export function compilePolicy(service: PolicySource, context: PolicyContext): Co
     rolloutTag: rollout === null ? '' : tagOf(rollout.id),
     fingerprintKey: rollout?.fingerprintKey ?? context.keys.currentId,
     salt: rollout === null ? '' : rolloutSalt(service.name, rollout.epoch, rollout.seed),
-    latchScope: latchScope(service.name, rollout?.id ?? ''),
+    latchScope: scope,
     latchCookie: latchCookie(service.name),
+    remembered: remembers ? (context.latchMemory?.scope(scope) ?? null) : null,
     cookies: cookieWriter(service.pathPrefix, service.cookies),
     chain: compileChain(service.identity),
     follows: service.follow.length > 0,

@@ -42,7 +42,7 @@ export interface Decision {
   preflight: boolean;
   /** Another decision for this user must be the same while the revision is: flips are looked for. */
   comparable: boolean;
-  /** A latch that every worker has to know (see `takeOverLatch`), since this client may keep no cookie; '' for none. */
+  /** A latch that every replica has to know, since this client may keep no cookie; '' for none. */
   remember: string;
 }
 
@@ -277,7 +277,7 @@ function countAbove(thresholds: Float64Array, bucket: number): number {
 function isComparable(policy: CompiledPolicy, rules: CompiledRules, out: Decision): boolean {
   if (rules.variesByRequest || out.preflight || out.identityHash === 0) return false;
   if (!rules.conditional || out.tier === 'minted') return true;
-  return out.tier === 'header' && policy.context.latchMemory !== null;
+  return out.tier === 'header' && policy.remembered !== null;
 }
 
 /** Step 7: the variant that serves. A fallback to canary needs the operator's leave, and a cause that allows it. */

@@ -92,18 +92,38 @@ export function withAdmission(latch: Latch, tag: string): Latch {
   return { ...latch, admitted: latest(latch.admitted, [tag]) };
 }
 
-/** What two latches of one user and scope remember together; bucket and revision are those of the first. */
-export function merged(first: Latch, second: Latch): Latch {
-  return {
-    ...first,
-    admitted: latest(first.admitted, second.admitted),
-    excluded: latest(first.excluded, second.excluded),
-  };
+/** What `merged` needs of a latch: marks are rules, by their tags or otherwise. */
+interface Mergeable {
+  readonly bucket: number;
+  readonly revision: number;
+  readonly admitted: readonly (string | number)[];
+  readonly excluded: readonly (string | number)[];
+}
+
+/**
+ * What two latches of one user and scope say together. The order in which latches are merged, and how often, does not
+ * matter (but for the order of marks, and which of more than four are kept), so whoever has heard of the same latches
+ * holds the same one.
+ *
+ * Bucket and revision are those of the first admission. Exclusions add up. An exclusion may have taken admissions away,
+ * so the admissions of whoever knows of all the exclusions count: they came later, or were left.
+ */
+export function merged<Merged extends Mergeable>(first: Merged, second: Merged): Merged {
+  const [older, newer] = comesFirst(first, second) ? [first, second] : [second, first];
+  const excluded = latest(older.excluded, newer.excluded);
+  const knowing = [older, newer].filter((latch) => excluded.every((mark) => latch.excluded.includes(mark)));
+  const [one, other] = knowing;
+  const admitted = one === undefined ? [] : latest(one.admitted, other?.admitted ?? []);
+  return { ...older, admitted, excluded };
+}
+
+function comesFirst(a: Mergeable, b: Mergeable): boolean {
+  return a.revision < b.revision || (a.revision === b.revision && a.bucket <= b.bucket);
 }
 
 /** Both lists, each mark once, the latest last, within the bound. */
-function latest(marks: readonly string[], more: readonly string[]): string[] {
-  return [...marks.filter((tag) => !more.includes(tag)), ...more].slice(-MOST_MARKS);
+function latest<Mark>(marks: readonly Mark[], more: readonly Mark[]): Mark[] {
+  return [...marks.filter((mark) => !more.includes(mark)), ...more].slice(-MOST_MARKS);
 }
 
 /** The latch with one more exclusion; `forAll`: it holds for every method and path, so no admission is left. */

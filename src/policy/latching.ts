@@ -1,7 +1,7 @@
 /**
  * Latches at work in a decision: finds the user's latch, asks what it stands in for, writes the next one.
  *
- * The latch of a cookie counts before that of the memory. Method and path are always checked, and a rule must still
+ * The latch of a cookie counts before that of the memory, but no exclusion is forgotten. Method and path are always checked, and a rule must still
  * exist and admit the latch's bucket; so a lowered or removed rule moves exactly the users it should.
  */
 import type { CompiledExclude, CompiledPolicy, CompiledRule, CompiledRules } from './compile.ts';
@@ -13,14 +13,18 @@ import { trace } from './trace.ts';
 
 /** The user's latch in this rollout, or null. Needs the identity to have been found. */
 export function findLatch(policy: CompiledPolicy): Latch | null {
-  const { latches, latchMemory } = policy.context;
+  const { remembered } = policy;
   const { latchCookie } = trace;
-  if (latchCookie !== undefined) {
-    const latch = latches.open(policy.latchScope, policy.rolloutTag, latchCookie);
-    if (latch !== null) return latch;
-  }
-  if (latchMemory === null || latchMemory.size === 0 || !speaksByHeader(policy)) return null;
-  return latchMemory.find(policy.latchScope, hashOfIdentity(policy));
+  const carried =
+    latchCookie === undefined
+      ? null
+      : policy.context.latches.open(policy.latchScope, policy.rolloutTag, latchCookie);
+  if (remembered === null || remembered.isEmpty || !speaksByHeader(policy)) return carried;
+  const known = remembered.find(hashOfIdentity(policy));
+  if (carried === null || known === null) return carried ?? known;
+  if (known.excluded.length === 0) return carried;
+  // Of what happened on another device, a cookie does not know; an exclusion there wins here, too.
+  return { ...carried, excluded: merged(carried, known).excluded };
 }
 
 function speaksByHeader(policy: CompiledPolicy): boolean {
@@ -97,23 +101,9 @@ function setLatch(
   const value = policy.context.latches.seal(latch, policy.rolloutTag);
   out.setCookies += policy.cookies.set(policy.latchCookie, value, secure);
   // Clients with an identity header may keep no cookies. Where nothing can change under them, their hash repeats.
-  const { latchMemory } = policy.context;
-  if (latchMemory === null || !cause.changeable || !speaksByHeader(policy)) return;
+  const { remembered } = policy;
+  if (remembered === null || !cause.changeable || !speaksByHeader(policy)) return;
   out.remember = value;
   out.identityHash = hashOfIdentity(policy);
-  latchMemory.keep(out.identityHash, latch);
-}
-
-/**
- * Takes over a latch that another worker or replica decided on: its `remember` and `identityHash`. False where it is
- * not genuine or not of this rollout; it is then ignored.
- */
-export function takeOverLatch(policy: CompiledPolicy, identityHash: number, value: string): boolean {
-  const { latches, latchMemory } = policy.context;
-  const latch = latches.open(policy.latchScope, policy.rolloutTag, value);
-  if (latch === null || latchMemory === null) return false;
-  const known = latchMemory.find(policy.latchScope, identityHash);
-  // Two workers may have decided at once: an admission must not undo an exclusion that it did not know.
-  latchMemory.keep(identityHash, known === null ? latch : merged(known, latch));
-  return true;
+  remembered.keep(out.identityHash, latch);
 }

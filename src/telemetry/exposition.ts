@@ -9,6 +9,7 @@ import { collectDefaultMetrics, Registry, type Metric } from 'prom-client';
 import { FLEET_METRICS } from './fleet-metrics.ts';
 import type { MetricFamily } from './metric-family.ts';
 import type { MetricsSource } from './metrics-source.ts';
+import { LATCH_METRICS } from './latch-metrics.ts';
 import { PROCESS_METRICS, readProcess, type ProcessReading } from './process-metrics.ts';
 import { readService, type ServiceReading } from './service-family.ts';
 import { SERVICE_METRICS } from './service-metrics.ts';
@@ -43,7 +44,7 @@ export function createExposition(source: MetricsSource): Exposition {
   let services: readonly ServiceReading[] = [];
   let turn = Promise.resolve();
   const nextTurn = (): Promise<void> => (turn = turn.then(() => setImmediate()));
-  for (const family of [...PROCESS_METRICS, ...TLS_METRICS, ...FLEET_METRICS])
+  for (const family of [...PROCESS_METRICS, ...TLS_METRICS, ...FLEET_METRICS, ...LATCH_METRICS])
     register(registry, family, nextTurn, () => processReading ?? readProcess(source));
   for (const family of SERVICE_METRICS) register(registry, family, nextTurn, () => services);
 

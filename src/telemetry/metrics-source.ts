@@ -61,6 +61,16 @@ export interface FleetSource {
   readonly clockError: number;
 }
 
+export interface LatchReading {
+  readonly held: number;
+  readonly limit: number;
+  readonly bytes: number;
+  readonly takenOver: number;
+  readonly refused: number;
+  readonly evicted: number;
+  readonly lost: number;
+}
+
 export interface MetricsSource {
   /** Serin's own version. */
   readonly version: string;
@@ -89,6 +99,8 @@ export interface MetricsSource {
   fleet(): FleetSource | null;
   /** Whether memory is short, how often it was, and from how many bytes on it is (Infinity: never). */
   memory(): { readonly short: boolean; readonly shortages: number; readonly highWater: number };
+  /** The latches of header identities; those that are held, and counts since the start. */
+  latches(): LatchReading;
   /** `net.ipv4.tcp_migrate_req` of this network namespace; null where the system does not tell. */
   tcpMigrateReq(): boolean | null;
 }

@@ -3,7 +3,6 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { compilePolicy, type CompiledPolicy } from '../../src/policy/compile.ts';
 import { FlipTable } from '../../src/policy/flip.ts';
-import { LatchMemory } from '../../src/policy/latch-memory.ts';
 import { compileNetworks } from '../../src/policy/network.ts';
 import type { ExcludeRule, Rule } from '../../src/policy/schema.ts';
 import {
@@ -11,6 +10,7 @@ import {
   context,
   idOf,
   mintedCookie,
+  openMemory,
   rollout,
   service,
   type Request,
@@ -170,7 +170,7 @@ test('an excluded user who was latched never sees the canary again in this rollo
 });
 
 test('the flip counter stays at zero, whatever users do', () => {
-  const memory = { ...within, latchMemory: new LatchMemory(10_000) };
+  const memory = { ...within, latchMemory: openMemory(10_000) };
   const chain = {
     identity: [{ header: 'x-user-id' }, { cookie: 'serin_id', mint: true }, { fingerprint: true }] as const,
   };

@@ -224,6 +224,9 @@ describe('a service', () => {
       await fault(HOSTS, STABLE, 'limits: { tunnel: 1 }'),
       '5 /limits/tunnel: unknown field "tunnel"; did you mean "tunnels"?',
     );
+    assert.deepEqual(await faultsOf('proxy: { limits: { latches: 10 } }'), [
+      '1 /proxy/limits/latches: expected a whole number from 1000 to 10000000, got 10',
+    ]);
     assert.deepEqual(await faultsOf('proxy: { limits: { memory: 1GB } }'), [
       '1 /proxy/limits/memory: expected "auto", "off" or a whole number of at least 1048576, got the string "1GB"',
     ]);

@@ -14,7 +14,9 @@ import {
 } from '../../../src/policy/compile.ts';
 import { decide, newDecision, type Decision } from '../../../src/policy/decide.ts';
 import type { RequestFacts } from '../../../src/policy/facts.ts';
-import { LatchMemory } from '../../../src/policy/latch-memory.ts';
+import { latchTableMemory } from '../../../src/policy/latch-layout.ts';
+import { ScopeLatches, type LatchMemory } from '../../../src/policy/latch-memory.ts';
+import { LatchTable } from '../../../src/policy/latch-table.ts';
 import { compileNetworks, EMPTY_NETWORKS } from '../../../src/policy/network.ts';
 import type { RolloutState } from '../../../src/policy/rollout.ts';
 import type { ExcludeRule, Rule } from '../../../src/policy/schema.ts';
@@ -27,7 +29,10 @@ export const ANDROID =
 export const KEYS = [{ id: 'k1', secret: new Uint8Array(32).fill(7) }];
 export const NOW = 1_700_000_000;
 
-export function context(over: Partial<ContextSource> = {}, memory: LatchMemory | null = null): PolicyContext {
+export function context(
+  over: Partial<ContextSource> = {},
+  memory: PolicyContext['latchMemory'] = null,
+): PolicyContext {
   const source: ContextSource = {
     segments: { office: compileNetworks(['203.0.113.0/24', '198.51.100.0/25', '2001:db8::/32']) },
     followPeers: EMPTY_NETWORKS,
@@ -39,7 +44,25 @@ export function context(over: Partial<ContextSource> = {}, memory: LatchMemory |
 }
 
 export function contextWithMemory(): PolicyContext {
-  return context({}, new LatchMemory(1000));
+  return context({}, openMemory());
+}
+
+/** A memory of latches that opens every scope that is asked for and numbers its rules itself. */
+export function openMemory(limit = 1000): Pick<LatchMemory, 'scope'> {
+  const table = new LatchTable(latchTableMemory(limit), 1);
+  const scopes = new Map<string, ScopeLatches>();
+  return {
+    scope(name) {
+      let latches = scopes.get(name);
+      if (latches === undefined) {
+        const [index, serial] = [scopes.size, scopes.size + 1];
+        table.openScope(index, serial, serial);
+        latches = new ScopeLatches(name, { index, serial, tags: [] }, table, true);
+        scopes.set(name, latches);
+      }
+      return latches;
+    },
+  };
 }
 
 export function rollout(

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import * as fc from 'fast-check';
 import { compilePolicy } from '../../../src/policy/compile.ts';
-import { takeOverLatch } from '../../../src/policy/latching.ts';
+import { merged, type Latch } from '../../../src/policy/latch.ts';
 import type { Rule } from '../../../src/policy/schema.ts';
 import { contextWithMemory, decideOnce, policy, rollout, service } from './fixtures.ts';
 
@@ -14,36 +15,28 @@ const BY_HEADER = { identity: [{ header: 'x-user-id' }, { fingerprint: true }] a
 const ME = { 'x-user-id': 'me' };
 
 test('header identities that keep no cookies stay through the memory, on every worker', () => {
-  const here = policy([OFFICE], BY_HEADER, [], contextWithMemory());
-  const there = policy([OFFICE], BY_HEADER, [], contextWithMemory());
+  const shared = contextWithMemory();
+  const here = policy([OFFICE], BY_HEADER, [], shared);
+  const there = policy([OFFICE], BY_HEADER, [], shared);
   const admitted = decideOnce(here, { ...AT_OFFICE, headers: ME });
   assert.equal(admitted.variant, 'canary');
   assert.notEqual(admitted.remember, '');
   assert.equal(decideOnce(here, { ...AT_HOME, headers: ME }).reason, 'latch');
   assert.equal(decideOnce(here, { ...AT_HOME, headers: ME }).remember, '');
   assert.equal(decideOnce(here, { ...AT_HOME, headers: { 'x-user-id': 'you' } }).variant, 'stable');
-  assert.equal(decideOnce(there, { ...AT_HOME, headers: ME }).variant, 'stable');
-  assert.ok(takeOverLatch(there, admitted.identityHash, admitted.remember));
   assert.equal(decideOnce(there, { ...AT_HOME, headers: ME }).reason, 'latch');
+  const alone = policy([OFFICE], BY_HEADER, [], contextWithMemory());
+  assert.equal(decideOnce(alone, { ...AT_HOME, headers: ME }).variant, 'stable');
 });
 
-test('the memory takes nothing that is not genuine, nor of another rollout', () => {
+test('a latch of the memory is void in the next rollout', () => {
   const memory = contextWithMemory();
-  const rules = policy([OFFICE], BY_HEADER, [], memory);
-  const admitted = decideOnce(policy([OFFICE], BY_HEADER, [], contextWithMemory()), {
-    ...AT_OFFICE,
-    headers: ME,
-  });
-  assert.ok(!takeOverLatch(rules, admitted.identityHash, `${admitted.remember}x`));
+  decideOnce(policy([OFFICE], BY_HEADER, [], memory), { ...AT_OFFICE, headers: ME });
   const next = compilePolicy(
     service({ ...BY_HEADER, rollout: rollout([OFFICE], { id: 'rollout-2' }) }),
     memory,
   );
-  assert.ok(!takeOverLatch(next, admitted.identityHash, admitted.remember));
-  // One that was taken over does not count in the next rollout either, were the hash the same.
-  assert.ok(takeOverLatch(rules, admitted.identityHash, admitted.remember));
   assert.equal(decideOnce(next, { ...AT_HOME, headers: ME }).variant, 'stable');
-  assert.ok(!takeOverLatch(policy([OFFICE], BY_HEADER), admitted.identityHash, admitted.remember));
 });
 
 test('the memory keeps what can change under a header identity, and no more', () => {
@@ -73,14 +66,44 @@ test('an exclude wins for good in the memory, too', () => {
   assert.equal(decideOnce(rules, { ...AT_OFFICE, headers: ME }).reason, 'exclude');
 });
 
-test('an admission that another worker took at the same time does not undo an exclusion', () => {
-  const here = policy([OFFICE], BY_HEADER, [VIP], contextWithMemory());
-  const there = policy([OFFICE], BY_HEADER, [VIP], contextWithMemory());
-  const elsewhere = decideOnce(there, { ...AT_OFFICE, headers: ME });
-  decideOnce(here, { ...AT_OFFICE, headers: ME });
-  decideOnce(here, { ...AT_OFFICE, headers: { ...ME, 'x-tier': 'vip' } });
-  assert.ok(takeOverLatch(here, elsewhere.identityHash, elsewhere.remember));
-  assert.equal(decideOnce(here, { ...AT_OFFICE, headers: ME }).reason, 'exclude');
+test('an exclusion on one device holds on another that carries the latch of before in a cookie', () => {
+  const rules = policy([OFFICE], BY_HEADER, [VIP], contextWithMemory());
+  const admitted = decideOnce(rules, { ...AT_OFFICE, headers: ME });
+  const cookies = { serin_latch_notes: admitted.remember };
+  assert.equal(decideOnce(rules, { ...AT_HOME, headers: ME, cookies }).reason, 'latch');
+  decideOnce(rules, { ...AT_OFFICE, headers: { ...ME, 'x-tier': 'vip' } });
+  assert.equal(decideOnce(rules, { ...AT_HOME, headers: ME, cookies }).reason, 'exclude');
+});
+
+const mark = fc.constantFrom('rule-one', 'rule-two', 'rule-six');
+const anyLatch: fc.Arbitrary<Latch> = fc.record({
+  scope: fc.constant('s'),
+  bucket: fc.nat(3),
+  revision: fc.nat(3),
+  admitted: fc.uniqueArray(mark),
+  excluded: fc.uniqueArray(mark),
+});
+const sorted = ({ bucket, revision, admitted, excluded }: Latch): string =>
+  JSON.stringify([bucket, revision, admitted.toSorted(), excluded.toSorted()]);
+
+test('latches of one user come to the same, in whatever order and however often they are heard of', () => {
+  fc.assert(
+    fc.property(anyLatch, anyLatch, anyLatch, (a, b, c) => {
+      assert.equal(sorted(merged(a, b)), sorted(merged(b, a)));
+      assert.equal(sorted(merged(merged(a, b), c)), sorted(merged(a, merged(b, c))));
+      assert.equal(sorted(merged(merged(a, b), b)), sorted(merged(a, b)));
+      assert.equal(sorted(merged(a, a)), sorted(a));
+    }),
+  );
+});
+
+test('an admission that another worker made at the same time does not undo an exclusion, nor its end', () => {
+  const latch: Latch = { scope: 's', bucket: 7, revision: 3, admitted: ['rule-one'], excluded: [] };
+  const excluded = { ...latch, admitted: [], excluded: ['rule-six'] };
+  assert.deepEqual(merged(latch, excluded), excluded);
+  // Admitted anew, after the exclude rule was taken away.
+  const again = { ...excluded, admitted: ['rule-two'] };
+  assert.deepEqual(merged(merged(excluded, again), latch), again);
 });
 
 test('the memory is for header identities alone: a cookie of the same name may be another device', () => {

@@ -62,6 +62,15 @@ export function fakeSource(workers = 2, services: readonly string[] = ['notes'])
       clockError: 1.5,
     }),
     memory: () => ({ short: true, shortages: 2, highWater: 1000 }),
+    latches: () => ({
+      held: 11,
+      limit: 12,
+      bytes: 13,
+      takenOver: 14,
+      refused: 15,
+      evicted: 16,
+      lost: 17,
+    }),
     tcpMigrateReq() {
       return this.migrate;
     },
