@@ -37,6 +37,12 @@ const PACKAGES: readonly DebianPackage[] = [
     for: 'test',
     why: 'it renders what k8s/ describes',
   },
+  {
+    name: 'redis-server',
+    command: 'redis-server',
+    for: 'test',
+    why: 'the store that replicas share is kept in it',
+  },
   { name: 'build-essential', command: 'cc', for: 'bench', why: 'the load generator is compiled' },
   { name: 'haproxy', command: 'haproxy', for: 'bench', why: 'a peer to be measured against' },
   { name: 'nginx', command: 'nginx', for: 'bench', why: 'a peer to be measured against' },

@@ -137,7 +137,8 @@ export function createFollower(options: FollowerOptions): Follower {
 
   async function goForward(): Promise<boolean> {
     // One more than is new: it must be the commit that this replica is at.
-    const commits = await store.since(Math.max(0, head.revision - 1));
+    const found = await store.since(Math.max(0, head.revision - 1));
+    const commits = found?.commits ?? null;
     if (commits === null) {
       await takeWhole(await store.load(), head.storeId);
       return true;

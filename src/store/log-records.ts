@@ -42,7 +42,7 @@ export function applyCommit(documents: Map<string, StoredDocument>, commit: Comm
   else documents.set(commit.service, { revision: commit.revision, document: commit.document });
 }
 
-function isCommit(value: unknown): value is Commit {
+export function isCommit(value: unknown): value is Commit {
   return (
     isRecord(value) &&
     Number.isSafeInteger(value['revision']) &&
@@ -58,9 +58,12 @@ function isSnapshot(value: unknown): value is LogSnapshot {
     return false;
   return value['documents'].every((pair: unknown) => {
     if (!Array.isArray(pair) || typeof pair[0] !== 'string') return false;
-    const stored: unknown = pair[1];
-    return isRecord(stored) && Number.isSafeInteger(stored['revision']) && isDocument(stored['document']);
+    return isStoredDocument(pair[1]);
   });
+}
+
+export function isStoredDocument(value: unknown): value is StoredDocument {
+  return isRecord(value) && Number.isSafeInteger(value['revision']) && isDocument(value['document']);
 }
 
 function isDocument(value: unknown): value is ServiceDocument {

@@ -5,7 +5,7 @@
  * Any replica commits at any time; a commit is taken only on top of the revision that its writer knew. Hints may be lost,
  * so whoever follows calls `sync` regularly: what it says is the truth.
  */
-import type { Commit, Loaded, Store } from './store.ts';
+import type { Commit, Loaded, Store, StoreFault } from './store.ts';
 
 /** What one replica tells when it syncs. */
 export interface Beat {
@@ -58,18 +58,25 @@ export interface CommitOptions {
   readonly fence?: number;
 }
 
+/** Commits, oldest first, and those among them that can't be read, which are left out. */
+export interface Since {
+  readonly commits: readonly Commit[];
+  readonly faults: readonly StoreFault[];
+}
+
 export interface SharedStore extends Store {
   /** `load` of a store with nothing in it gives revision 0 and changes nothing. */
   load(): Promise<Loaded>;
   /**
    * Durable when it resolves, as far as the store promises that. Rejects with StoreError `conflict` where the store is not
-   * at `revision - 1`, or is under another leader than `fence`; `unavailable` where it can't be written.
+   * at `revision - 1`, or is under another leader than `fence`; `unavailable` where it can't be written. The very commit that is
+   * in the store already counts as taken. One that was rejected is never taken later.
    */
   commit(commit: Commit, options?: CommitOptions): Promise<void>;
   /** One round trip that tells and asks everything. With null nothing is told. Rejects with StoreError. */
   sync(beat: Beat | null): Promise<Sync>;
-  /** Commits after `revision`, oldest first; null where the store doesn't hold all of them any more. */
-  since(revision: number): Promise<readonly Commit[] | null>;
+  /** What was committed after `revision`; null where the store doesn't hold all of it any more. */
+  since(revision: number): Promise<Since | null>;
   /** The commit that made a revision, or null. */
   at(revision: number): Promise<Commit | null>;
   /**

@@ -61,6 +61,17 @@ export interface Loaded {
   readonly documents: ReadonlyMap<string, StoredDocument>;
   /** Commits of the last 24 hours at least, oldest first: changes stay readable and request ids stay known. */
   readonly recent: readonly Commit[];
+  /** What is in the store and can't be read, left out of the above; only a store that is shared goes on with some. */
+  readonly faults?: readonly StoreFault[];
+}
+
+/** A commit or a document that can't be read. */
+export interface StoreFault {
+  readonly service: string;
+  readonly revision: number;
+  /** The change that made it; `''` where it is not known. */
+  readonly changeId: string;
+  readonly detail: string;
 }
 
 export interface Store {

@@ -118,7 +118,7 @@ export function sharedMemory(time: () => number): SharedMemory {
       },
       async since(revision) {
         await reach();
-        return memory.commits.filter((one) => one.revision > revision);
+        return { commits: memory.commits.filter((one) => one.revision > revision), faults: [] };
       },
       async at(revision) {
         await reach();

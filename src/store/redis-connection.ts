@@ -1,0 +1,341 @@
+/**
+ * The connection to a Redis: one server, servers that Sentinels watch, or a Cluster.
+ *
+ * It promises that a call ends within its time whatever Redis does, that nothing waits in a queue for a connection to come back,
+ * that it connects again by itself for ever, and that no error holds the password. What a command did whose answer was
+ * lost is not known: whoever sends a write makes it safe to send again.
+ */
+import { createHash } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
+import { Cluster, Redis } from 'ioredis';
+import type { StoreCounters } from '../telemetry/store-counters.ts';
+import { type Trouble, troubleOf } from './redis-trouble.ts';
+import { describeRedis, parseRedisUrl, type RedisTarget } from './redis-url.ts';
+import type { StoreCondition } from './shared-store.ts';
+import { StoreError } from './store.ts';
+
+/** How long one command may take, in ms, where its caller says nothing. */
+const COMMAND_TIME = 1000;
+
+/** The wait before the nth attempt to connect again, in ms: doubled from the first up to the last, and up to a half less. */
+const FIRST_WAIT = 50;
+const LAST_WAIT = 2000;
+
+/** A server that takes no writes may have a new master elsewhere: it is looked for at most so often, in ms. */
+const LOOK_AGAIN = 2000;
+
+/** How often the subscribed connection is asked for a sign of life, in ms. */
+const SIGN_OF_LIFE = 5000;
+
+export interface RedisConnectionOptions {
+  /** Throws StoreError `unreadable` where it is no URL of a Redis. */
+  readonly url: string;
+  /** All keys begin by it. */
+  readonly prefix: string;
+  readonly counters: StoreCounters;
+  /** In ms; how long one command may take. */
+  readonly commandTime?: number;
+  /** 0 to 1, for the jitter; Math.random unless said. */
+  readonly random?: () => number;
+}
+
+/** A part of a command: text in UTF-8, or bytes. */
+export type RedisArgument = string | number | Buffer;
+
+export interface RedisScript {
+  readonly lua: string;
+  readonly sha: string;
+  /** Whether it changes anything. */
+  readonly writes: boolean;
+}
+
+export interface RunOptions {
+  /** In ms. */
+  readonly timeout?: number;
+  /** How long to wait for a connection that is not there at the moment, in ms. */
+  readonly patience?: number;
+  /** Answers come as buffers. */
+  readonly binary?: boolean;
+}
+
+export interface RedisConnection {
+  /** The URL without what is secret. */
+  readonly description: string;
+  /** The key of that name. All keys of a prefix share one hash tag, so that a Cluster keeps them in one place. */
+  key(name: string): string;
+  /** Runs a script. Rejects with StoreError. */
+  run(
+    script: RedisScript,
+    keys: readonly string[],
+    args: readonly RedisArgument[],
+    options?: RunOptions,
+  ): Promise<unknown>;
+  /** Sends one command; `writes` says whether it changes anything. Rejects with StoreError. */
+  command(
+    name: string,
+    args: readonly RedisArgument[],
+    options: RunOptions & { readonly writes: boolean },
+  ): Promise<unknown>;
+  /** Calls `listener` with each message on the channel; null: messages may have been lost. */
+  subscribe(channel: string, listener: (message: string | null) => void): void;
+  readonly condition: StoreCondition;
+  readonly trouble: string | null;
+  onCondition(listener: (condition: StoreCondition, trouble: string | null) => void): void;
+  /** What is stored can't be read, or, with null, it can again. */
+  unreadable(why: string | null): void;
+  close(): void;
+}
+
+export function redisScript(lua: string, { writes }: { readonly writes: boolean }): RedisScript {
+  return { lua, sha: createHash('sha1').update(lua).digest('hex'), writes };
+}
+
+/** Begins to connect, and returns at once. */
+export function connectRedis(options: RedisConnectionOptions): RedisConnection {
+  const { counters, commandTime = COMMAND_TIME, random = Math.random } = options;
+  const target = targetOf(options.url);
+  const description = describeRedis(target);
+  const client = makeClient(target, { commandTime, random });
+  const subscriber = target.kind === 'cluster' ? client : makeClient(target, { commandTime, random });
+
+  let condition: StoreCondition = 'unreachable';
+  let trouble: string | null = `${description} is not connected yet`;
+  /** What went wrong with the connection last; the reason for which there is none. */
+  let connecting: Trouble | null = null;
+  let everReady = false;
+  let closed = false;
+  let lookedAt = -Infinity;
+  let lookTimer: NodeJS.Timeout | undefined;
+  const conditionListeners: ((condition: StoreCondition, trouble: string | null) => void)[] = [];
+  const channels = new Map<string, (message: string | null) => void>();
+
+  function turn(next: StoreCondition, why: string | null): void {
+    if (closed || (condition === next && trouble === why)) return;
+    const same = condition === next;
+    condition = next;
+    trouble = why;
+    if (!same) for (const listener of conditionListeners) listener(next, why);
+  }
+
+  function failed(found: Trouble): StoreError {
+    counters.commandFailed(found.reason);
+    const message = `The store ${description} can't be used: ${found.detail}.`;
+    if (found.condition !== null) turn(found.condition, message);
+    return new StoreError(found.code, message);
+  }
+
+  client.on('error', (error: Error) => {
+    connecting = connectionTrouble(error);
+    if (connecting.condition !== null)
+      turn(connecting.condition, `The store ${description} can't be used: ${connecting.detail}.`);
+  });
+  client.on('ready', () => {
+    if (everReady) counters.reconnects++;
+    everReady = true;
+    connecting = null;
+    // Whether it takes writes shows with the next one.
+    if (condition === 'unreachable' || condition === 'denied') turn('available', null);
+  });
+  client.on('close', () => {
+    if (condition === 'available')
+      turn('unreachable', `The store ${description} can't be used: no connection.`);
+  });
+  subscriber.on('ready', () => {
+    for (const channel of channels.keys()) void listen(channel);
+  });
+  subscriber.on('message', (channel: string, message: string) => channels.get(channel)?.(message));
+  if (subscriber !== client) subscriber.on('error', () => {});
+  const alive = setInterval(() => void sign(), SIGN_OF_LIFE).unref();
+
+  async function listen(channel: string): Promise<void> {
+    try {
+      await within(commandTime, subscriber.subscribe(channel));
+      channels.get(channel)?.(null);
+    } catch {
+      // It is tried again with the next connection, which a missing sign of life brings about.
+      if (subscriber !== client) reconnect(subscriber);
+    }
+  }
+
+  /** A connection that only listens would not notice that the other end is gone. */
+  async function sign(): Promise<void> {
+    if (subscriber === client || subscriber.status !== 'ready') return;
+    try {
+      await within(commandTime, subscriber.ping());
+    } catch {
+      reconnect(subscriber);
+    }
+  }
+
+  /** The master may have moved: asks for it anew, once what is under way has had its answer. */
+  function lookForMaster(): void {
+    const now = performance.now();
+    if (now - lookedAt < LOOK_AGAIN || target.kind === 'cluster') return;
+    lookedAt = now;
+    lookTimer = setTimeout(() => reconnect(client), commandTime / 4).unref();
+  }
+
+  async function perform(
+    writes: boolean,
+    { timeout = commandTime, patience = everReady ? 0 : commandTime }: RunOptions,
+    send: () => Promise<unknown>,
+  ): Promise<unknown> {
+    if (closed) throw new StoreError('unavailable', `The store ${description} is closed.`);
+    if (client.status !== 'ready' && !(await becomesReady(client, patience)))
+      throw failed(connecting ?? troubleOf('Connection is closed'));
+    const startedAt = performance.now();
+    try {
+      const reply = await within(timeout, send());
+      if (writes) {
+        if (condition !== 'unreadable') turn('available', null);
+      } else if (condition === 'unreachable' || condition === 'denied') turn('available', null);
+      return reply;
+    } catch (error) {
+      const found = troubleOf(error instanceof Error ? error.message : String(error));
+      // Whatever is sent after it on this connection would wait behind it.
+      if (found.reason === 'timeout') reconnect(client);
+      if (found.reason === 'read_only') lookForMaster();
+      throw failed(found);
+    } finally {
+      counters.command((performance.now() - startedAt) / 1000);
+    }
+  }
+
+  const send = (name: string, args: readonly RedisArgument[], binary: boolean): Promise<unknown> =>
+    binary ? client.callBuffer(name, ...args) : client.call(name, ...args);
+
+  return {
+    description,
+    key: (name) => `{${options.prefix}}:${name}`,
+    run(script, keys, args, runOptions = {}) {
+      const { binary = false } = runOptions;
+      return perform(script.writes, runOptions, async () => {
+        try {
+          return await send('evalsha', [script.sha, keys.length, ...keys, ...args], binary);
+        } catch (error) {
+          // Nothing was run: the server does not know it yet.
+          if (!(error instanceof Error) || !error.message.includes('NOSCRIPT')) throw error;
+          return await send('eval', [script.lua, keys.length, ...keys, ...args], binary);
+        }
+      });
+    },
+    command: (name, args, runOptions) =>
+      perform(runOptions.writes, runOptions, () => send(name, args, runOptions.binary ?? false)),
+    subscribe(channel, listener) {
+      channels.set(channel, listener);
+      if (subscriber.status === 'ready') void listen(channel);
+    },
+    get condition() {
+      return condition;
+    },
+    get trouble() {
+      return trouble;
+    },
+    onCondition: (listener) => void conditionListeners.push(listener),
+    unreadable(why) {
+      if (why !== null) turn('unreadable', why);
+      else if (condition === 'unreadable') turn('available', null);
+    },
+    close() {
+      closed = true;
+      clearInterval(alive);
+      clearTimeout(lookTimer);
+      client.disconnect();
+      if (subscriber !== client) subscriber.disconnect();
+    },
+  };
+}
+
+function targetOf(url: string): RedisTarget {
+  const target = parseRedisUrl(url);
+  if (typeof target === 'string') throw new StoreError('unreadable', `store.redis: ${target}.`);
+  return target;
+}
+
+function makeClient(
+  { kind, tls, addresses, master, database, username, password, sentinelPassword }: RedisTarget,
+  { commandTime, random }: { readonly commandTime: number; readonly random: () => number },
+): Redis | Cluster {
+  const retryStrategy = (attempt: number): number => {
+    const longest = Math.min(LAST_WAIT, FIRST_WAIT * 2 ** Math.min(attempt - 1, 10));
+    return longest * (1 - random() / 2);
+  };
+  const common = {
+    db: database,
+    ...(username === null ? {} : { username }),
+    ...(password === null ? {} : { password }),
+    ...(tls ? { tls: {} } : {}),
+    connectionName: 'serin',
+    connectTimeout: commandTime,
+    commandTimeout: commandTime,
+    // What was sent is never sent again by itself, and nothing waits for a connection.
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    maxRetriesPerRequest: 0,
+    protocol: 2,
+  } as const;
+  const [first] = addresses;
+  if (kind === 'cluster') {
+    return new Cluster([...addresses], {
+      enableOfflineQueue: false,
+      slotsRefreshTimeout: commandTime,
+      clusterRetryStrategy: retryStrategy,
+      redisOptions: common,
+      // A command is tried again within its time only; the errors that pass are those of a failover.
+      maxRedirections: 8,
+    });
+  }
+  const single = { ...common, enableOfflineQueue: false, retryStrategy };
+  if (kind === 'sentinel') {
+    return new Redis({
+      ...single,
+      sentinels: [...addresses],
+      name: master,
+      role: 'master',
+      sentinelCommandTimeout: commandTime,
+      sentinelRetryStrategy: retryStrategy,
+      ...(sentinelPassword === null ? {} : { sentinelPassword }),
+      ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: {} } : {}),
+    });
+  }
+  return new Redis({ ...single, host: first?.host ?? '', port: first?.port ?? 0 });
+}
+
+/** Drops the connection and makes a new one; what is under way on it fails. */
+function reconnect(client: Redis | Cluster): void {
+  if (client.status === 'ready') client.disconnect(true);
+}
+
+function connectionTrouble(error: Error): Trouble {
+  const inner =
+    'lastNodeError' in error && error.lastNodeError instanceof Error ? error.lastNodeError : error;
+  const found = troubleOf(inner.message);
+  return found.condition === null ? troubleOf('Connection is closed') : found;
+}
+
+/** True when it is connected within `patience` ms. */
+async function becomesReady(client: Redis | Cluster, patience: number): Promise<boolean> {
+  if (patience <= 0) return false;
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const ready = (): void => resolve(true);
+  const timer = setTimeout(() => resolve(false), patience);
+  client.once('ready', ready);
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    client.off('ready', ready);
+  }
+}
+
+/** Rejects when it takes longer than `time` ms; what it comes to then is nobody's concern. */
+async function within<T>(time: number, work: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error('Command timed out')), time);
+  work.catch(() => {});
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,400 @@
+/**
+ * The store that replicas share, in Redis.
+ *
+ * It promises that a commit is taken once or not at all, also where the answer was lost on the way; that a commit which was given
+ * up is not taken later; and that whatever stands in Redis, nothing but StoreError is thrown. A commit is as durable
+ * as Redis makes it: what a failover loses is for its users to put back.
+ */
+import { performance } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { claimedRevision, readCommit, readDocument } from './commit-shape.ts';
+import type { RedisConnection, RedisScript, RunOptions } from './redis-connection.ts';
+import {
+  BEAT,
+  COMMIT,
+  FORMAT,
+  HISTORY,
+  LEAVE,
+  LOAD,
+  LOOK,
+  RANGE,
+  READABLE_BY,
+  RESTORE,
+} from './redis-scripts.ts';
+import type { Beat, CommitOptions, SharedStore, Since, Sync } from './shared-store.ts';
+import { type Commit, type Loaded, StoreError, type StoredDocument, type StoreFault } from './store.ts';
+import type { StoreCounters } from '../telemetry/store-counters.ts';
+
+const KEPT_MS = 24 * 60 * 60 * 1000;
+const KEPT_COMMITS = 1000;
+
+/** A replica that was not heard of for so long is taken off the register, in ms. */
+const FORGET_REPLICA = 24 * 60 * 60 * 1000;
+
+/** How long a commit may be under way before it is given up, in ms. */
+const COMMIT_TIME = 3000;
+
+/** Large answers may take longer, in ms. */
+const LONG_TIME = 5000;
+
+/** Commits that are read in one go. */
+const PAGE = 500;
+
+/** Hints are passed on at most so often, in ms. */
+const HINT_SPACING = 5;
+
+export interface RedisStoreOptions {
+  /** The store closes it. */
+  readonly connection: RedisConnection;
+  readonly counters: StoreCounters;
+  /** Random bytes. */
+  readonly random: (size: number) => Uint8Array;
+}
+
+/** More than the others, for tools that move whole stores. */
+export interface RedisStore extends SharedStore {
+  /** Puts a whole state in place of whatever there is. */
+  replace(id: string, state: Loaded): Promise<void>;
+}
+
+export function createRedisStore({ connection, counters, random }: RedisStoreOptions): RedisStore {
+  const meta = connection.key('meta');
+  const documentsKey = connection.key('documents');
+  const commitsKey = connection.key('commits');
+  const replicas = connection.key('replicas');
+  const beats = connection.key('beats');
+  const leader = connection.key('leader');
+  const channel = connection.key('hints');
+  const writer = hex(random(8));
+  const hinted: (() => void)[] = [];
+  const hint = spaced(() => {
+    for (const listener of hinted) listener();
+  });
+  /** The store's clock minus the monotonic one, at the least; null before it is known. */
+  let offset: number | null = null;
+
+  connection.subscribe(channel, (message) => {
+    if (message === writer) return;
+    if (message !== null) counters.hints++;
+    hint();
+  });
+
+  /** The parts of an answer that begins by `ok`; the first one of another answer with its detail. */
+  async function ask(
+    script: RedisScript,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+    options?: RunOptions,
+  ): Promise<readonly unknown[]> {
+    const reply = await connection.run(script, keys, args, options);
+    if (!Array.isArray(reply)) throw corrupt('an answer that is none');
+    const parts: readonly unknown[] = reply;
+    if (parts[0] !== 'newer') {
+      connection.unreadable(null);
+      return parts;
+    }
+    const { description } = connection;
+    const found = String(parts[1]);
+    const message =
+      found === 'broken'
+        ? `The store ${description} is damaged: its key ${meta} has an id and no revision. Restore it from an export, or remove the keys under its prefix.`
+        : `The store ${description} was written by a newer version of Serin, which this one can't read (format ${found}, this version reads up to ${FORMAT}). Use that version, or another store.prefix.`;
+    connection.unreadable(message);
+    throw new StoreError(found === 'broken' ? 'corrupt' : 'newer', message);
+  }
+
+  const corrupt = (what: string): StoreError =>
+    new StoreError(
+      'corrupt',
+      `The store ${connection.description} holds ${what}. Restore it from an export.`,
+    );
+
+  async function learnTime(options?: RunOptions): Promise<number> {
+    const sentAt = performance.now();
+    const reply = await connection.command('time', [], { ...options, writes: false });
+    const [seconds, micros] = Array.isArray(reply) ? reply.map(Number) : [];
+    return setOffset((seconds ?? NaN) * 1000 + (micros ?? 0) / 1000, sentAt);
+  }
+
+  function setOffset(time: number, sentAt: number): number {
+    if (!Number.isFinite(time)) throw corrupt('no clock');
+    offset = time - sentAt;
+    return offset;
+  }
+
+  async function commit(one: Commit, { fence }: CommitOptions = {}): Promise<void> {
+    const json = JSON.stringify(one);
+    if (typeof readCommit(json, one.revision) === 'string')
+      throw new TypeError('not a commit of this version');
+    const { revision, service, changeId, document } = one;
+    const stored = document === null ? '' : JSON.stringify({ revision, document });
+    const id = hex(random(16));
+    const startedAt = performance.now();
+    const endsAt = startedAt + COMMIT_TIME;
+    let asked = false;
+    for (;;) {
+      try {
+        const distance = offset ?? (await learnTime());
+        const sentAt = performance.now();
+        asked = true;
+        const [answer, detail] = await ask(
+          COMMIT,
+          [meta, documentsKey, commitsKey, leader],
+          [
+            FORMAT,
+            READABLE_BY,
+            id,
+            revision,
+            service,
+            changeId,
+            json,
+            stored,
+            fence ?? '',
+            Math.round(endsAt + distance),
+            channel,
+            writer,
+            KEPT_MS,
+            KEPT_COMMITS,
+          ],
+        );
+        if (answer === 'ok') return;
+        if (answer === 'conflict')
+          throw new StoreError(
+            'conflict',
+            `The store is at revision ${String(detail)}, so the next is ${Number(detail) + 1}, not ${revision}.`,
+          );
+        if (answer === 'fence') throw new StoreError('conflict', 'Another replica leads.');
+        // Refused, and for good. The clock that it was measured by may be another server's by now.
+        if (answer === 'late') setOffset(Number(detail), sentAt);
+        if (performance.now() >= endsAt)
+          throw new StoreError('unavailable', `The store ${connection.description} is too slow.`);
+      } catch (error) {
+        // Where the answer was lost the commit may have been taken. Sent again it is recognised.
+        const lost = asked && error instanceof StoreError && error.code === 'unavailable';
+        if (!lost || connection.condition !== 'unreachable' || performance.now() >= endsAt) throw error;
+        offset = null;
+        await sleep(50);
+      }
+    }
+  }
+
+  async function sync(beat: Beat | null): Promise<Sync> {
+    const keys = [meta, replicas, beats, leader];
+    let parts: readonly unknown[];
+    let sentAt = performance.now();
+    try {
+      parts = await (beat === null
+        ? ask(LOOK, keys, [FORMAT])
+        : ask(BEAT, keys, [
+            FORMAT,
+            beat.replica,
+            beat.record,
+            beat.lease,
+            beat.lead ? 1 : 0,
+            FORGET_REPLICA,
+          ]));
+    } catch (error) {
+      const { condition } = connection;
+      // A store that takes no writes can still be followed.
+      if (beat === null || (condition !== 'readOnly' && condition !== 'full')) throw error;
+      sentAt = performance.now();
+      parts = await ask(LOOK, keys, [FORMAT]);
+    }
+    const [, id, revision, changeId, time, leads, fence, list] = parts;
+    setOffset(Number(time), sentAt);
+    const texts = Array.isArray(list) ? list.map(String) : [];
+    const found: Sync['replicas'][number][] = [];
+    for (let at = 0; at + 2 < texts.length; at += 3)
+      found.push({ name: texts[at] ?? '', record: texts[at + 1] ?? '', age: Number(texts[at + 2]) });
+    return {
+      id: String(id),
+      revision: Number(revision),
+      changeId: String(changeId),
+      time: Number(time),
+      leader: leads === '' ? null : String(leads),
+      fence: Number(fence),
+      replicas: found,
+    };
+  }
+
+  /** Entries with a revision from one to another, in pages. */
+  async function range(from: number, to: number): Promise<{ head: readonly unknown[]; entries: Entry[] }> {
+    const entries: Entry[] = [];
+    let first = from;
+    for (;;) {
+      const head = await ask(RANGE, [meta, commitsKey], [FORMAT, `${first}-0`, `${to}-0`, PAGE], {
+        timeout: LONG_TIME,
+      });
+      const page = readEntries(head[4]);
+      entries.push(...page);
+      const last = page.at(-1);
+      if (page.length < PAGE || last === undefined || last.revision >= to) return { head, entries };
+      first = last.revision + 1;
+    }
+  }
+
+  async function load(): Promise<Loaded> {
+    // Another state may be put into it while it is read.
+    for (let attempt = 0; attempt < 5; attempt++) {
+      const [, id, revisionText, changeId, list] = await ask(LOAD, [meta, documentsKey], [FORMAT], {
+        timeout: LONG_TIME,
+      });
+      const revision = Number(revisionText);
+      const documents = new Map<string, StoredDocument>();
+      const faults: StoreFault[] = [];
+      const texts = Array.isArray(list) ? list.map(String) : [];
+      for (let at = 0; at + 1 < texts.length; at += 2) {
+        const service = texts[at] ?? '';
+        const json = texts[at + 1] ?? '';
+        const document = readDocument(json);
+        if (typeof document === 'string')
+          faults.push({ service, revision: claimedRevision(json), changeId: '', detail: document });
+        else documents.set(service, document);
+      }
+      if (revision === 0) return { revision, documents, recent: [], faults };
+      const { head, entries } = await range(1, revision);
+      const last = entries.at(-1);
+      if (head[1] !== id || (last?.revision === revision && last.changeId !== changeId)) continue;
+      const sorted = sort(entries);
+      return { revision, documents, recent: sorted.commits, faults: [...faults, ...sorted.faults] };
+    }
+    throw new StoreError('unavailable', `The store ${connection.description} changes while it is read.`);
+  }
+
+  async function since(revision: number): Promise<Since | null> {
+    const { head, entries } = await range(revision + 1, Number.MAX_SAFE_INTEGER);
+    const newest = Number(head[2]);
+    if (newest <= revision) return { commits: [], faults: [] };
+    const whole = entries.every((entry, index) => entry.revision === revision + 1 + index);
+    if (!whole || (entries.at(-1)?.revision ?? 0) < newest) return null;
+    return sort(entries);
+  }
+
+  async function put(id: string, state: Loaded, replaces: boolean): Promise<boolean> {
+    const { revision, documents } = state;
+    const recent = state.recent.filter((one) => one.revision <= revision);
+    const last = recent.at(-1);
+    const args: (string | number)[] = [
+      FORMAT,
+      READABLE_BY,
+      id === '' ? hex(random(16)) : id,
+      revision,
+      last?.revision === revision ? last.changeId : '',
+      channel,
+      writer,
+      replaces ? 1 : 0,
+      documents.size,
+    ];
+    for (const [service, document] of documents) args.push(service, JSON.stringify(document));
+    for (const one of recent) {
+      const at = Date.parse(one.at);
+      const time = Number.isFinite(at) ? at : 0;
+      args.push(`${one.revision}-0`, one.service, one.changeId, time, JSON.stringify(one));
+    }
+    const [answer] = await ask(RESTORE, [meta, documentsKey, commitsKey], args, { timeout: LONG_TIME });
+    return answer === 'ok';
+  }
+
+  return {
+    load,
+    commit,
+    sync,
+    since,
+    async history(service, before, limit) {
+      const commits: Commit[] = [];
+      let from = before > Number.MAX_SAFE_INTEGER ? '+' : before > 0 ? `(${before}-0` : '';
+      while (from !== '' && commits.length < limit) {
+        const wanted = limit - commits.length;
+        const [, next, list] = await ask(HISTORY, [meta, commitsKey], [FORMAT, service, from, wanted], {
+          timeout: LONG_TIME,
+        });
+        commits.push(...sort(readEntries(list)).commits);
+        from = String(next);
+      }
+      return commits;
+    },
+    async at(revision) {
+      const { entries } = await range(revision, revision);
+      return sort(entries).commits[0] ?? null;
+    },
+    restore: (id, state) => put(id, state, false),
+    async replace(id, state) {
+      await put(id, state, true);
+    },
+    async leave(replica) {
+      await connection.run(LEAVE, [replicas, beats, leader], [replica]);
+    },
+    onHint: (listener) => void hinted.push(listener),
+    get condition() {
+      return connection.condition;
+    },
+    get trouble() {
+      return connection.trouble;
+    },
+    onCondition: (listener) => connection.onCondition(listener),
+    async close() {
+      connection.close();
+    },
+  };
+}
+
+interface Entry {
+  readonly revision: number;
+  readonly service: string;
+  readonly changeId: string;
+  readonly json: string;
+}
+
+/** What is no entry of ours is left out: a gap tells. */
+function readEntries(list: unknown): Entry[] {
+  const entries: Entry[] = [];
+  if (!Array.isArray(list)) return entries;
+  for (const one of list as readonly unknown[]) {
+    if (!Array.isArray(one)) continue;
+    const [id, fields] = one as readonly unknown[];
+    if (typeof id !== 'string' || !/^[0-9]{1,16}-0$/.test(id) || !Array.isArray(fields)) continue;
+    const texts = fields.map(String);
+    const field = (name: string): string => {
+      const at = texts.findIndex((text, index) => index % 2 === 0 && text === name);
+      return at === -1 ? '' : (texts[at + 1] ?? '');
+    };
+    entries.push({
+      revision: Number.parseInt(id, 10),
+      service: field('service'),
+      changeId: field('changeId'),
+      json: field('commit'),
+    });
+  }
+  return entries;
+}
+
+function sort(entries: readonly Entry[]): Since {
+  const commits: Commit[] = [];
+  const faults: StoreFault[] = [];
+  for (const { revision, service, changeId, json } of entries) {
+    const commit = readCommit(json, revision);
+    if (typeof commit === 'string') faults.push({ service, revision, changeId, detail: commit });
+    else commits.push(commit);
+  }
+  return { commits, faults };
+}
+
+/** Calls at once, and then at most once in HINT_SPACING. */
+function spaced(call: () => void): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  let waiting = false;
+  const now = (): void => {
+    waiting = false;
+    timer = setTimeout(() => {
+      timer = undefined;
+      if (waiting) now();
+    }, HINT_SPACING).unref();
+    call();
+  };
+  return () => {
+    if (timer === undefined) now();
+    else waiting = true;
+  };
+}
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
