@@ -27,7 +27,6 @@ import {
   logSettings,
   memoryLimit,
 } from './config/defaults.ts';
-import { formatHostPort, parseListen } from './config/host-port.ts';
 import { loadConfiguration } from './config/load.ts';
 import { openKeyRing } from './config/secret.ts';
 import { watchConfiguration } from './config/watch.ts';
@@ -37,10 +36,11 @@ import { createUpstreamWatch } from './control/upstream-watch.ts';
 import { createWorkerPool } from './data-plane/worker-pool.ts';
 import { watchCertificates } from './control/watch-certificates.ts';
 import { HANDSHAKE_FAILURES } from './data-plane/handshake-failure.ts';
-import type { EndpointAddress } from './data-plane/snapshot.ts';
-import { LISTED_ONLY } from './discovery/discovery.ts';
+import { TROUBLES } from './discovery/source.ts';
+import { startDiscovery } from './discovery/start.ts';
 import { startDemo } from './demo/demo.ts';
 import { createHttpProbe } from './health/http-probe.ts';
+import { listenAddress, listening, url } from './listening.ts';
 import { REFUSALS } from './http1/refusal.ts';
 import { DocumentError } from './policy/faults.ts';
 import { PROXY_HEADER_FAULTS } from './proxy-protocol/outcome.ts';
@@ -161,6 +161,13 @@ async function serve(
     random: Math.random,
     log,
   });
+  let refreshEndpoints = (): void => {};
+  const discovery = startDiscovery({
+    configuration,
+    env: process.env,
+    log,
+    onChange: () => refreshEndpoints(),
+  });
   const controlPlane = await startControlPlane({
     configuration,
     keys,
@@ -168,7 +175,7 @@ async function serve(
     shared: null,
     fleet: pool,
     counters,
-    discovery: LISTED_ONLY,
+    discovery,
     endpoints: () => upstreams.endpoints(),
     replica: hostname(),
     clock: Date.now,
@@ -176,6 +183,9 @@ async function serve(
     random: randomBytes,
     log,
   });
+  refreshEndpoints = () => controlPlane.refreshEndpoints();
+  // Some may have changed while the control plane started.
+  if (discovery.readings().length > 0) refreshEndpoints();
   await listening('proxy.listen', listens.proxy, () => pool.start());
   const migrates = readTcpMigrateReq();
   if (migrates === false && (pool.size > 1 || sharePort)) {
@@ -196,7 +206,7 @@ async function serve(
 
   let draining = false;
   const readiness = (): { ready: boolean; reasons: readonly string[] } =>
-    draining ? { ready: false, reasons: ['draining'] } : controlPlane.readiness();
+    draining ? { ready: false, reasons: ['draining'] } : discovery.readiness(controlPlane.readiness());
   const ops = await listening('ops.listen', listens.ops, () =>
     startOps({
       ...listens.ops,
@@ -208,6 +218,8 @@ async function serve(
         handshakeFailures: HANDSHAKE_FAILURES,
         proxyHeaderFaults: PROXY_HEADER_FAULTS,
         certificates: () => controlPlane.certificates(),
+        discoveryTroubles: TROUBLES,
+        discovery: () => discovery.readings(),
         control: counters,
         now: Date.now,
         workers: () =>
@@ -289,6 +301,7 @@ async function serve(
     await pool.drain(grace, idle);
     await admin.close();
     await controlPlane.close();
+    await discovery.close();
     for (const timer of [heartbeats, samples, upstreamTicks, ticketKeys]) clearInterval(timer);
     await health.close();
     certificates.close();
@@ -319,39 +332,6 @@ function onStopSignal(stop: () => Promise<void>, log: Logger): void {
       });
     });
   }
-}
-
-/** Runs `start`; an address that is taken or forbidden becomes an error that names the setting and the remedy. */
-async function listening<T>(setting: string, address: EndpointAddress, start: () => Promise<T>): Promise<T> {
-  try {
-    return await start();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const variable = `SERIN_${setting.toUpperCase().replace('.', '_')}`;
-    const remedy: Record<string, string> = {
-      EADDRINUSE: 'another process listens there: stop it, or choose another port',
-      EACCES: 'this user may not listen there: choose a port above 1023',
-      EADDRNOTAVAIL: 'this machine does not have that address: choose one that it has',
-    };
-    const what = code === undefined ? undefined : remedy[code];
-    if (what === undefined) throw error;
-    throw new DocumentError('address_unavailable', `Cannot listen on ${formatHostPort(address)} (${code}).`, [
-      { pointer: `/${setting.replace('.', '/')}`, detail: `${what} with ${setting} or ${variable}` },
-    ]);
-  }
-}
-
-function listenAddress(text: string): EndpointAddress {
-  const address = parseListen(text);
-  // The configuration's checks have been through it.
-  if (typeof address === 'string') throw new Error(address);
-  return address;
-}
-
-/** A URL that works from this machine. */
-function url({ host, port }: EndpointAddress): string {
-  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  return `http://${formatHostPort({ host: reachable, port })}`;
 }
 
 interface Arguments {

@@ -254,6 +254,9 @@ const EndpointsAnswer = open(
           service: Type.String(),
           variant: Variant,
           address: Type.String(),
+          source: Type.String({
+            description: 'listed, or the source that it was discovered from',
+          }),
           weight: Type.Number({ exclusiveMinimum: 0 }),
           standing: oneOf(STANDINGS),
           load: open(

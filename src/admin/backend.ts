@@ -146,6 +146,8 @@ export interface EndpointView {
   readonly variant: Variant;
   /** `host:port`. */
   readonly address: string;
+  /** Where it comes from: `listed`, or the source that it was discovered from. */
+  readonly source: string;
   readonly weight: number;
   readonly standing: Standing;
   readonly load: EndpointLoad;

@@ -4,6 +4,7 @@
  * It compiles the networks on the way, because that is how they are checked. Nothing here reads a file.
  */
 import type { EndpointAddress } from '../data-plane/snapshot.ts';
+import { parseAddress } from '../policy/address.ts';
 import { DocumentError, type Fault } from '../policy/faults.ts';
 import { compileNetworks, EMPTY_NETWORKS, type NetworkSetData } from '../policy/network.ts';
 import { joinPointer } from '../schema/json-value.ts';
@@ -63,6 +64,7 @@ export function crossCheck(configuration: Configuration): CrossChecked {
     ...adminFaults(configuration),
     ...limitFaults(configuration),
     ...prefixed('/fleet', fleetFaults(configuration.fleet)),
+    ...dnsFaults(configuration),
   );
   const services = Object.entries(configuration.services ?? {});
   for (const [name, service] of services) {
@@ -188,8 +190,24 @@ function limitFaults({ proxy }: Configuration): Fault[] {
   ];
 }
 
+function dnsFaults({ discovery = {} }: Configuration): Fault[] {
+  return (discovery.dnsServers ?? []).flatMap((text, index): Fault[] => {
+    const address = parseListen(text);
+    const pointer = `/discovery/dnsServers/${index}`;
+    if (typeof address === 'string') return [{ pointer, detail: address }];
+    if (parseAddress(address.host) !== null && address.port > 0) return [];
+    const detail = `"${text}" is no address of a DNS server; expected an IP address with its port, such as 10.96.0.10:53`;
+    return [{ pointer, detail }];
+  });
+}
+
 function warningsOf(configuration: Configuration, networks: ConfiguredNetworks): Fault[] {
   const warnings: Fault[] = [];
+  if (configuration.discovery?.allowLoopback === true) {
+    const detail =
+      "with allowLoopback, whoever can write a DNS record or an EndpointSlice can send users' requests to this machine's own ports, the API among them; leave it out but for tests";
+    warnings.push({ pointer: '/discovery/allowLoopback', detail });
+  }
   for (const [index, text] of (configuration.trustedProxies ?? []).entries()) {
     if (text.endsWith('/0')) {
       const detail = `${text} trusts everybody's X-Forwarded-For, so any user can claim any address; name only your own proxies`;

@@ -97,6 +97,21 @@ export interface AccessLogSettings {
 }
 const DEFAULT_ACCESS_LOG: AccessLogSettings = { mode: 'off', share: 0.01 };
 
+/** Times in ms. */
+export interface DiscoverySettings {
+  readonly keepEmpty: number;
+  readonly startTimeout: number;
+  /** Empty: the system's. */
+  readonly dnsServers: readonly string[];
+  readonly allowLoopback: boolean;
+}
+const DEFAULT_DISCOVERY: DiscoverySettings = {
+  keepEmpty: 60_000,
+  startTimeout: 10_000,
+  dnsServers: [],
+  allowLoopback: false,
+};
+
 export interface LogSettings {
   readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   readonly pretty: boolean;
@@ -139,6 +154,15 @@ export function drainSettings(proxy: ProxyDefinition = {}): DrainSettings {
     delay: milliseconds(proxy.drain?.delay, DEFAULT_DRAIN.delay),
     grace,
     idle: Math.min(grace, milliseconds(proxy.drain?.idle, DEFAULT_DRAIN.idle)),
+  };
+}
+
+export function discoverySettings({ discovery = {} }: Configuration): DiscoverySettings {
+  return {
+    keepEmpty: milliseconds(discovery.keepEmpty, DEFAULT_DISCOVERY.keepEmpty),
+    startTimeout: milliseconds(discovery.startTimeout, DEFAULT_DISCOVERY.startTimeout),
+    dnsServers: discovery.dnsServers ?? DEFAULT_DISCOVERY.dnsServers,
+    allowLoopback: discovery.allowLoopback ?? DEFAULT_DISCOVERY.allowLoopback,
   };
 }
 

@@ -119,7 +119,7 @@ function withTokens(configuration: Configuration, tokens: readonly TokenDefiniti
 }
 
 function absolutePaths(configuration: Configuration): LoadedConfiguration['configuration'] {
-  const { region } = configuration;
+  const { region, kubernetes } = configuration;
   const store = path.resolve(configuration.store?.file ?? DEFAULT_STORE);
   return {
     ...configuration,
@@ -129,5 +129,8 @@ function absolutePaths(configuration: Configuration): LoadedConfiguration['confi
         ? path.join(store, DEFAULT_SECRET_NAME)
         : path.resolve(configuration.secretFile),
     ...(region === undefined ? {} : { region: { database: path.resolve(region.database) } }),
+    ...(kubernetes?.kubeconfig === undefined
+      ? {}
+      : { kubernetes: { ...kubernetes, kubeconfig: path.resolve(kubernetes.kubeconfig) } }),
   };
 }

@@ -7,6 +7,7 @@
  */
 import { Type, type Static } from 'typebox';
 import { FleetDefinition } from './fleet-schema.ts';
+import { DiscoveryDefinition, KubernetesAccessDefinition } from './discovery-schema.ts';
 import { MirrorDefinition } from './mirror-schema.ts';
 import { ListenerTlsDefinition, ProxyProtocolDefinition } from './listener-schema.ts';
 import { closed, count, duration, listen, path } from './schema-parts.ts';
@@ -346,6 +347,8 @@ export const Configuration = Type.Object(
         description: 'the services, by name',
       }),
     ),
+    discovery: Type.Optional(DiscoveryDefinition),
+    kubernetes: Type.Optional(KubernetesAccessDefinition),
     log: Type.Optional(LogDefinition),
     accessLog: Type.Optional(AccessLogDefinition),
   },

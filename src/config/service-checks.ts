@@ -11,11 +11,12 @@ import { checkSchema } from '../schema/check.ts';
 import { joinPointer } from '../schema/json-value.ts';
 import { pathPrefix } from './defaults.ts';
 import { parseDuration } from './duration.ts';
+import { parseDnsName } from './endpoint-source.ts';
 import { parseEndpoint } from './host-port.ts';
 import { type IdentityTierDefinition, ServiceDefinition } from './schema.ts';
 import { upstreamFaults } from './upstream-checks.ts';
 import { endpointAddress } from './upstream-defaults.ts';
-import type { EndpointDefinition } from './upstream-schema.ts';
+import type { EndpointDefinition, VariantDefinition } from './upstream-schema.ts';
 import { withoutUnavailable } from './unavailable.ts';
 
 /** The one cookie that the proxy mints. */
@@ -48,7 +49,9 @@ export function serviceFaults(service: ServiceDefinition): Fault[] {
     ...prefixFaults(service.pathPrefix),
     ...identityFaults(service.identity ?? []),
     ...cookieFaults(service),
-    ...endpointFaults(service.stable.endpoints, '/stable/endpoints'),
+    ...sourceFaults(service.stable, '/stable'),
+    ...sourceFaults(service.canary ?? { endpoints: [] }, '/canary'),
+    ...endpointFaults(service.stable.endpoints ?? [], '/stable/endpoints'),
     ...endpointFaults(service.canary?.endpoints ?? [], '/canary/endpoints'),
     ...upstreamFaults(service),
     ...mirrorFaults(service),
@@ -239,6 +242,33 @@ function tlsFaults(variant: ServiceDefinition['canary'], pointer: string): Fault
     faults.push({ pointer: `${at}/insecureSkipVerify`, detail });
   }
   return faults;
+}
+
+/** Where a variant's endpoints come from. Only a canary may leave it open. */
+function sourceFaults(variant: VariantDefinition, pointer: string): Fault[] {
+  const [first, second] = (['endpoints', 'kubernetes', 'dns'] as const).filter(
+    (source) => variant[source] !== undefined,
+  );
+  if (second !== undefined) {
+    const detail = `${second} names endpoints, and ${first} does too; keep one of them`;
+    return [{ pointer: `${pointer}/${second}`, detail }];
+  }
+  if (variant.dns !== undefined) {
+    const parsed = parseDnsName(variant.dns);
+    if (typeof parsed === 'string') return [{ pointer: `${pointer}/dns`, detail: parsed }];
+  }
+  if (variant.kubernetes !== undefined && variant.tls !== undefined) {
+    const { serverName, insecureSkipVerify } = variant.tls;
+    if (serverName === undefined && insecureSkipVerify !== true) {
+      const detail =
+        "pods are reached by their addresses, which no certificate has; say with serverName which name the pods' certificate is for, such as notes.notes.svc";
+      return [{ pointer: `${pointer}/tls`, detail }];
+    }
+  }
+  if (first !== undefined || pointer === '/canary') return [];
+  const detail =
+    'it names no endpoints; give one of endpoints: ["10.1.0.7:8080"], kubernetes: { service: notes, port: http }, dns: notes.internal:8080';
+  return [{ pointer, detail }];
 }
 
 function endpointFaults(endpoints: readonly EndpointDefinition[], at: string): Fault[] {

@@ -15,8 +15,6 @@ interface Unavailable {
   readonly instead?: { readonly [field: string]: unknown };
 }
 
-const listed = (what: string, variant: string): string =>
-  `${what} discovery is not available in this version; list the addresses: ${variant}: { endpoints: ["10.1.0.7:8080"] }`;
 const tls =
   'TLS is not available for this listener in this version; reach it over a loopback address or a tunnel';
 const redis =
@@ -25,13 +23,6 @@ const redis =
 const UNAVAILABLE: readonly Unavailable[] = [
   { place: '/store/redis', detail: redis, instead: { file: './data' } },
   { place: '/store/prefix', detail: redis },
-  ...['stable', 'canary'].flatMap((variant): Unavailable[] => {
-    const instead = variant === 'stable' ? { endpoints: ['192.0.2.1:80'] } : {};
-    return [
-      { place: `/services/*/${variant}/kubernetes`, detail: listed('Kubernetes', variant), instead },
-      { place: `/services/*/${variant}/dns`, detail: listed('DNS', variant), instead },
-    ];
-  }),
   ...['admin', 'ops'].map((listener): Unavailable => ({ place: `/${listener}/tls`, detail: tls })),
 ];
 

@@ -8,6 +8,7 @@ import type {
   HealthCheckSettings,
   UpstreamSettings,
 } from '../upstream/settings.ts';
+import { sourceName } from './endpoint-source.ts';
 import { milliseconds } from './duration.ts';
 import { parseEndpoint } from './host-port.ts';
 import type { ServiceDefinition } from './schema.ts';
@@ -99,6 +100,7 @@ export function variantSnapshot(
   return {
     protocol,
     endpoints,
+    source: sourceName(variant),
     circuit: { ...NO_LIMITS, ...circuit },
     healthCheck:
       healthCheck === undefined

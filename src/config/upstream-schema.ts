@@ -89,14 +89,63 @@ const EndpointTlsDefinition = Type.Object(
   },
 );
 
+/** Kubernetes' own rules for the names of namespaces and services (DNS labels, RFC 1123 and 1035). */
+const label = (description: string) =>
+  Type.String({
+    pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
+    description: `a name of at most 63 lower-case letters, digits and inner hyphens; ${description}`,
+  });
+
+const KubernetesDefinition = Type.Object(
+  {
+    namespace: Type.Optional(label("where the Service is; Serin's own namespace if unsaid")),
+    service: label('the Service whose pods are the endpoints'),
+    port: Type.Union(
+      [
+        Type.String({
+          pattern: '^(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
+          description: "the name of the Service's port, such as http; a number stands without quotes",
+        }),
+        Type.Integer({
+          minimum: 1,
+          maximum: 65_535,
+          description: "the number of the pods' port, from 1 to 65535",
+        }),
+      ],
+      { description: "the name of the Service's port, such as http, or the number of the pods' port" },
+    ),
+  },
+  {
+    ...closed,
+    description: 'the pods of a Service, such as { namespace: notes, service: notes-canary, port: http }',
+  },
+);
+export type KubernetesDefinition = Static<typeof KubernetesDefinition>;
+
+const Kubernetes = Type.Optional(KubernetesDefinition);
+
+const Dns = Type.Optional(
+  Type.String({
+    minLength: 1,
+    maxLength: 260,
+    description:
+      'a name with a port such as notes.internal:8080, or an SRV name such as _http._tcp.notes.internal',
+  }),
+);
+
+/** That exactly one of `endpoints`, `kubernetes` and `dns` is there is checked in `service-checks.ts`. */
 export const StableDefinition = Type.Object(
   {
     protocol: Protocol,
-    endpoints: Type.Array(EndpointDefinition, {
-      minItems: 1,
-      maxItems: 10_000,
-      description: 'where the version runs, such as ["10.1.0.7:8080"]',
-    }),
+    endpoints: Type.Optional(
+      Type.Array(EndpointDefinition, {
+        minItems: 1,
+        maxItems: 10_000,
+        description: 'where the version runs, such as ["10.1.0.7:8080"]',
+      }),
+    ),
+    kubernetes: Kubernetes,
+    dns: Dns,
     tls: Type.Optional(EndpointTlsDefinition),
     circuit: Type.Optional(CircuitDefinition),
     healthCheck: Type.Optional(HealthCheckDefinition),
@@ -113,6 +162,8 @@ export const CanaryDefinition = Type.Object(
         description: 'where the new version runs; may be empty until a rollout starts',
       }),
     ),
+    kubernetes: Kubernetes,
+    dns: Dns,
     tls: Type.Optional(EndpointTlsDefinition),
     circuit: Type.Optional(CircuitDefinition),
     healthCheck: Type.Optional(HealthCheckDefinition),

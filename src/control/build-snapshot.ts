@@ -13,6 +13,7 @@ import {
   serviceSettings,
 } from '../config/defaults.ts';
 import type { Configuration } from '../config/schema.ts';
+import { nameOf, targetOf } from '../config/endpoint-source.ts';
 import { variantSnapshot } from '../config/upstream-defaults.ts';
 import type { VariantDefinition } from '../config/upstream-schema.ts';
 import type {
@@ -97,12 +98,14 @@ export function serviceSnapshot(
 }
 
 function endpointTls(
-  { tls }: VariantDefinition,
+  variant: VariantDefinition,
   credential: SnapshotSource['credential'],
 ): EndpointTls | null {
+  const { tls } = variant;
   if (tls === undefined) return null;
   return {
-    serverName: tls.serverName ?? '',
+    // Discovered endpoints are addresses; the name that led to them is what their certificates are for.
+    serverName: tls.serverName ?? nameOf(targetOf(variant)),
     verify: tls.insecureSkipVerify !== true,
     credential: credential(tls),
   };

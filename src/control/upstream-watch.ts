@@ -220,6 +220,7 @@ function viewsOf(service: ServiceSnapshot, blocks: ReplicaBlocks | null, checker
       service: service.name,
       variant: endpoint.variant,
       address: endpoint.name,
+      source: service[endpoint.variant].source,
       weight: endpoint.weight,
       standing:
         health?.verdict === 'unhealthy'

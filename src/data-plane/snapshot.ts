@@ -53,6 +53,8 @@ export interface EndpointTls {
 export interface VariantSnapshot {
   readonly protocol: EndpointProtocol;
   readonly endpoints: readonly EndpointSnapshot[];
+  /** Where these come from, by name; workers do not look at it. */
+  readonly source: string;
   readonly circuit: CircuitSettings;
   /** Null where endpoints are judged by the requests of users alone. */
   readonly healthCheck: HealthCheckSettings | null;

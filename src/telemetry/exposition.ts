@@ -7,6 +7,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { collectDefaultMetrics, Registry, type Metric } from 'prom-client';
 import { FLEET_METRICS } from './fleet-metrics.ts';
+import { DISCOVERY_METRICS } from './discovery-metrics.ts';
 import type { MetricFamily } from './metric-family.ts';
 import type { MetricsSource } from './metrics-source.ts';
 import { LATCH_METRICS } from './latch-metrics.ts';
@@ -44,7 +45,13 @@ export function createExposition(source: MetricsSource): Exposition {
   let services: readonly ServiceReading[] = [];
   let turn = Promise.resolve();
   const nextTurn = (): Promise<void> => (turn = turn.then(() => setImmediate()));
-  for (const family of [...PROCESS_METRICS, ...TLS_METRICS, ...FLEET_METRICS, ...LATCH_METRICS])
+  for (const family of [
+    ...PROCESS_METRICS,
+    ...TLS_METRICS,
+    ...FLEET_METRICS,
+    ...LATCH_METRICS,
+    ...DISCOVERY_METRICS,
+  ])
     register(registry, family, nextTurn, () => processReading ?? readProcess(source));
   for (const family of SERVICE_METRICS) register(registry, family, nextTurn, () => services);
 

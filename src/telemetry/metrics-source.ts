@@ -71,6 +71,24 @@ export interface LatchReading {
   readonly lost: number;
 }
 
+/** A source that endpoints are discovered from. */
+export interface DiscoveryReading {
+  readonly name: string;
+  /** What is known of it is how it is, as far as anybody can tell. */
+  readonly synced: boolean;
+  /** Seconds since it last was; 0 while it is. */
+  readonly staleSeconds: number;
+  readonly endpoints: number;
+  /** It names no endpoints any more, and the last known ones are used for a while. */
+  readonly holding: boolean;
+  readonly events: number;
+  readonly reads: number;
+  /** Different addresses that were left out because requests are never sent there. */
+  readonly refused: number;
+  /** How often it could not be asked or followed, by reason. */
+  readonly troubles: ReadonlyMap<string, number>;
+}
+
 export interface MetricsSource {
   /** Serin's own version. */
   readonly version: string;
@@ -80,6 +98,10 @@ export interface MetricsSource {
   readonly handshakeFailures: readonly string[];
   /** Why PROXY headers are refused, by index. */
   readonly proxyHeaderFaults: readonly string[];
+  /** Why sources of endpoints can't be asked or followed. */
+  readonly discoveryTroubles: readonly string[];
+  /** The sources that are followed now. */
+  discovery(): readonly DiscoveryReading[];
   readonly control: ControlCounters;
   /** The clock that heartbeats are written by, in ms. */
   now(): number;

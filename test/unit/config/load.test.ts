@@ -78,7 +78,7 @@ describe('every fault has its pointer and line', () => {
       '\n',
     );
     assert.deepEqual(await faultsOf(yaml), [
-      '1 /x-times: unknown field "x-times"; expected "$schema", "proxy", "admin", "ops", "trustedProxies", "followPeers", "store", "fleet", "secretFile", "region", "segments", "services", "log" or "accessLog"',
+      '1 /x-times: unknown field "x-times"; expected "$schema", "proxy", "admin", "ops", "trustedProxies", "followPeers", "store", "fleet", "secretFile", "region", "segments", "services", "discovery", "kubernetes", "log" or "accessLog"',
       '2 /services/notes/timeouts/connect: expected a duration such as 30s, got "soon"',
     ]);
     const merged = [

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { checkServiceDefinition } from '../../../src/config/service-checks.ts';
 import { faultsOf, withService } from './loading.ts';
 
 const HOSTS = 'hosts: [a.example]';
@@ -28,11 +27,11 @@ describe('a service', () => {
     );
     assert.equal(
       await fault(HOSTS, 'stable:'),
-      '4 /stable: expected an object with "protocol", "endpoints", "tls", "circuit" or "healthCheck" (the version that runs now, such as { endpoints: ["10.1.0.7:8080"] }), got null',
+      '4 /stable: expected an object with "protocol", "endpoints", "kubernetes", "dns", "tls", "circuit" or "healthCheck" (the version that runs now, such as { endpoints: ["10.1.0.7:8080"] }), got null',
     );
     assert.equal(
       await fault(HOSTS, 'stable: {}'),
-      '4 /stable: missing field "endpoints" (where the version runs, such as ["10.1.0.7:8080"])',
+      '4 /stable: it names no endpoints; give one of endpoints: ["10.1.0.7:8080"], kubernetes: { service: notes, port: http }, dns: notes.internal:8080',
     );
     assert.equal(
       await fault(HOSTS, 'stable: { endpoints: [] }'),
@@ -43,19 +42,6 @@ describe('a service', () => {
   });
 
   it('hears of what this version cannot do, and what to do instead', async () => {
-    const kubernetes = '{ kubernetes: { namespace: notes, service: notes-canary, port: http } }';
-    assert.equal(
-      await fault(HOSTS, STABLE, `canary: ${kubernetes}`),
-      '5 /canary/kubernetes: Kubernetes discovery is not available in this version; list the addresses: canary: { endpoints: ["10.1.0.7:8080"] }',
-    );
-    assert.equal(
-      await fault(HOSTS, `stable: ${kubernetes}`),
-      '4 /stable/kubernetes: Kubernetes discovery is not available in this version; list the addresses: stable: { endpoints: ["10.1.0.7:8080"] }',
-    );
-    assert.equal(
-      await fault(HOSTS, 'stable: { dns: "notes.internal:8080" }'),
-      '4 /stable/dns: DNS discovery is not available in this version; list the addresses: stable: { endpoints: ["10.1.0.7:8080"] }',
-    );
     assert.deepEqual(await faultsOf('store: { redis: "redis://127.0.0.1:6379/0", prefix: serin }'), [
       '1 /store/redis: the Redis store is not available in this version; use one replica with store: { file: ./data }',
       '1 /store/prefix: the Redis store is not available in this version; use one replica with store: { file: ./data }',
@@ -63,10 +49,6 @@ describe('a service', () => {
     assert.deepEqual(await faultsOf('admin: { tls: { cert: x } }'), [
       '1 /admin/tls: TLS is not available for this listener in this version; reach it over a loopback address or a tunnel',
     ]);
-    assert.deepEqual(
-      checkServiceDefinition({ hosts: ['a'], stable: { kubernetes: {} } }).map((one) => one.pointer),
-      ['/stable/kubernetes'],
-    );
   });
 
   it('has host names in one of three shapes, each once', async () => {

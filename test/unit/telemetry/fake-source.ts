@@ -37,6 +37,20 @@ export function fakeSource(workers = 2, services: readonly string[] = ['notes'])
     handshakeFailures: ['timeout', 'closed'],
     proxyHeaderFaults: ['absent', 'timeout'],
     certificates: () => [{ file: '/etc/serin/tls.crt', expires: 1_800_086_400_000, stale: false }],
+    discoveryTroubles: ['connect', 'forbidden'],
+    discovery: () => [
+      {
+        name: 'kubernetes notes/notes:http',
+        synced: false,
+        staleSeconds: 1.5,
+        endpoints: 3,
+        holding: true,
+        events: 4,
+        reads: 2,
+        refused: 1,
+        troubles: new Map([['forbidden', 5]]),
+      },
+    ],
     control: new ControlCounters(),
     now() {
       return this.clock;
