@@ -9,7 +9,13 @@ import type { RolloutState } from '../policy/rollout.ts';
 import { isActive } from '../rollout/lifecycle.ts';
 import type { Changes } from '../rollout/changes.ts';
 import type { SharedStore, Sync } from '../store/shared-store.ts';
-import { type Commit, type Loaded, StoreError, type StoredDocument } from '../store/store.ts';
+import {
+  type Commit,
+  type Loaded,
+  StoreError,
+  type StoredDocument,
+  type StoreFault,
+} from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { checkState, type ControlState } from './state.ts';
 import type { InForce } from './in-force.ts';
@@ -43,7 +49,8 @@ export interface FollowerOptions {
   readonly inForce: InForce;
   readonly changes: Changes;
   readonly head: Head;
-  /** The state that `head` is about may be used; false: nothing is known yet, and whatever the store holds is right. */
+  /** What of the state could not be read. */
+  readonly faults: readonly ServiceFault[];
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>;
   /** Milliseconds since 1970, for the commits that it writes. */
   readonly clock: () => number;
@@ -74,7 +81,7 @@ export interface Follower {
 export function createFollower(options: FollowerOptions): Follower {
   const { store, inForce, changes, log, clock, now, moment, onFollowed } = options;
   let head = options.head;
-  let faults: readonly ServiceFault[] = [];
+  let { faults } = options;
   let emptySince: number | null = null;
 
   async function catchUp(): Promise<void> {
@@ -138,16 +145,20 @@ export function createFollower(options: FollowerOptions): Follower {
   async function goForward(): Promise<boolean> {
     // One more than is new: it must be the commit that this replica is at.
     const found = await store.since(Math.max(0, head.revision - 1));
-    const commits = found?.commits ?? null;
-    if (commits === null) {
+    if (found === null) {
       await takeWhole(await store.load(), head.storeId);
       return true;
     }
-    const own = head.revision === 0 ? null : commits[0];
-    if (own !== null && (own?.revision !== head.revision || own.changeId !== head.changeId))
-      return reconcile();
-    await take(own === null ? commits : commits.slice(1));
+    if (head.revision > 0) {
+      const own = [...found.commits, ...found.faults].find(({ revision }) => revision === head.revision);
+      if (own?.changeId !== head.changeId) return reconcile();
+    }
+    await take(newer(found.commits), newer(found.faults));
     return true;
+  }
+
+  function newer<T extends { readonly revision: number }>(all: readonly T[]): readonly T[] {
+    return all.filter(({ revision }) => revision > head.revision);
   }
 
   /** A failover lost the last writes, and nobody has written since: they are written again as they were. */
@@ -244,10 +255,10 @@ export function createFollower(options: FollowerOptions): Follower {
   }
 
   async function takeWhole(loaded: Loaded, storeId: string): Promise<void> {
-    const last = loaded.recent.at(-1);
-    const fresh = loaded.recent.filter(({ revision }) => revision > head.revision);
+    const last = newest([...loaded.recent, ...(loaded.faults ?? [])]);
+    const fresh = newer(loaded.recent);
     const before = inForce.state.documents;
-    await enact(loaded.revision, new Map(loaded.documents), fresh);
+    await enact(loaded.revision, new Map(loaded.documents), fresh, loaded.faults ?? []);
     head = {
       storeId,
       revision: loaded.revision,
@@ -258,15 +269,15 @@ export function createFollower(options: FollowerOptions): Follower {
     onFollowed(names);
   }
 
-  async function take(commits: readonly Commit[]): Promise<void> {
-    const last = commits.at(-1);
-    if (last === undefined) return;
+  async function take(commits: readonly Commit[], unreadable: readonly StoreFault[]): Promise<void> {
+    const last = newest([...commits, ...unreadable]);
+    if (last === null) return;
     const documents = new Map(inForce.state.documents);
     for (const { service, revision, document } of commits) {
       if (document === null) documents.delete(service);
       else documents.set(service, { revision, document });
     }
-    await enact(last.revision, documents, commits);
+    await enact(last.revision, documents, commits, unreadable);
     head = {
       ...head,
       revision: last.revision,
@@ -281,31 +292,44 @@ export function createFollower(options: FollowerOptions): Follower {
     revision: number,
     documents: Map<string, StoredDocument>,
     commits: readonly Commit[],
+    unreadable: readonly StoreFault[],
   ): Promise<void> {
+    const { state } = inForce;
     const delays = new Map<string, number>();
+    const touched = new Set<string>();
     for (const { service, activateAt } of commits) {
+      touched.add(service);
       if (activateAt === undefined) delays.delete(service);
       else delays.set(service, moment(activateAt));
     }
-    const { state } = inForce;
-    const touched = new Set(commits.map(({ service }) => service));
-    const found = faults.filter(({ service }) => documents.has(service) && !touched.has(service));
+    // A fault counts until something that can be read follows it.
+    const readable = (service: string): number =>
+      commits.findLast((one) => one.service === service)?.revision ?? -1;
+    const unread = unreadable.filter((one) => one.revision > readable(one.service));
+    const found: ServiceFault[] = [
+      ...faults.filter(
+        ({ service }) => !touched.has(service) && !unread.some((one) => one.service === service),
+      ),
+      ...unread.map(({ service, revision: at, detail }) => ({ service, revision: at, detail })),
+    ];
     for (const service of touched) {
       const detail = faultOf({ ...state, revision, documents: new Map(documents) }, service);
       if (detail === null) continue;
-      const former = state.documents.get(service);
       found.push({ service, revision: documents.get(service)?.revision ?? revision, detail });
+    }
+    for (const { service } of found) {
+      const former = state.documents.get(service);
       if (former === undefined) documents.delete(service);
       else documents.set(service, former);
     }
     const next: ControlState = { ...state, revision, documents };
     await inForce.ready(next);
-    let before = new Map<string, RolloutState | null>();
+    const before = new Map<string, RolloutState | null>();
     for (const commit of commits) {
       const former =
         before.get(commit.service) ?? state.documents.get(commit.service)?.document.rollout ?? null;
       changes.adopt(commit, former);
-      before = before.set(commit.service, commit.document?.rollout ?? null);
+      before.set(commit.service, commit.document?.rollout ?? null);
     }
     inForce.enact(next, { delays });
     for (const fault of found) {
@@ -324,6 +348,7 @@ export function createFollower(options: FollowerOptions): Follower {
     saw,
     committed(commit) {
       emptySince = null;
+      faults = faults.filter(({ service }) => service !== commit.service);
       head = {
         ...head,
         revision: commit.revision,
@@ -341,6 +366,16 @@ export function createFollower(options: FollowerOptions): Follower {
       return emptySince;
     },
   };
+}
+
+/** The last of them by revision, or null. */
+export function newest(
+  all: readonly { readonly revision: number; readonly changeId: string }[],
+): { readonly revision: number; readonly changeId: string } | null {
+  return all.reduce<(typeof all)[number] | null>(
+    (last, one) => (last === null || one.revision > last.revision ? one : last),
+    null,
+  );
 }
 
 /** Why the service can't be served by its new document with this replica's configuration; null where it can. */

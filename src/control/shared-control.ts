@@ -14,7 +14,7 @@ import type { SharedStore } from '../store/shared-store.ts';
 import type { SavedState, StateFile } from '../store/state-file.ts';
 import { type Loaded, StoreError } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
-import { createFollower, type Follower, type Head } from './follower.ts';
+import { createFollower, type Follower, type Head, newest, type ServiceFault } from './follower.ts';
 import type { InForce } from './in-force.ts';
 import { createKnownRollbacks, type KnownRollbacks } from './known-rollbacks.ts';
 import { createReplication, type Replication } from './replication.ts';
@@ -56,6 +56,8 @@ export interface Beginning {
   readonly loaded: Loaded;
   readonly head: Head;
   readonly saved: SavedState | null;
+  /** What of the store could not be read: such a service begins by what is on disk, or without a rollout. */
+  readonly faults: readonly ServiceFault[];
   /** How old the state is, in ms: 0 where it is the store's. */
   readonly age: number;
 }
@@ -69,7 +71,7 @@ export async function beginShared(
   for (;;) {
     try {
       const loaded = await store.load();
-      const last = loaded.recent.at(-1);
+      const last = newest([...loaded.recent, ...(loaded.faults ?? [])]);
       // The store forgot what this replica remembers: what it remembers counts, and goes back into the store.
       if (saved !== null && saved.revision > loaded.revision) return remembered(saved, 0);
       const head: Head = {
@@ -78,7 +80,14 @@ export async function beginShared(
         changeId: last?.revision === loaded.revision ? last.changeId : '',
         recent: loaded.recent,
       };
-      return { loaded, head: loaded.revision === 0 ? head : { ...head, storeId: '' }, saved, age: 0 };
+      const { faults = [] } = loaded;
+      return {
+        loaded: { ...loaded, documents: withSaved(loaded.documents, faults, saved) },
+        head: loaded.revision === 0 ? head : { ...head, storeId: '' },
+        saved,
+        faults,
+        age: 0,
+      };
     } catch (error) {
       if (!(error instanceof StoreError) || error.code !== 'unavailable') throw error;
       if (saved !== null) {
@@ -110,8 +119,22 @@ function remembered(saved: SavedState, age: number): Beginning {
     loaded: { revision, documents, recent },
     head: { storeId, revision, changeId, recent },
     saved,
+    faults: [],
     age,
   };
+}
+
+function withSaved(
+  documents: Loaded['documents'],
+  faults: readonly ServiceFault[],
+  saved: SavedState | null,
+): Loaded['documents'] {
+  const patched = new Map(documents);
+  for (const { service } of faults) {
+    const former = saved?.documents.get(service);
+    if (former !== undefined) patched.set(service, former);
+  }
+  return patched;
 }
 
 export interface SharedControl {
@@ -161,6 +184,7 @@ export function createSharedControl(
       ...parts,
       store,
       head: beginning.head,
+      faults: beginning.faults,
       moment: (at) => replication.moment(at),
       onFollowed(services) {
         changed();

@@ -1,12 +1,20 @@
 /** A store in memory that several replicas share, each through a connection of its own that can be cut. */
 import type { Beat, SharedStore, StoreCondition, Sync } from '../../src/store/shared-store.ts';
-import { type Commit, type Loaded, StoreError, type StoredDocument } from '../../src/store/store.ts';
+import {
+  type Commit,
+  type Loaded,
+  StoreError,
+  type StoredDocument,
+  type StoreFault,
+} from '../../src/store/store.ts';
 
 export interface SharedMemory {
   /** What is in it; a test may take from it or replace it. */
   id: string;
   commits: Commit[];
   documents: Map<string, StoredDocument>;
+  /** Commits that nobody can read, by what stands in their place. */
+  faults: StoreFault[];
   /** Ms since 1970 by its own clock. */
   time: () => number;
   /** Forgets everything. */
@@ -33,6 +41,7 @@ export function sharedMemory(time: () => number): SharedMemory {
     id: '',
     commits: [],
     documents: new Map(),
+    faults: [],
     time,
     flush() {
       memory.id = '';
@@ -77,7 +86,12 @@ export function sharedMemory(time: () => number): SharedMemory {
       deaf: false,
       async load(): Promise<Loaded> {
         await reach();
-        return { revision: last(), documents: new Map(memory.documents), recent: [...memory.commits] };
+        return {
+          revision: last(),
+          documents: new Map(memory.documents),
+          recent: [...memory.commits],
+          faults: memory.faults,
+        };
       },
       async commit(commit, options = {}) {
         await reach();
@@ -109,7 +123,7 @@ export function sharedMemory(time: () => number): SharedMemory {
         return {
           id: memory.id,
           revision: last(),
-          changeId: memory.commits.at(-1)?.changeId ?? '',
+          changeId: head().changeId,
           time: now,
           leader: leader?.name ?? null,
           fence,
@@ -118,7 +132,9 @@ export function sharedMemory(time: () => number): SharedMemory {
       },
       async since(revision) {
         await reach();
-        return { commits: memory.commits.filter((one) => one.revision > revision), faults: [] };
+        const after = <T extends { readonly revision: number }>(all: readonly T[]): T[] =>
+          all.filter((one) => one.revision > revision);
+        return { commits: after(memory.commits), faults: after(memory.faults) };
       },
       async at(revision) {
         await reach();
@@ -153,7 +169,12 @@ export function sharedMemory(time: () => number): SharedMemory {
     return connection;
   }
 
-  const last = (): number => memory.commits.at(-1)?.revision ?? 0;
+  const head = (): { readonly revision: number; readonly changeId: string } =>
+    [...memory.commits, ...memory.faults].reduce((last, one) => (one.revision > last.revision ? one : last), {
+      revision: 0,
+      changeId: '',
+    });
+  const last = (): number => head().revision;
   return memory;
 }
 

@@ -231,6 +231,31 @@ test('a lost hint heals itself', async () => {
   await eventually(async () => b.percentage() === 10 && c.percentage() === 10, 'the periodic read');
 });
 
+test('a document that cannot be read leaves its service as it was, and the change is not applied', async () => {
+  const { a, b, memory } = await three();
+  await put(a);
+  await eventually(async () => b.percentage() === 10, 'the policy');
+  memory.faults.push({
+    service: 'notes',
+    revision: 2,
+    changeId: 'poison-00000000',
+    detail: 'not a document',
+  });
+  await eventually(async () => b.plane.fleet().revision === 2, 'the revision that nobody can read');
+  assert.equal(b.percentage(), 10);
+  await eventually(
+    async () => b.plane.fleet().replicas.every(({ faults }) => faults.length === 1),
+    'all say so',
+  );
+  // What can be read again ends it.
+  const { id } = await percent(a, 20);
+  await eventually(async () => (await status(b, id)) === 'APPLIED', 'the next write');
+  assert.deepEqual(
+    b.plane.fleet().replicas.map(({ faults }) => faults.length),
+    [0, 0, 0],
+  );
+});
+
 test('clocks five seconds apart: all begin at the same moment', async () => {
   const replicas = startReplicas();
   const seen = new Map<string, number>();
