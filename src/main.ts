@@ -29,6 +29,7 @@ import {
 } from './config/defaults.ts';
 import { loadConfiguration } from './config/load.ts';
 import { openKeyRing } from './config/secret.ts';
+import { storeDirectory } from './config/store-settings.ts';
 import { watchConfiguration } from './config/watch.ts';
 import { startControlPlane } from './control/control-plane.ts';
 import { availableMemory, createMemoryWatch } from './data-plane/memory-watch.ts';
@@ -128,9 +129,9 @@ async function serve(
   const tlsListen = tls === undefined ? null : listenAddress(tls.listen ?? DEFAULT_TLS_LISTEN);
   // On a first start neither the store nor its directory is there, and the key ring lives in it by default.
   await mkdir(path.dirname(configuration.secretFile), { recursive: true, mode: 0o700 });
-  const keys = await openKeyRing({ file: configuration.secretFile, create: true });
+  const keys = await openKeyRing({ file: configuration.secretFile, create: 'file' in configuration.store });
   const store = createFileStore({
-    directory: configuration.store.file,
+    directory: storeDirectory(configuration.store),
     clock: Date.now,
     warn: (message) => log.warn({}, message),
   });

@@ -21,6 +21,7 @@ import { formatHostPort, isLoopback, parseListen } from './host-port.ts';
 import { networksOverlap } from './overlap.ts';
 import type { Configuration, ProxyDefinition, TokenDefinition } from './schema.ts';
 import { collisionFaults, serviceFaults, serviceWarnings } from './service-checks.ts';
+import { storeFaults } from './store-checks.ts';
 
 /** Every list of networks of a configuration, compiled. */
 export interface ConfiguredNetworks {
@@ -65,6 +66,7 @@ export function crossCheck(configuration: Configuration): CrossChecked {
     ...limitFaults(configuration),
     ...prefixed('/fleet', fleetFaults(configuration.fleet)),
     ...dnsFaults(configuration),
+    ...prefixed('/store', storeFaults(configuration)),
   );
   const services = Object.entries(configuration.services ?? {});
   for (const [name, service] of services) {

@@ -6,7 +6,7 @@ import type { FleetDefinition } from './fleet-schema.ts';
 import { formatHostPort, parseListen } from './host-port.ts';
 
 export const DEFAULT_FLEET_LISTEN = '0.0.0.0:9092';
-const DEFAULT_LEASE = 5000;
+export const DEFAULT_LEASE = 5000;
 const DEFAULT_ACTIVATION = 100;
 
 export interface FleetSettings {

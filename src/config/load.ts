@@ -10,9 +10,10 @@ import { DocumentError, type Fault } from '../policy/faults.ts';
 import { checkSchema } from '../schema/check.ts';
 import { isRecord } from '../schema/json-value.ts';
 import { type ConfiguredNetworks, crossCheck } from './cross-checks.ts';
-import { DEFAULT_SECRET_NAME, DEFAULT_STORE } from './defaults.ts';
+import { DEFAULT_SECRET_NAME } from './defaults.ts';
 import { applyEnvironment, type Environment } from './environment.ts';
 import { Configuration, type TokenDefinition } from './schema.ts';
+import { storeSettings, type StoreSettings } from './store-settings.ts';
 import { reasonOf, resolveTokens } from './tokens.ts';
 import { withoutUnavailable } from './unavailable.ts';
 import { readYaml, type YamlDocument } from './yaml-document.ts';
@@ -30,7 +31,10 @@ export interface LoadedConfiguration {
    * The configuration with the environment applied, all paths absolute, `store` and `secretFile` always set, and every
    * token given by its `sha256`.
    */
-  readonly configuration: Configuration & Required<Pick<Configuration, 'store' | 'secretFile'>>;
+  readonly configuration: Omit<Configuration, 'store' | 'secretFile'> & {
+    readonly store: StoreSettings;
+    readonly secretFile: string;
+  };
   readonly networks: ConfiguredNetworks;
   /** What deserves a look; nothing is refused for it. */
   readonly warnings: readonly Fault[];
@@ -120,13 +124,13 @@ function withTokens(configuration: Configuration, tokens: readonly TokenDefiniti
 
 function absolutePaths(configuration: Configuration): LoadedConfiguration['configuration'] {
   const { region, kubernetes } = configuration;
-  const store = path.resolve(configuration.store?.file ?? DEFAULT_STORE);
+  const store = storeSettings(configuration.store);
   return {
     ...configuration,
-    store: { file: store },
+    store,
     secretFile:
       configuration.secretFile === undefined
-        ? path.join(store, DEFAULT_SECRET_NAME)
+        ? path.join('file' in store ? store.file : path.dirname(store.snapshot), DEFAULT_SECRET_NAME)
         : path.resolve(configuration.secretFile),
     ...(region === undefined ? {} : { region: { database: path.resolve(region.database) } }),
     ...(kubernetes?.kubeconfig === undefined

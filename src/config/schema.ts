@@ -11,6 +11,7 @@ import { DiscoveryDefinition, KubernetesAccessDefinition } from './discovery-sch
 import { MirrorDefinition } from './mirror-schema.ts';
 import { ListenerTlsDefinition, ProxyProtocolDefinition } from './listener-schema.ts';
 import { closed, count, duration, listen, path } from './schema-parts.ts';
+import { StoreDefinition } from './store-schema.ts';
 import {
   BalanceDefinition,
   BreakerDefinition,
@@ -322,7 +323,7 @@ export const Configuration = Type.Object(
     ops: Type.Optional(Type.Object({ listen: listen('where /livez, /readyz and /metrics answer') }, closed)),
     trustedProxies: Type.Optional(networks('whose X-Forwarded-… headers are believed; as narrow as can be')),
     followPeers: Type.Optional(networks('from whom x-canary is believed')),
-    store: Type.Optional(Type.Object({ file: path('the directory that holds what the API wrote') }, closed)),
+    store: Type.Optional(StoreDefinition),
     fleet: Type.Optional(FleetDefinition),
     secretFile: Type.Optional(path('the key ring')),
     region: Type.Optional(Type.Object({ database: path('a MaxMind-format database with cities') }, closed)),

@@ -17,14 +17,11 @@ interface Unavailable {
 
 const tls =
   'TLS is not available for this listener in this version; reach it over a loopback address or a tunnel';
-const redis =
-  'the Redis store is not available in this version; use one replica with store: { file: ./data }';
 
-const UNAVAILABLE: readonly Unavailable[] = [
-  { place: '/store/redis', detail: redis, instead: { file: './data' } },
-  { place: '/store/prefix', detail: redis },
-  ...['admin', 'ops'].map((listener): Unavailable => ({ place: `/${listener}/tls`, detail: tls })),
-];
+const UNAVAILABLE: readonly Unavailable[] = ['admin', 'ops'].map((listener): Unavailable => ({
+  place: `/${listener}/tls`,
+  detail: tls,
+}));
 
 /**
  * Finds the settings that are not available, and gives the value without them, for the schema to check. `base` is the

@@ -10,7 +10,7 @@ import { performance } from 'node:perf_hooks';
 import { Cluster, Redis } from 'ioredis';
 import type { StoreCounters } from '../telemetry/store-counters.ts';
 import { type Trouble, troubleOf } from './redis-trouble.ts';
-import { describeRedis, parseRedisUrl, type RedisTarget } from './redis-url.ts';
+import { describeRedis, parseRedisUrl, type RedisTarget } from '../config/redis-url.ts';
 import type { StoreCondition } from './shared-store.ts';
 import { StoreError } from './store.ts';
 

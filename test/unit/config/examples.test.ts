@@ -74,7 +74,13 @@ describe('full.yaml', () => {
 
   it('holds every setting that there is', () => {
     // These stand in comments beside their alternatives.
-    const elsewhere = new Set(['/$schema', '/admin/tokens/-/file', '/services/*/identity/-/header']);
+    const elsewhere = new Set([
+      '/$schema',
+      '/admin/tokens/-/file',
+      '/services/*/identity/-/header',
+      ...['redis', 'prefix', 'snapshot', 'maxStaleness'].map((name) => `/store/${name}`),
+    ]);
+    for (const field of elsewhere) assert.ok(text.includes(field.split('/').at(-1) ?? '?'), field);
     const missing = fields(Configuration).filter(
       (field) => !elsewhere.has(field) && !stands(document, field.split('/').slice(1)),
     );

@@ -42,10 +42,6 @@ describe('a service', () => {
   });
 
   it('hears of what this version cannot do, and what to do instead', async () => {
-    assert.deepEqual(await faultsOf('store: { redis: "redis://127.0.0.1:6379/0", prefix: serin }'), [
-      '1 /store/redis: the Redis store is not available in this version; use one replica with store: { file: ./data }',
-      '1 /store/prefix: the Redis store is not available in this version; use one replica with store: { file: ./data }',
-    ]);
     assert.deepEqual(await faultsOf('admin: { tls: { cert: x } }'), [
       '1 /admin/tls: TLS is not available for this listener in this version; reach it over a loopback address or a tunnel',
     ]);

@@ -3,7 +3,7 @@
  *
  * No fault and no description holds the password.
  */
-import { parseEndpoint } from '../config/host-port.ts';
+import { parseEndpoint } from './host-port.ts';
 
 interface RedisAddress {
   readonly host: string;

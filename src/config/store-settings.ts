@@ -1,0 +1,36 @@
+/** The store's settings with everything said: paths absolute, defaults in their places. */
+import path from 'node:path';
+import { DocumentError } from '../policy/faults.ts';
+import { DEFAULT_MAX_STALENESS, DEFAULT_SNAPSHOT, DEFAULT_STORE, DEFAULT_STORE_PREFIX } from './defaults.ts';
+import type { StoreDefinition } from './store-schema.ts';
+
+/** Of one process, or shared by replicas. */
+export type StoreSettings =
+  | { readonly file: string }
+  | {
+      /** The URL with its password: never in a message. */
+      readonly redis: string;
+      readonly prefix: string;
+      readonly snapshot: string;
+      /** A duration as the configuration writes it. */
+      readonly maxStaleness: string;
+    };
+
+/** The settings of a configuration that its checks admit. */
+export function storeSettings(store: StoreDefinition = {}): StoreSettings {
+  if (store.redis === undefined) return { file: path.resolve(store.file ?? DEFAULT_STORE) };
+  return {
+    redis: store.redis,
+    prefix: store.prefix ?? DEFAULT_STORE_PREFIX,
+    snapshot: path.resolve(store.snapshot ?? DEFAULT_SNAPSHOT),
+    maxStaleness: store.maxStaleness ?? DEFAULT_MAX_STALENESS,
+  };
+}
+
+/** The directory of a store that is one. Throws DocumentError `configuration_invalid` for another. */
+export function storeDirectory(store: StoreSettings): string {
+  if ('file' in store) return store.file;
+  throw new DocumentError('configuration_invalid', 'The configuration is not valid:', [
+    { pointer: '/store/redis', detail: 'this proxy can only use a directory; set store.file instead' },
+  ]);
+}
