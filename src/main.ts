@@ -12,9 +12,9 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism, hostname, totalmem } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import packageJson from '../package.json' with { type: 'json' };
 import { startAdmin } from './admin/server.ts';
+import { readArguments, USAGE, usage } from './arguments.ts';
 import {
   accessLogSettings,
   DEFAULT_ADMIN_LISTEN,
@@ -31,7 +31,8 @@ import { loadConfiguration } from './config/load.ts';
 import { openKeyRing } from './config/secret.ts';
 import { storeDirectory } from './config/store-settings.ts';
 import { watchConfiguration } from './config/watch.ts';
-import { startControlPlane } from './control/control-plane.ts';
+import { type ControlPlane, startControlPlane } from './control/control-plane.ts';
+import { joinFleet } from './control/join-fleet.ts';
 import { availableMemory, createMemoryWatch } from './data-plane/memory-watch.ts';
 import { createUpstreamWatch } from './control/upstream-watch.ts';
 import { createWorkerPool } from './data-plane/worker-pool.ts';
@@ -52,6 +53,7 @@ import { createExposition } from './telemetry/exposition.ts';
 import { readTcpMigrateReq } from './telemetry/kernel.ts';
 import { createLog, type Logger } from './telemetry/log.ts';
 import { startOps } from './telemetry/ops-server.ts';
+import { StoreCounters } from './telemetry/store-counters.ts';
 
 /** A worker that was silent for this long hangs, in ms. */
 const HANG_TIME = 5000;
@@ -67,14 +69,7 @@ const MEMORY_SAMPLE = 250;
 
 /** Exit codes, as sysexits.h has them: 78 for a configuration that can't be used. */
 const EXIT_FAILURE = 1;
-const EXIT_USAGE = 64;
 const EXIT_CONFIGURATION = 78;
-
-const USAGE = `usage: node src/main.ts --config FILE | --demo
-
-  --config FILE   serve by this configuration (docs/configuration.md)
-  --demo          serve the demonstration: small applications, a fresh store
-  --help          this text`;
 
 try {
   await main();
@@ -130,11 +125,31 @@ async function serve(
   // On a first start neither the store nor its directory is there, and the key ring lives in it by default.
   await mkdir(path.dirname(configuration.secretFile), { recursive: true, mode: 0o700 });
   const keys = await openKeyRing({ file: configuration.secretFile, create: 'file' in configuration.store });
-  const store = createFileStore({
-    directory: storeDirectory(configuration.store),
-    clock: Date.now,
-    warn: (message) => log.warn({}, message),
-  });
+  const storeCounters = new StoreCounters();
+  let waiting = 'the control plane starts';
+  const fleet =
+    'file' in configuration.store
+      ? null
+      : await joinFleet({
+          configuration,
+          store: configuration.store,
+          storeCounters,
+          keys,
+          version: packageJson.version,
+          log,
+          onWaiting(reason) {
+            if (waiting !== reason) log.warn({ 'error.message': reason }, 'waiting for the store');
+            waiting = reason;
+          },
+          listening: ({ listen }, start) => listening('fleet.listen', listen, start),
+        });
+  const store =
+    fleet?.store ??
+    createFileStore({
+      directory: storeDirectory(configuration.store),
+      clock: Date.now,
+      warn: (message) => log.warn({}, message),
+    });
   const { workers = 'auto', sharePort = DEFAULT_SHARE_PORT } = configuration.proxy ?? {};
   const counters = new ControlCounters();
   const pool = await listening('proxy.listen', listens.proxy, () =>
@@ -169,32 +184,6 @@ async function serve(
     log,
     onChange: () => refreshEndpoints(),
   });
-  const controlPlane = await startControlPlane({
-    configuration,
-    keys,
-    store,
-    shared: null,
-    fleet: pool,
-    counters,
-    discovery,
-    endpoints: () => upstreams.endpoints(),
-    replica: hostname(),
-    clock: Date.now,
-    now: () => performance.now(),
-    random: randomBytes,
-    log,
-  });
-  refreshEndpoints = () => controlPlane.refreshEndpoints();
-  // Some may have changed while the control plane started.
-  if (discovery.readings().length > 0) refreshEndpoints();
-  await listening('proxy.listen', listens.proxy, () => pool.start());
-  const migrates = readTcpMigrateReq();
-  if (migrates === false && (pool.size > 1 || sharePort)) {
-    log.info(
-      {},
-      'net.ipv4.tcp_migrate_req is 0: when one of several listeners closes, the kernel resets connections that wait at it',
-    );
-  }
   const memory = createMemoryWatch({
     rss: () => process.memoryUsage.rss(),
     available: () => availableMemory(process.constrainedMemory(), totalmem()),
@@ -206,8 +195,12 @@ async function serve(
   });
 
   let draining = false;
-  const readiness = (): { ready: boolean; reasons: readonly string[] } =>
-    draining ? { ready: false, reasons: ['draining'] } : discovery.readiness(controlPlane.readiness());
+  let controlPlane: ControlPlane | null = null;
+  const readiness = (): { ready: boolean; reasons: readonly string[] } => {
+    if (draining) return { ready: false, reasons: ['draining'] };
+    if (controlPlane === null || waiting !== '') return { ready: false, reasons: [waiting] };
+    return discovery.readiness(controlPlane.readiness());
+  };
   const ops = await listening('ops.listen', listens.ops, () =>
     startOps({
       ...listens.ops,
@@ -218,7 +211,7 @@ async function serve(
         refusals: REFUSALS.map(({ code }) => code),
         handshakeFailures: HANDSHAKE_FAILURES,
         proxyHeaderFaults: PROXY_HEADER_FAULTS,
-        certificates: () => controlPlane.certificates(),
+        certificates: () => controlPlane?.certificates() ?? [],
         discoveryTroubles: TROUBLES,
         discovery: () => discovery.readings(),
         control: counters,
@@ -238,28 +231,57 @@ async function serve(
         restarts: () => pool.restarts,
         revision: () => pool.snapshot?.revision ?? 0,
         ready: () => readiness().ready,
-        storeAvailable: () => controlPlane.storeAvailable(),
-        fleet: () => null,
+        storeAvailable: () => controlPlane?.storeAvailable() ?? false,
+        fleet: () => (fleet === null ? null : fleet.reading(controlPlane?.leadership() ?? null)),
         memory: () => memory,
         latches: () => pool.latchFigures(),
         tcpMigrateReq: () => readTcpMigrateReq(),
       }),
     }),
   );
+  const started = await startControlPlane({
+    configuration,
+    keys,
+    store,
+    shared: fleet?.shared ?? null,
+    fleet: pool,
+    counters,
+    discovery,
+    endpoints: () => upstreams.endpoints(),
+    replica: fleet?.name ?? hostname(),
+    clock: Date.now,
+    now: () => performance.now(),
+    random: randomBytes,
+    log,
+  });
+  controlPlane = started;
+  fleet?.hearBy((message, from) => started.hear(message, from));
+  refreshEndpoints = () => started.refreshEndpoints();
+  // Some may have changed while the control plane started.
+  if (discovery.readings().length > 0) refreshEndpoints();
+  await listening('proxy.listen', listens.proxy, () => pool.start());
+  const migrates = readTcpMigrateReq();
+  if (migrates === false && (pool.size > 1 || sharePort)) {
+    log.info(
+      {},
+      'net.ipv4.tcp_migrate_req is 0: when one of several listeners closes, the kernel resets connections that wait at it',
+    );
+  }
   const admin = await listening('admin.listen', listens.admin, () =>
     startAdmin({
-      controlPlane,
+      controlPlane: started,
       listen: listens.admin,
       settings: () => configuration.admin,
       log,
     }),
   );
+  waiting = '';
   const watch = watchConfiguration({
     file,
     env: process.env,
     current: loaded,
     onChange: async (next) => {
-      await controlPlane.reload(next.configuration);
+      await started.reload(next.configuration);
       ({ configuration } = next);
       counters.configurationTaken(Date.now());
       log.info({ 'serin.file': file }, 'configuration reloaded');
@@ -272,7 +294,7 @@ async function serve(
   const heartbeats = setInterval(() => pool.checkHeartbeats(), HEARTBEAT_CHECK);
   const samples = setInterval(() => memory.sample(), MEMORY_SAMPLE);
   const upstreamTicks = setInterval(() => upstreams.tick(), UPSTREAM_TICK);
-  const certificates = watchCertificates(controlPlane, log);
+  const certificates = watchCertificates(started, log);
   const ticketKeys = setInterval(() => pool.rotateTicketKeys(), TICKET_KEY_TIME);
 
   const urls = {
@@ -301,13 +323,14 @@ async function serve(
     await sleep(delay);
     await pool.drain(grace, idle);
     await admin.close();
-    await controlPlane.close();
+    await started.close();
     await discovery.close();
     for (const timer of [heartbeats, samples, upstreamTicks, ticketKeys]) clearInterval(timer);
     await health.close();
     certificates.close();
     await pool.close();
-    await store.close();
+    if (fleet === null) await store.close();
+    else await fleet.close();
     await ops.close();
     await afterwards();
     log.info({}, 'stopped');
@@ -333,30 +356,6 @@ function onStopSignal(stop: () => Promise<void>, log: Logger): void {
       });
     });
   }
-}
-
-interface Arguments {
-  readonly config?: string;
-  readonly demo?: boolean;
-  readonly help?: boolean;
-}
-
-function readArguments(): Arguments {
-  try {
-    const options = {
-      config: { type: 'string' },
-      demo: { type: 'boolean' },
-      help: { type: 'boolean' },
-    } as const;
-    return parseArgs({ options }).values;
-  } catch (error) {
-    return usage(error instanceof Error ? error.message : String(error));
-  }
-}
-
-function usage(message: string): never {
-  process.stderr.write(`serin: ${message}\n\n${USAGE}\n`);
-  process.exit(EXIT_USAGE);
 }
 
 function fail(error: unknown): never {

@@ -33,6 +33,7 @@ import { historyEntries, policyOf } from './history.ts';
 import { createInForce } from './in-force.ts';
 import { createJournal } from './journal.ts';
 import { createNetworkCache } from './network-cache.ts';
+import type { Leadership } from './replication.ts';
 import { loadRegionDatabase } from './region-database.ts';
 import { commitKind, createRolloutPlanner } from './rollout-writes.ts';
 import { considerService, planDeletion, planService } from './service-writes.ts';
@@ -90,10 +91,12 @@ export interface ControlPlane extends Backend {
   certificates(): readonly CertificateReading[];
   /** Logs which certificates expire soon. */
   warnOfExpiry(): void;
+  /** Who leads, and how often the leadership has changed; null where this replica is alone. */
+  leadership(): Leadership | null;
   /** Whether the store takes writes, as far as is known. */
   storeAvailable(): boolean;
-  /** A message of another replica. */
-  hear(message: PeerMessage, from: string): void;
+  /** A message of another replica. When it resolves, what must not be lost is on disk. */
+  hear(message: PeerMessage, from: string): void | Promise<void>;
   /** Finishes the write under way; the store and the fleet are closed by whoever made them. */
   close(): Promise<void>;
 }
@@ -365,6 +368,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
     storeAvailable: () =>
       options.shared === null ? journal.available : options.shared.store.condition === 'available',
+    leadership: () => shared?.replication.leadership ?? null,
     hear: (message, from) => shared?.replication.hear(message, from),
 
     async close() {

@@ -73,8 +73,8 @@ export interface Replication extends SharedWrites {
   readonly reach: ReachOf;
   /** Tells and asks the store once; never rejects. */
   beat(): Promise<void>;
-  /** A peer's message. */
-  hear(message: PeerMessage, from: string): void;
+  /** A peer's message. When it resolves, what must not be lost is on disk. */
+  hear(message: PeerMessage, from: string): void | Promise<void>;
   /** Follows the store at the next chance. */
   follow(): void;
   readonly leadership: Leadership;
@@ -289,8 +289,7 @@ export function createReplication(options: ReplicationOptions): Replication {
           if (message.revision > follower.head.revision) follow();
           return;
         case 'rollback':
-          for (const rollback of message.rollbacks) take(rollback);
-          return;
+          return takeAll(message.rollbacks);
         case 'latches':
           return;
         case 'left':
@@ -335,8 +334,13 @@ export function createReplication(options: ReplicationOptions): Replication {
     return time === null ? undefined : Math.round(time + options.activation);
   }
 
-  function take(rollback: KnownRollback): void {
-    if (!rollbacks.learn(rollback)) return;
+  async function takeAll(all: readonly KnownRollback[]): Promise<void> {
+    const learned = all.filter(take);
+    if (learned.length > 0) await options.save();
+  }
+
+  function take(rollback: KnownRollback): boolean {
+    if (!rollbacks.learn(rollback)) return false;
     const { service, rolloutId, actor, reason, requestId, changeId: id } = rollback;
     changes.adoptRollback({ id, service, kind: 'rollout.rollback', actor, reason, requestId }, rolloutId);
     log.warn(
@@ -349,5 +353,6 @@ export function createReplication(options: ReplicationOptions): Replication {
       'another replica rolled back',
     );
     tell();
+    return true;
   }
 }

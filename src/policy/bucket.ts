@@ -10,6 +10,9 @@ import xxhash from 'xxhash-wasm';
 
 export const BUCKETS = 1_000_000;
 
+/** The algorithms that this version knows. */
+export const BUCKET_ALGORITHMS: readonly string[] = ['xxh64-1'];
+
 // Loading this module waits for the WebAssembly instance, so that hashing itself is synchronous.
 const hasher = await xxhash();
 

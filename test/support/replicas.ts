@@ -88,7 +88,7 @@ export function startReplicas(time: () => number = Date.now): Replicas {
       for (const other of all.values()) {
         if (other.name === name || other.alone) continue;
         const copy = structuredClone(message);
-        setImmediate(() => other.plane.hear(copy, name));
+        setImmediate(() => void other.plane.hear(copy, name));
       }
     };
     const digests: Digests = {

@@ -1,0 +1,141 @@
+/**
+ * Makes what a replica needs to take part in a fleet: the shared store, its own state on disk, the way to its peers.
+ *
+ * It promises that peers get no acknowledgement of anything before the control plane is there to take it.
+ */
+import { randomBytes } from 'node:crypto';
+import { hostname, networkInterfaces } from 'node:os';
+import { performance } from 'node:perf_hooks';
+import { milliseconds } from '../config/duration.ts';
+import { fleetSettings, type FleetSettings } from '../config/fleet-defaults.ts';
+import type { Configuration } from '../config/schema.ts';
+import type { StoreSettings } from '../config/store-settings.ts';
+import { createDigester } from '../fleet/digests.ts';
+import { createMembership } from '../fleet/membership.ts';
+import { createPeers, type Peers } from '../fleet/peers.ts';
+import type { PeerMessage } from '../fleet/peer-message.ts';
+import { createStoreClock } from '../fleet/store-clock.ts';
+import { BUCKET_ALGORITHMS } from '../policy/bucket.ts';
+import type { KeyData } from '../policy/keys.ts';
+import { connectRedis } from '../store/redis-connection.ts';
+import { createRedisStore } from '../store/redis-store.ts';
+import type { SharedStore } from '../store/shared-store.ts';
+import { createStateFile } from '../store/state-file.ts';
+import { FleetCounters } from '../telemetry/fleet-counters.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { StoreCounters } from '../telemetry/store-counters.ts';
+import type { FleetSource } from '../telemetry/metrics-source.ts';
+import type { Leadership } from './replication.ts';
+import type { SharedOptions } from './shared-control.ts';
+
+export interface FleetMembershipOptions {
+  readonly configuration: Configuration;
+  readonly store: Extract<StoreSettings, { readonly redis: string }>;
+  readonly storeCounters: StoreCounters;
+  readonly keys: readonly KeyData[];
+  readonly version: string;
+  readonly log: Logger;
+  readonly onWaiting: (reason: string) => void;
+  /** Runs `start`, and says of an address that is taken which setting names it. */
+  readonly listening: (settings: FleetSettings, start: () => Promise<Peers>) => Promise<Peers>;
+}
+
+export interface FleetParts {
+  readonly name: string;
+  readonly store: SharedStore;
+  readonly shared: SharedOptions;
+  /** From now on this is told what peers say. */
+  hearBy(listener: (message: PeerMessage, from: string) => void | Promise<void>): void;
+  /** What metrics show of the fleet. */
+  reading(leadership: Leadership | null): FleetSource;
+  close(): Promise<void>;
+}
+
+/** Begins to connect to the store, and listens to peers. Rejects where it cannot listen. */
+export async function joinFleet(options: FleetMembershipOptions): Promise<FleetParts> {
+  const { configuration, keys, version, log } = options;
+  const settings = fleetSettings(configuration.fleet, {
+    hostname: hostname(),
+    interfaces: networkInterfaces(),
+  });
+  const now = (): number => performance.now();
+  const boot = randomBytes(8).toString('hex');
+  const { name, lease, activation } = settings;
+  const maxStaleness = milliseconds(options.store.maxStaleness, 0);
+  const counters = new FleetCounters();
+  let listener: ((message: PeerMessage, from: string) => void | Promise<void>) | null = null;
+  const peers = await options.listening(settings, () =>
+    createPeers({
+      listen: settings.listen,
+      keys: () => keys,
+      self: name,
+      onMessage(message, from) {
+        // What is acknowledged is not said again.
+        if (listener === null) throw new Error('This replica has not started yet.');
+        return listener(message, from);
+      },
+      clock: now,
+      log,
+      counters,
+    }),
+  );
+  const connection = connectRedis({
+    url: options.store.redis,
+    prefix: options.store.prefix,
+    counters: options.storeCounters,
+  });
+  const store = createRedisStore({ connection, counters: options.storeCounters, random: randomBytes });
+  const membership = createMembership({ self: { name, boot }, lease, maxStaleness, now });
+  const storeClock = createStoreClock(now);
+  const digest = createDigester(keys, BUCKET_ALGORITHMS);
+  store.onCondition((condition, trouble) => {
+    const fields = { 'serin.store': connection.description, 'serin.condition': condition };
+    if (condition === 'available') log.info(fields, 'the store is available');
+    else log.error({ ...fields, 'error.message': trouble }, 'the store is not available');
+  });
+
+  return {
+    name,
+    store,
+    shared: {
+      store,
+      stateFile: createStateFile({ file: options.store.snapshot }),
+      self: {
+        name,
+        boot,
+        version,
+        address: settings.advertise(peers.port),
+        startedAt: new Date().toISOString(),
+      },
+      membership,
+      storeClock,
+      peers,
+      digests: (state, regionDatabase) => digest(state.configuration, regionDatabase),
+      lease,
+      activation,
+      maxStaleness,
+      onWaiting: options.onWaiting,
+    },
+    hearBy(next) {
+      listener = next;
+    },
+    reading(leadership) {
+      const members = membership.replicas();
+      const own = members.find(({ record }) => record.boot === boot)?.record ?? null;
+      return {
+        counters,
+        live: members.filter(({ state }) => state === 'live').length,
+        unreachable: members.filter(({ state }) => state === 'unreachable').length,
+        disagreements: own === null ? 0 : membership.disagreements(own.digests).length,
+        leader: leadership?.leader === name,
+        fence: leadership?.fence ?? 0,
+        fenced: own?.fenced ?? false,
+        clockError: storeClock.errorBound(),
+      };
+    },
+    async close() {
+      await peers.close();
+      await store.close();
+    },
+  };
+}
