@@ -18,7 +18,7 @@ import { diff } from '../rollout/diff.ts';
 import { isActive } from '../rollout/lifecycle.ts';
 import { checkPrecondition, NO_PRECONDITION } from '../rollout/precondition.ts';
 import { refused } from '../rollout/refusal.ts';
-import type { Commit, Store } from '../store/store.ts';
+import { type Commit, type Store, StoreError } from '../store/store.ts';
 import type { ControlCounters } from '../telemetry/control-counters.ts';
 import type { CertificateReading } from '../telemetry/metrics-source.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -204,7 +204,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   /** Newest first. What is in force but not in the store yet is history all the same. */
   async function commitsOf(service: string, before: number, limit: number): Promise<Commit[]> {
     const owed = journal.owed.filter((one) => one.service === service && one.revision < before);
-    const stored = await store.history(service, Math.min(before, owed[0]?.revision ?? before), limit);
+    const until = Math.min(before, owed[0]?.revision ?? before);
+    const stored = await store.history(service, until, limit).catch((error: unknown) => {
+      if (!(error instanceof StoreError)) throw error;
+      const detail = 'The store, which keeps the history, cannot be read now. Try again later.';
+      throw refused('store_unavailable', detail, { store: error.code });
+    });
     return [...owed.reverse(), ...stored].slice(0, limit);
   }
 

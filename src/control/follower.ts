@@ -19,8 +19,10 @@ import {
 import type { Logger } from '../telemetry/log.ts';
 import { checkState, type ControlState } from './state.ts';
 import type { InForce } from './in-force.ts';
-import { withinBounds } from './recent-commits.ts';
 import { DocumentError } from '../policy/faults.ts';
+
+/** Commits that are kept to be written again where the store loses them. */
+const RECENT = 2000;
 
 /** How far back a common past is looked for. */
 const FARTHEST = 200;
@@ -261,7 +263,7 @@ export function createFollower(options: FollowerOptions): Follower {
       storeId,
       revision: loaded.revision,
       changeId: last?.revision === loaded.revision ? last.changeId : '',
-      recent: withinBounds(loaded.recent),
+      recent: loaded.recent.slice(-RECENT),
     };
     const names = new Set([...before.keys(), ...loaded.documents.keys()]);
     onFollowed(names);
@@ -280,7 +282,7 @@ export function createFollower(options: FollowerOptions): Follower {
       ...head,
       revision: last.revision,
       changeId: last.changeId,
-      recent: withinBounds([...head.recent, ...commits]),
+      recent: [...head.recent, ...commits].slice(-RECENT),
     };
     onFollowed(new Set(commits.map(({ service }) => service)));
   }
@@ -351,7 +353,7 @@ export function createFollower(options: FollowerOptions): Follower {
         ...head,
         revision: commit.revision,
         changeId: commit.changeId,
-        recent: withinBounds([...head.recent, commit]),
+        recent: [...head.recent, commit].slice(-RECENT),
       };
     },
     get head() {
