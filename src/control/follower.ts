@@ -19,10 +19,8 @@ import {
 import type { Logger } from '../telemetry/log.ts';
 import { checkState, type ControlState } from './state.ts';
 import type { InForce } from './in-force.ts';
+import { withinBounds } from './recent-commits.ts';
 import { DocumentError } from '../policy/faults.ts';
-
-/** Commits that are kept to be written again where the store loses them. */
-const RECENT = 2000;
 
 /** How far back a common past is looked for. */
 const FARTHEST = 200;
@@ -263,7 +261,7 @@ export function createFollower(options: FollowerOptions): Follower {
       storeId,
       revision: loaded.revision,
       changeId: last?.revision === loaded.revision ? last.changeId : '',
-      recent: loaded.recent.slice(-RECENT),
+      recent: withinBounds(loaded.recent),
     };
     const names = new Set([...before.keys(), ...loaded.documents.keys()]);
     onFollowed(names);
@@ -282,7 +280,7 @@ export function createFollower(options: FollowerOptions): Follower {
       ...head,
       revision: last.revision,
       changeId: last.changeId,
-      recent: [...head.recent, ...commits].slice(-RECENT),
+      recent: withinBounds([...head.recent, ...commits]),
     };
     onFollowed(new Set(commits.map(({ service }) => service)));
   }
@@ -353,7 +351,7 @@ export function createFollower(options: FollowerOptions): Follower {
         ...head,
         revision: commit.revision,
         changeId: commit.changeId,
-        recent: [...head.recent, commit].slice(-RECENT),
+        recent: withinBounds([...head.recent, commit]),
       };
     },
     get head() {

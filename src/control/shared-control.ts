@@ -18,6 +18,7 @@ import { createFollower, type Follower, type Head, newest, type ServiceFault } f
 import type { InForce } from './in-force.ts';
 import { createKnownRollbacks, type KnownRollbacks } from './known-rollbacks.ts';
 import { createReplication, type Replication } from './replication.ts';
+import { withinBounds } from './recent-commits.ts';
 import type { ControlState } from './state.ts';
 import type { WorkerFleet } from './worker-fleet.ts';
 import type { WriteQueue } from './write-queue.ts';
@@ -78,7 +79,7 @@ export async function beginShared(
         storeId: saved?.storeId ?? '',
         revision: loaded.revision,
         changeId: last?.revision === loaded.revision ? last.changeId : '',
-        recent: loaded.recent,
+        recent: withinBounds(loaded.recent),
       };
       const { faults = [] } = loaded;
       return {

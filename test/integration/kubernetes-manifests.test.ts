@@ -29,10 +29,10 @@ import {
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 
-/** Every kustomization that is applied by itself. `base` is not: it has no configuration. */
+/** Every kustomization that is applied by itself. */
 const FOLDERS = globSync('k8s/**/kustomization.yaml', { cwd: ROOT })
   .map((file) => path.dirname(file))
-  .filter((folder) => folder !== 'k8s/base' && !folder.startsWith('k8s/components/'))
+  .filter((folder) => !folder.endsWith('/base') && !folder.startsWith('k8s/components/'))
   .toSorted();
 const OVERLAYS = FOLDERS.filter((folder) => folder.startsWith('k8s/overlays/'));
 
