@@ -67,7 +67,8 @@ export function startDiscovery({ configuration, env, log, onChange }: StartOptio
   };
 }
 
+/** Timers that keep the process alive: while it starts, nothing else may. */
 const after: After = (ms, run) => {
-  const timer = setTimeout(run, ms).unref();
+  const timer = setTimeout(run, ms);
   return () => clearTimeout(timer);
 };

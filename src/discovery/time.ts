@@ -18,10 +18,10 @@ export function pause(after: After, ms: number, signal: AbortSignal): Promise<vo
 }
 
 const SHORTEST = 200;
-const LONGEST = 30_000;
+const LONGEST = 10_000;
 
 /**
- * How long to wait after so many failures in a row (1 or more), in ms: twice as long each time, up to half a minute, and at random
+ * How long to wait after so many failures in a row (1 or more), in ms: twice as long each time, up to ten seconds, and at random
  * between half of that and all of it, so that replicas that failed together do not come back together. `atLeast`: what the
  * server asked for.
  */

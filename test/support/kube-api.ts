@@ -114,11 +114,12 @@ export async function startKubeApi(certificate?: Issued & { readonly ca: string 
       if (api.delay > 0) setTimeout(() => answer(request, response), api.delay);
       else answer(request, response);
     });
-    made.on('secureConnection', (socket: Socket) => {
+    made.on('connection', (socket: Socket) => {
       sockets.add(socket);
       socket.on('close', () => sockets.delete(socket));
       socket.on('error', () => {});
     });
+    made.on('tlsClientError', () => {});
     return made;
   }
 
@@ -262,7 +263,9 @@ export async function startKubeApi(certificate?: Issued & { readonly ca: string 
         if (concerns(watch, changed)) writeEvent(watch, last.type, { ...kind, ...object(changed) });
     },
     endWatches(how) {
-      for (const { response } of watches) {
+      for (const watch of watches) {
+        const { response } = watch;
+        watches.delete(watch);
         if (how === 'ended') response.end();
         else
           response.write('{"type":"MODIFIED","object":{"kind":"Endpoint', () => response.socket?.destroy());

@@ -50,12 +50,16 @@ export function credentialsOf(read: () => string, more: Partial<CredentialOption
   });
 }
 
-export function sourcesOf(api: KubeApi, credentials = credentialsOf(() => api.kubeconfig())) {
+export function sourcesOf(
+  api: KubeApi,
+  credentials = credentialsOf(() => api.kubeconfig()),
+  after = realAfter,
+) {
   const kubernetes = createKubernetesApi({ credentials, random: () => 0 });
   const sources = createKubernetesSources({
     api: kubernetes,
     now: () => performance.now(),
-    after: realAfter,
+    after,
     random: () => 0,
   });
   return { sources, credentials };
