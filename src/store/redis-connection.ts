@@ -21,8 +21,9 @@ const COMMAND_TIME = 1000;
 const FIRST_WAIT = 50;
 const LAST_WAIT = 2000;
 
-/** A server that takes no writes may have a new master elsewhere: it is looked for at most so often, in ms. */
-const LOOK_AGAIN = 2000;
+/** A server that takes no writes may have a new master elsewhere: after so long it is looked for, in ms. */
+const ASK_SENTINELS = 500;
+const ASK_NAME = 10_000;
 
 /** How often the subscribed connection is asked for a sign of life, in ms. */
 const SIGN_OF_LIFE = 5000;
@@ -56,6 +57,8 @@ export interface RunOptions {
   readonly patience?: number;
   /** Answers come as buffers. */
   readonly binary?: boolean;
+  /** Called when it is about to be sent; before that it has done nothing for sure. */
+  readonly onSend?: () => void;
 }
 
 export interface RedisConnection {
@@ -104,7 +107,6 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
   let connecting: Trouble | null = null;
   let everReady = false;
   let closed = false;
-  let lookedAt = -Infinity;
   let lookTimer: NodeJS.Timeout | undefined;
   const conditionListeners: ((condition: StoreCondition, trouble: string | null) => void)[] = [];
   const channels = new Map<string, (message: string | null) => void>();
@@ -167,17 +169,21 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
     }
   }
 
-  /** The master may have moved: asks for it anew, once what is under way has had its answer. */
+  /** The master may have moved: Sentinels, or the server's name, are asked anew. */
   function lookForMaster(): void {
-    const now = performance.now();
-    if (now - lookedAt < LOOK_AGAIN || target.kind === 'cluster') return;
-    lookedAt = now;
-    lookTimer = setTimeout(() => reconnect(client), commandTime / 4).unref();
+    if (target.kind === 'cluster') return;
+    lookTimer ??= setTimeout(
+      () => {
+        lookTimer = undefined;
+        if (condition === 'readOnly') reconnect(client);
+      },
+      target.kind === 'sentinel' ? ASK_SENTINELS : ASK_NAME,
+    ).unref();
   }
 
   async function perform(
     writes: boolean,
-    { timeout = commandTime, patience = everReady ? 0 : commandTime }: RunOptions,
+    { timeout = commandTime, patience = everReady ? 0 : commandTime, onSend }: RunOptions,
     send: () => Promise<unknown>,
   ): Promise<unknown> {
     if (closed) throw new StoreError('unavailable', `The store ${description} is closed.`);
@@ -185,6 +191,7 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
       throw failed(connecting ?? troubleOf('Connection is closed'));
     const startedAt = performance.now();
     try {
+      onSend?.();
       const reply = await within(timeout, send());
       if (writes) {
         if (condition !== 'unreadable') turn('available', null);

@@ -1,8 +1,8 @@
 /**
  * What is done inside Redis, each script in one go: nothing else happens between its first and its last step.
  *
- * A script that can't be finished changes nothing: its checks come first, and its first write is one that Redis refuses where
- * memory is full or writes are not allowed. The keys, all with one hash tag:
+ * A script that can't be finished changes nothing: its checks come first, also of what kind each key is, and its first write is
+ * one that Redis refuses where memory is full or writes are not allowed. The keys, all with one hash tag:
  *
  * - `meta`, a hash: `format` and `readable` (the format that it is in, and the lowest that can still read it), `id`, `revision`,
  *   `changeId`;
@@ -46,6 +46,8 @@ export const COMMIT = redisScript(
   `${HEAD}
 local meta, newer = readMeta(KEYS[1], ARGV[1])
 if not meta then return { 'newer', newer } end
+redis.call('HLEN', KEYS[2])
+redis.call('XLEN', KEYS[3])
 local revision = tonumber(ARGV[4])
 if meta.revision ~= revision - 1 then
   local entry = redis.call('XRANGE', KEYS[3], ARGV[4] .. '-0', ARGV[4] .. '-0')[1]
@@ -119,6 +121,9 @@ export const BEAT = redisScript(
 local meta, newer = readMeta(KEYS[1], ARGV[1])
 if not meta then return { 'newer', newer } end
 local now = clock()
+redis.call('HLEN', KEYS[2])
+redis.call('ZCARD', KEYS[3])
+redis.call('HLEN', KEYS[4])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 redis.call('ZADD', KEYS[3], text(now), ARGV[2])
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', text(now - tonumber(ARGV[6])), 'LIMIT', 0, 100)) do
@@ -206,6 +211,8 @@ return { 'ok', from, found }
  */
 export const RESTORE = redisScript(
   `${HEAD}
+redis.call('HLEN', KEYS[2])
+redis.call('XLEN', KEYS[3])
 local meta, newer = readMeta(KEYS[1], ARGV[1])
 if ARGV[8] ~= '1' then
   if not meta then return { 'newer', newer } end

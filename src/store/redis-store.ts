@@ -8,6 +8,7 @@
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { claimedRevision, readCommit, readDocument } from './commit-shape.ts';
+import { type Entry, readEntries, sort } from './redis-entries.ts';
 import type { RedisConnection, RedisScript, RunOptions } from './redis-connection.ts';
 import {
   BEAT,
@@ -131,12 +132,14 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
     const id = hex(random(16));
     const startedAt = performance.now();
     const endsAt = startedAt + COMMIT_TIME;
-    let asked = false;
+    let sent = false;
+    const onSend = (): void => {
+      sent = true;
+    };
     for (;;) {
       try {
         const distance = offset ?? (await learnTime());
         const sentAt = performance.now();
-        asked = true;
         const [answer, detail] = await ask(
           COMMIT,
           [meta, documentsKey, commitsKey, leader],
@@ -156,6 +159,7 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
             KEPT_MS,
             KEPT_COMMITS,
           ],
+          { onSend },
         );
         if (answer === 'ok') return;
         if (answer === 'conflict')
@@ -170,8 +174,12 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
           throw new StoreError('unavailable', `The store ${connection.description} is too slow.`);
       } catch (error) {
         // Where the answer was lost the commit may have been taken. Sent again it is recognised.
-        const lost = asked && error instanceof StoreError && error.code === 'unavailable';
-        if (!lost || connection.condition !== 'unreachable' || performance.now() >= endsAt) throw error;
+        const lost = sent && error instanceof StoreError && error.code === 'unavailable';
+        if (!lost || connection.condition !== 'unreachable') throw error;
+        if (performance.now() >= endsAt) {
+          const message = `${error.message} It is not known whether it took revision ${revision}; it will not take it from now on.`;
+          throw new StoreError('unavailable', message);
+        }
         offset = null;
         await sleep(50);
       }
@@ -336,47 +344,6 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
       connection.close();
     },
   };
-}
-
-interface Entry {
-  readonly revision: number;
-  readonly service: string;
-  readonly changeId: string;
-  readonly json: string;
-}
-
-/** What is no entry of ours is left out: a gap tells. */
-function readEntries(list: unknown): Entry[] {
-  const entries: Entry[] = [];
-  if (!Array.isArray(list)) return entries;
-  for (const one of list as readonly unknown[]) {
-    if (!Array.isArray(one)) continue;
-    const [id, fields] = one as readonly unknown[];
-    if (typeof id !== 'string' || !/^[0-9]{1,16}-0$/.test(id) || !Array.isArray(fields)) continue;
-    const texts = fields.map(String);
-    const field = (name: string): string => {
-      const at = texts.findIndex((text, index) => index % 2 === 0 && text === name);
-      return at === -1 ? '' : (texts[at + 1] ?? '');
-    };
-    entries.push({
-      revision: Number.parseInt(id, 10),
-      service: field('service'),
-      changeId: field('changeId'),
-      json: field('commit'),
-    });
-  }
-  return entries;
-}
-
-function sort(entries: readonly Entry[]): Since {
-  const commits: Commit[] = [];
-  const faults: StoreFault[] = [];
-  for (const { revision, service, changeId, json } of entries) {
-    const commit = readCommit(json, revision);
-    if (typeof commit === 'string') faults.push({ service, revision, changeId, detail: commit });
-    else commits.push(commit);
-  }
-  return { commits, faults };
 }
 
 /** Calls at once, and then at most once in HINT_SPACING. */

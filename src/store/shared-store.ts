@@ -70,7 +70,8 @@ export interface SharedStore extends Store {
   /**
    * Durable when it resolves, as far as the store promises that. Rejects with StoreError `conflict` where the store is not
    * at `revision - 1`, or is under another leader than `fence`; `unavailable` where it can't be written. The very commit that is
-   * in the store already counts as taken. One that was rejected is never taken later.
+   * in the store already counts as taken. One that was rejected is not taken from then on; it may have been taken before
+   * only where the store stayed out of reach after it was sent.
    */
   commit(commit: Commit, options?: CommitOptions): Promise<void>;
   /** One round trip that tells and asks everything. With null nothing is told. Rejects with StoreError. */

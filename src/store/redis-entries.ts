@@ -1,0 +1,46 @@
+/** The entries of the stream in which Redis keeps the history, as an answer holds them. Reading them never throws. */
+import { readCommit } from './commit-shape.ts';
+import type { Since } from './shared-store.ts';
+import type { Commit, StoreFault } from './store.ts';
+
+export interface Entry {
+  readonly revision: number;
+  readonly service: string;
+  readonly changeId: string;
+  readonly json: string;
+}
+
+/** The entries of a range. What is none of ours is left out: a gap tells. */
+export function readEntries(list: unknown): Entry[] {
+  const entries: Entry[] = [];
+  if (!Array.isArray(list)) return entries;
+  for (const one of list as readonly unknown[]) {
+    if (!Array.isArray(one)) continue;
+    const [id, fields] = one as readonly unknown[];
+    if (typeof id !== 'string' || !/^[0-9]{1,16}-0$/.test(id) || !Array.isArray(fields)) continue;
+    const texts = fields.map(String);
+    const field = (name: string): string => {
+      const at = texts.findIndex((text, index) => index % 2 === 0 && text === name);
+      return at === -1 ? '' : (texts[at + 1] ?? '');
+    };
+    entries.push({
+      revision: Number.parseInt(id, 10),
+      service: field('service'),
+      changeId: field('changeId'),
+      json: field('commit'),
+    });
+  }
+  return entries;
+}
+
+/** What can be read of them, and what cannot. */
+export function sort(entries: readonly Entry[]): Since {
+  const commits: Commit[] = [];
+  const faults: StoreFault[] = [];
+  for (const { revision, service, changeId, json } of entries) {
+    const commit = readCommit(json, revision);
+    if (typeof commit === 'string') faults.push({ service, revision, changeId, detail: commit });
+    else commits.push(commit);
+  }
+  return { commits, faults };
+}

@@ -1,0 +1,331 @@
+/** What becomes of the shared store when its Redis fails: each kind of failure, with a real Redis that fails so. */
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import type { StoreCondition } from '../../src/store/shared-store.ts';
+import { StoreError } from '../../src/store/store.ts';
+import { startCluster, startRedis, startReplica, startSentinels, untilInfo } from '../support/redis.ts';
+import { openRedisStore, type OpenedRedisStore } from '../support/redis-store.ts';
+import { startSlowLink } from '../support/slow-link.ts';
+import { until } from '../support/until.ts';
+import { makeCommit } from '../unit/store/commits.ts';
+
+const TIME = { timeout: 60_000 };
+
+/** Milliseconds that it took to be refused as `unavailable`. */
+async function refused(call: Promise<unknown>, text = /./): Promise<number> {
+  const startedAt = performance.now();
+  await assert.rejects(call, (error) => {
+    assert.ok(error instanceof StoreError, String(error));
+    assert.equal(error.code, 'unavailable');
+    assert.match(error.message, text);
+    return true;
+  });
+  return performance.now() - startedAt;
+}
+
+const beat = { replica: 'a', record: '{}', lease: 5000, lead: true };
+
+/** Conditions as they come. */
+function watched(store: OpenedRedisStore): StoreCondition[] {
+  const seen: StoreCondition[] = [];
+  store.onCondition((condition, trouble) => {
+    assert.equal(trouble === null, condition === 'available');
+    seen.push(condition);
+  });
+  return seen;
+}
+
+const works = async (store: OpenedRedisStore): Promise<boolean> => {
+  try {
+    await store.sync(beat);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+async function opened(t: TestContext) {
+  const server = await startRedis(t);
+  const store = openRedisStore(t, server.url);
+  await store.commit(makeCommit(1));
+  return { server, store };
+}
+
+describe('Redis', { concurrency: 2 }, () => {
+  it('gone: calls fail at once, and it is found again', TIME, async (t) => {
+    const { server, store } = await opened(t);
+    const seen = watched(store);
+    let hints = 0;
+    store.onHint(() => hints++);
+    await server.kill();
+    await until(() => store.condition === 'unreachable');
+    for (const call of [
+      () => store.sync(null),
+      () => store.sync(beat),
+      () => store.load(),
+      () => store.since(0),
+    ])
+      assert.ok((await refused(call(), /no connection/)) < 500);
+    assert.ok((await refused(store.commit(makeCommit(2)))) < 500);
+    hints = 0;
+    await server.start();
+    await until(() => store.condition === 'available' && hints > 0);
+    assert.deepEqual(seen, ['unreachable', 'available']);
+    assert.ok(store.counters.reconnects > 0);
+    // It kept nothing.
+    assert.equal((await store.sync(null)).id, '');
+  });
+
+  it('gone at the start: the store begins to work when it comes', TIME, async (t) => {
+    const server = await startRedis(t);
+    await server.kill();
+    const store = openRedisStore(t, server.url);
+    assert.ok((await refused(store.load())) < 2000);
+    await server.start();
+    await until(() => works(store));
+  });
+
+  it('paused: calls end within their time, and what was given up is not done later', TIME, async (t) => {
+    const { server, store } = await opened(t);
+    server.pause();
+    assert.ok((await refused(store.sync(beat), /no answer in time/)) < 1500);
+    assert.equal(store.condition, 'unreachable');
+    server.resume();
+    await until(() => works(store));
+    server.pause();
+    const took = await refused(store.commit(makeCommit(2)), /not known whether it took revision 2/);
+    assert.ok(took < 5000, `${took} ms`);
+    server.resume();
+    await until(() => works(store));
+    assert.equal((await store.sync(null)).revision, 1);
+    await store.commit(makeCommit(2, { changeId: 'another' }));
+  });
+
+  it('flushed: the store says so, and takes back what it had', TIME, async (t) => {
+    const { server, store } = await opened(t);
+    const state = await store.load();
+    const { id } = await store.sync(beat);
+    const { fence } = await store.sync(null);
+    await server.send('flushall');
+    const seen = await store.sync(null);
+    assert.deepEqual([seen.id, seen.revision, seen.leader, seen.replicas], ['', 0, null, []]);
+    await assert.rejects(store.commit(makeCommit(1), { fence }), /Another replica leads/);
+    const again = await store.sync(beat);
+    assert.ok(again.fence > fence, 'the number of the leadership rises');
+    assert.equal(await store.restore(id, state), true);
+    assert.equal((await store.sync(null)).id, id);
+  });
+
+  it('slow: it works while answers come within their time', TIME, async (t) => {
+    const { server } = await opened(t);
+    const link = await startSlowLink(t, server.port);
+    const store = openRedisStore(t, `redis://127.0.0.1:${link.port}`);
+    link.delay = 100;
+    await until(() => works(store));
+    await store.commit(makeCommit(2));
+    link.delay = 700;
+    assert.ok((await refused(store.sync(beat), /no answer in time/)) < 1500);
+    link.delay = 0;
+    await until(() => works(store));
+  });
+
+  it('loses an answer: the commit counts as taken, once', TIME, async (t) => {
+    const { server } = await opened(t);
+    const link = await startSlowLink(t, server.port);
+    const store = openRedisStore(t, `redis://127.0.0.1:${link.port}`);
+    await until(() => works(store));
+    let lost = 0;
+    link.answers = (bytes) => {
+      if (lost > 0 || !bytes.includes('change-2')) return true;
+      lost += 1;
+      return false;
+    };
+    await store.commit(makeCommit(2));
+    assert.equal(lost, 1);
+    assert.equal((await store.sync(null)).revision, 2);
+    assert.deepEqual(await store.since(0), { commits: [makeCommit(1), makeCommit(2)], faults: [] });
+  });
+
+  it('full: writes are refused, reading goes on, and it recovers by itself', TIME, async (t) => {
+    const { server, store } = await opened(t);
+    await store.sync(beat);
+    await server.send('config', 'set', 'maxmemory', 1);
+    await refused(store.commit(makeCommit(2)), /no memory left/);
+    assert.equal(store.condition, 'full');
+    assert.equal((await store.sync(beat)).revision, 1);
+    assert.equal((await store.since(0))?.commits.length, 1);
+    await refused(store.replace('x', await store.load()), /no memory left/);
+    assert.equal(store.condition, 'full');
+    await server.send('config', 'set', 'maxmemory', 0);
+    await store.sync(beat);
+    assert.equal(store.condition, 'available');
+    await store.commit(makeCommit(2));
+  });
+
+  it('a replica without its master, or a master without replicas: nothing is written', TIME, async (t) => {
+    const { server, store } = await opened(t);
+    const replica = await startReplica(t, server);
+    const reader = openRedisStore(t, replica.url);
+    assert.equal((await reader.sync(beat)).revision, 1);
+    assert.equal(reader.condition, 'readOnly');
+    await refused(reader.commit(makeCommit(2)), /a replica that takes no writes/);
+    assert.equal((await reader.load()).revision, 1);
+    await server.send('config', 'set', 'min-replicas-to-write', 3);
+    await refused(store.commit(makeCommit(2)), /fewer replicas than its min-replicas-to-write/);
+    assert.equal((await store.sync(beat)).revision, 1);
+    assert.equal(store.condition, 'readOnly');
+    await replica.send('replicaof', 'no', 'one');
+    await until(() => works(reader).then((works) => works && reader.condition === 'available'));
+  });
+
+  it('another password: refused without showing it, until it is right', TIME, async (t) => {
+    const server = await startRedis(t, { password: 'open-sesame' });
+    const store = openRedisStore(t, server.url.replace('//', '//:hunter2@'));
+    await refused(store.load(), /refuses the name or the password/);
+    assert.equal(store.condition, 'denied');
+    assert.doesNotMatch(String(store.trouble), /hunter2|open-sesame/);
+    const none = openRedisStore(t, server.url);
+    await refused(none.load(), /refuses the name or the password/);
+    await server.send('config', 'set', 'requirepass', 'hunter2');
+    await until(() => works(store));
+    assert.equal(store.condition, 'available');
+  });
+
+  it('with a poisoned document or commit: the others are read, and it is told', TIME, async (t) => {
+    const { server, store } = await opened(t);
+    for (let revision = 2; revision <= 6; revision++) await store.commit(makeCommit(revision));
+    const good = await store.load();
+    await server.send('hset', '{serin}:documents', 'notes', '{"revision":6,"document":7}');
+    await server.send('hset', '{serin}:documents', 'ghost', '{');
+    const loaded = await store.load();
+    assert.equal(loaded.revision, 6);
+    assert.deepEqual(
+      [...loaded.documents.keys()].toSorted((a, b) => a.localeCompare(b)),
+      ['mail', 'shop'],
+    );
+    assert.deepEqual(
+      (loaded.faults ?? [])
+        .map(({ service, revision }) => [service, revision])
+        .toSorted((a, b) => String(a).localeCompare(String(b))),
+      [
+        ['ghost', -1],
+        ['notes', 6],
+      ],
+    );
+    assert.deepEqual(loaded.recent, good.recent);
+    const fields = ['service', 'notes', 'changeId', 'change-7', 'at', '0', 'commit', '{"revision":7}'];
+    await server.send('xadd', '{serin}:commits', '7-0', ...fields);
+    await server.send('hset', '{serin}:meta', 'revision', '7', 'changeId', 'change-7');
+    const since = await store.since(5);
+    assert.deepEqual(
+      since?.commits.map(({ revision }) => revision),
+      [6],
+    );
+    assert.deepEqual(
+      since.faults.map(({ service, revision, changeId }) => [service, revision, changeId]),
+      [['notes', 7, 'change-7']],
+    );
+    await store.commit(makeCommit(8));
+  });
+
+  it('written by a newer version: readable while it says so, refused otherwise', TIME, async (t) => {
+    const { server, store } = await opened(t);
+    await server.send('hset', '{serin}:meta', 'format', '2');
+    await store.commit(makeCommit(2));
+    await server.send('hset', '{serin}:meta', 'readable', '2');
+    for (const call of [
+      () => store.load(),
+      () => store.sync(beat),
+      () => store.commit(makeCommit(3)),
+      () => store.since(0),
+    ]) {
+      await assert.rejects(call(), (error) => {
+        assert.ok(error instanceof StoreError);
+        assert.equal(error.code, 'newer');
+        assert.match(error.message, /newer version of Serin.*format 2/);
+        return true;
+      });
+    }
+    assert.equal(store.condition, 'unreadable');
+    await server.send('hset', '{serin}:meta', 'readable', '1');
+    await store.sync(null);
+    assert.equal(store.condition, 'available');
+  });
+
+  it('with keys of another program: refused, and nothing of theirs is touched', TIME, async (t) => {
+    const { server, store } = await opened(t);
+    await server.send('flushall');
+    const all = ['meta', 'documents', 'commits', 'replicas', 'beats', 'leader'];
+    for (const key of all) {
+      await server.send('set', `{serin}:${key}`, 'theirs');
+      const calls = [
+        ...(['meta', 'documents'].includes(key) ? [() => store.load()] : []),
+        ...(all.indexOf(key) < 3
+          ? [
+              () => store.commit(makeCommit(1)),
+              () => store.replace('x', { revision: 1, documents: new Map(), recent: [makeCommit(1)] }),
+            ]
+          : [() => store.sync(beat)]),
+      ];
+      for (const call of calls) {
+        await assert.rejects(call(), (error) => error instanceof StoreError && error.code === 'foreign');
+      }
+      assert.equal(store.condition, 'unreadable');
+      assert.equal(await server.send('get', `{serin}:${key}`), 'theirs');
+      assert.equal(await server.send('dbsize'), 1);
+      await server.send('del', `{serin}:${key}`);
+    }
+    await store.sync(beat);
+    assert.equal(store.condition, 'available');
+  });
+});
+
+describe('Sentinels', () => {
+  it('name the new master when the old one dies, or hangs', TIME, async (t) => {
+    const set = await startSentinels(t);
+    const store = openRedisStore(t, set.url);
+    await store.commit(makeCommit(1));
+    await until(async () => (await set.replica.send('xlen', '{serin}:commits')) === 1);
+    await set.master.kill();
+    await until(() => works(store));
+    assert.equal(await set.masterPort(), set.replica.port);
+    assert.equal((await store.sync(null)).revision, 1);
+    await store.commit(makeCommit(2));
+    // The old one comes back as a replica and takes over in its turn.
+    await set.master.start();
+    await untilInfo(set.master, 'replication', /master_link_status:up/);
+    set.replica.pause();
+    await until(async () => (await works(store)) && (await set.masterPort()) === set.master.port);
+    await store.commit(makeCommit(3));
+    set.replica.resume();
+    assert.equal((await store.load()).revision, 3);
+  });
+});
+
+describe('a Cluster', () => {
+  it('keeps the store on one node, and waits for it', TIME, async (t) => {
+    const cluster = await startCluster(t);
+    const one = openRedisStore(t, cluster.url);
+    const two = openRedisStore(t, cluster.url);
+    let hints = 0;
+    two.onHint(() => hints++);
+    await until(() => works(one));
+    await until(() => hints > 0);
+    hints = 0;
+    for (let revision = 1; revision <= 50; revision++) await one.commit(makeCommit(revision));
+    await until(() => hints > 0);
+    assert.equal((await two.load()).revision, 50);
+    const sizes = await Promise.all(cluster.nodes.map(async (node) => Number(await node.send('dbsize'))));
+    assert.equal(sizes.filter((size) => size > 0).length, 1);
+    const [holder] = cluster.nodes.filter((_, index) => (sizes[index] ?? 0) > 0);
+    holder?.pause();
+    assert.ok((await refused(two.sync(null))) < 1500);
+    holder?.resume();
+    await until(() => works(two));
+    assert.equal((await two.sync(null)).revision, 50);
+    await holder?.kill();
+    await until(() => one.condition === 'unreachable' || works(one).then((ok) => !ok));
+    await holder?.start();
+    await until(() => works(one));
+  });
+});
