@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The `serin` command: rollouts from a terminal or a pipeline, over the API, and two things that need no API: override
- * tokens and the check of a configuration.
+ * The `serin` command: rollouts from a terminal or a pipeline, over the API, and what needs no API: override
+ * tokens, the check of a configuration, and the moving of whole stores.
  *
  * Results go to standard output, everything else to standard error.
  */

@@ -13,6 +13,14 @@ export interface Command {
   readonly run: (invocation: Invocation, surroundings: Surroundings) => Promise<number>;
 }
 
+/** A command that needs no API. */
+export interface LocalCommand {
+  readonly words: readonly string[];
+  readonly options: ParseArgsOptionsConfig;
+  /** Rejects with UsageError, CommandError, or DocumentError for a file that is not right. */
+  readonly run: (args: readonly string[], surroundings: Surroundings) => Promise<number>;
+}
+
 export const string = { type: 'string' } as const;
 export const flag = { type: 'boolean' } as const;
 export const several = { type: 'string', multiple: true } as const;

@@ -23,6 +23,9 @@ export const USAGE = `usage: serin COMMAND [OPTIONS]; serin COMMAND --help has m
 
   override create                       makes a token that shows its holder the canary always, or never
   config check FILE                     checks a configuration as the proxy would, and says every fault with its line
+  store migrate                         puts all that one store holds into another
+  store export FILE                     writes all that a store holds into a file
+  store import FILE                     puts the contents of such a file into a store
 
 of all that use the API: --url URL or SERIN_URL (http://127.0.0.1:9090), --token TOKEN or SERIN_TOKEN, --json, --yaml
 of rollout commands that write: --wait, --timeout, --dry-run, --reason, --request-id, --if-match
@@ -45,6 +48,14 @@ const ALLOW = `      --allow-decrease   also where users lose the canary`;
 
 const DOCUMENT = `FILE is YAML or JSON, - is standard input. A document of "rollout get" goes over its own revision only, any other over
 what is there now.`;
+
+const STORE = `A STORE is file:DIR, the URL of a Redis, env:NAME (a variable that holds one) or config:FILE (what that configuration
+says). The latter two keep a password out of the list of processes.`;
+
+const PREFIX = `      --prefix PREFIX    of the keys in Redis; serin, or the configuration's`;
+
+const INTO = `      --replace          what is there goes
+      --dry-run          only says what it would do; exit code 1 where it would be refused`;
 
 interface Help {
   readonly words?: string;
@@ -188,6 +199,36 @@ x-serin-override or the cookie serin_override; it is removed before a request is
     {
       words: 'FILE',
       says: 'Checks a configuration as the proxy would, with SERIN_ variables, and says every fault with its line.',
+      local: true,
+    },
+  ],
+  [
+    'store migrate',
+    {
+      says: `Puts all that one store holds, its history included, into another. Stop the proxies that write to either.\n${STORE}`,
+      options: [
+        `      --from STORE       the one that is read\n      --to STORE         the one that is written`,
+        PREFIX,
+        INTO,
+      ],
+      local: true,
+    },
+  ],
+  [
+    'store export',
+    {
+      words: 'FILE',
+      says: `Writes all that a store holds, its history included, into a file; - is standard output.\n${STORE}`,
+      options: [`      --store STORE      the one that is read`, PREFIX],
+      local: true,
+    },
+  ],
+  [
+    'store import',
+    {
+      words: 'FILE',
+      says: `Puts what "store export" wrote into a store; - is standard input.\n${STORE}`,
+      options: [`      --store STORE      the one that is written`, PREFIX, INTO],
       local: true,
     },
   ],

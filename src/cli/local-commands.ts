@@ -1,34 +1,29 @@
 /**
- * Commands that need no API: override tokens, and the check of a configuration.
+ * Commands that need no API: override tokens, the check of a configuration, and those that move stores.
  *
  * A token goes to standard output alone, so that it can be piped; how to send it goes to standard error. It is a
  * password for as long as it lives.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
+import { parseArgs } from 'node:util';
 import { parseDuration } from '../config/duration.ts';
 import { loadConfiguration } from '../config/load.ts';
 import { openKeyRing } from '../config/secret.ts';
 import { OVERRIDE_COOKIE, OVERRIDE_HEADER } from '../policy/cookies.ts';
 import { KeyRing } from '../policy/keys.ts';
 import { createOverride, Overrides } from '../policy/override.ts';
-import { string } from './command.ts';
+import { type LocalCommand, string } from './command.ts';
 import { EXIT, parse, UsageError } from './failure.ts';
 import type { Surroundings } from './options.ts';
-
-interface LocalCommand {
-  readonly words: readonly string[];
-  readonly options: ParseArgsOptionsConfig;
-  /** Rejects with UsageError, or DocumentError for a file that is not right. */
-  readonly run: (args: readonly string[], surroundings: Surroundings) => Promise<number>;
-}
+import { STORE_COMMANDS } from './store-commands.ts';
 
 const OVERRIDE = { service: string, variant: string, ttl: string, 'secret-file': string } as const;
 
-export const LOCAL_COMMANDS: ReadonlyMap<string, LocalCommand> = new Map([
+export const LOCAL_COMMANDS: ReadonlyMap<string, LocalCommand> = new Map<string, LocalCommand>([
   ['override create', { words: [], options: OVERRIDE, run: overrideCreate }],
   ['config check', { words: ['FILE'], options: {}, run: configCheck }],
+  ...STORE_COMMANDS,
 ]);
 
 async function overrideCreate(args: readonly string[], surroundings: Surroundings): Promise<number> {

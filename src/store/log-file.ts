@@ -13,7 +13,7 @@ import { damaged, type FramePlace, replay } from './log-replay.ts';
 import { type Commit, StoreError, type StoredDocument } from './store.ts';
 import { errorCode, type StoreFile, type StoreFiles } from './store-files.ts';
 
-const LOG_NAME = 'commits.log';
+export const LOG_NAME = 'commits.log';
 const COPY_SIZE = 1024 * 1024;
 
 export interface OpenedLog {
@@ -113,7 +113,7 @@ async function makeNew(files: StoreFiles, directory: string, name: string): Prom
 }
 
 /** Makes a file whose contents are on the disk; where that fails, there is none. */
-async function writeWhole(
+export async function writeWhole(
   files: StoreFiles,
   name: string,
   fill: (file: StoreFile) => Promise<void>,

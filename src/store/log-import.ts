@@ -1,0 +1,41 @@
+/**
+ * Puts a whole store into a directory, as the log of the embedded store.
+ *
+ * It promises that the directory's log is the former one or the new one, whatever happens meanwhile. It must never be called by
+ * somebody who has not locked the directory.
+ */
+import path from 'node:path';
+import { encodeFrame, encodeHeader } from './log-format.ts';
+import { LOG_NAME, writeWhole } from './log-file.ts';
+import { encodeCommits, encodeSnapshot } from './log-records.ts';
+import type { StoreFiles } from './store-files.ts';
+import type { WholeStore } from './whole-store.ts';
+
+/** Commits that are written as one frame at most. */
+const BATCH = 500;
+
+/** Rejects with the errors of the file system; then the log is as it was. */
+export async function importLog(files: StoreFiles, directory: string, whole: WholeStore): Promise<void> {
+  const { revision, documents, history } = whole;
+  const base = revision - history.length;
+  // What the history writes again need not, and what it deletes must not, be there before.
+  const written = new Set(history.map(({ service }) => service));
+  const older = [...documents].filter(([service]) => !written.has(service));
+  const frames: Buffer[] = [encodeHeader(base)];
+  if (base > 0) frames.push(encodeFrame(encodeSnapshot({ revision: base, documents: older })));
+  for (let start = 0; start < history.length; start += BATCH) {
+    const batch = history.slice(start, start + BATCH).map((commit) => JSON.stringify(commit));
+    frames.push(encodeFrame(encodeCommits(batch)));
+  }
+  const name = path.join(directory, LOG_NAME);
+  const file = await writeWhole(files, `${name}.new`, async (fresh) => {
+    let position = 0;
+    for (const frame of frames) {
+      await fresh.write(frame, position);
+      position += frame.length;
+    }
+  });
+  await file.close();
+  await files.rename(`${name}.new`, name);
+  await files.syncDirectory(directory);
+}
