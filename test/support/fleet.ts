@@ -69,7 +69,7 @@ export interface ChangeBody {
 }
 
 /** How long a replica counts as live without a word, in ms; also what the tests wait for. */
-export const LEASE = 2000;
+const LEASE = 2000;
 
 const KEY_RING = `k1:${Buffer.alloc(32, 7).toString('base64url')}\n`;
 
