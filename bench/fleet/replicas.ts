@@ -116,6 +116,8 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
       });
       return;
     }
+    // Writes are told of as they are accepted: that is no news here.
+    if (line.includes('"level":"info"')) return;
     lines.push(line);
     if (lines.length > LINES_KEPT) lines.shift();
   }

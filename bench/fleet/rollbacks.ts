@@ -25,8 +25,10 @@ export interface RollbackResult {
 }
 
 /** Connections to each replica for one service, and the pause between two requests of one, in ms. */
-const LANES = 6;
-const PACE = 10;
+const LANES = 4;
+const PACE = 12;
+/** From one rollback of a service to its next, in ms at least. */
+const EVERY = 2500;
 /** How long every worker must have given stable before the canary counts as over, in ms. */
 const QUIET = 60;
 /** The longest time that a rollback is followed, and that anything before it is waited for, in ms. */
@@ -194,7 +196,11 @@ export function startRollbacks(options: {
   }
 
   const running = (async () => {
-    while (!state.stopped) await one();
+    while (!state.stopped) {
+      const next = performance.now() + EVERY * (0.8 + 0.4 * random());
+      await one();
+      while (!state.stopped && performance.now() < next) await delay(50);
+    }
   })();
 
   return {

@@ -52,6 +52,8 @@ export function startWriter(options: {
       count(`${answer.status} ${body.code ?? ''}`.trim());
       return;
     }
+    // A percentage that is there already: nothing was written.
+    if (body.id.startsWith('present.')) return;
     const accepted = { revision: body.revision, changeId: body.id, sentAt };
     writes.accepted.push(accepted);
     onAccepted(accepted);
