@@ -32,6 +32,7 @@ export function accessRecord(view: RequestView, route: ServiceRoute | null, ende
     variant: route === null ? '' : decision.variant,
     reason: route === null ? '' : decision.reason,
     rule: route === null ? '' : decision.rule,
+    revision: route === null ? -1 : decision.revision,
     endpoint,
     requestBytes: -1,
     responseBytes: -1,

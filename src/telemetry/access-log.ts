@@ -32,6 +32,8 @@ export interface AccessRecord {
   readonly variant: string;
   readonly reason: string;
   readonly rule: string;
+  /** The service's revision that decided; -1 leaves the field out. */
+  readonly revision: number;
   /** `host:port` of the endpoint that answered. */
   readonly endpoint: string;
   /** Bytes of the bodies; -1 leaves the field out. */
@@ -105,6 +107,7 @@ function accessLine(entry: AccessRecord, includeQuery: boolean): string {
   line += optional('serin.variant', entry.variant);
   line += optional('serin.reason', entry.reason);
   line += optional('serin.rule', entry.rule);
+  if (entry.revision >= 0) line += `,"serin.revision":${entry.revision}`;
   line += optional('serin.endpoint', entry.endpoint);
   if (entry.requestBytes >= 0) line += `,"http.request.body.size":${entry.requestBytes}`;
   if (entry.responseBytes >= 0) line += `,"http.response.body.size":${entry.responseBytes}`;

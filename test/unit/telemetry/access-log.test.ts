@@ -25,6 +25,7 @@ const RECORD: AccessRecord = {
   variant: 'canary',
   reason: 'rule',
   rule: 'everyone',
+  revision: 12,
   endpoint: '10.1.0.7:8080',
   requestBytes: 0,
   responseBytes: 1024,
@@ -71,6 +72,7 @@ test('a record is one line of JSON with OpenTelemetry’s names', () => {
     'serin.variant': 'canary',
     'serin.reason': 'rule',
     'serin.rule': 'everyone',
+    'serin.revision': 12,
     'serin.endpoint': '10.1.0.7:8080',
     'http.request.body.size': 0,
     'http.response.body.size': 1024,
@@ -96,6 +98,7 @@ test('what is not known is left out', () => {
     variant: '',
     reason: '',
     rule: '',
+    revision: -1,
   };
   log.record({
     ...RECORD,
