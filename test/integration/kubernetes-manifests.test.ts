@@ -3,72 +3,44 @@
  * somewhere, ports exist, and the pod keeps to what the program needs of it.
  */
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import packageJson from '../../package.json' with { type: 'json' };
-import { prometheusRule } from '../../scripts/prometheus-rule.ts';
 import { IMAGE_CONFIG, IMAGE_DATA, IMAGE_USER } from '../../scripts/image-root.ts';
+import { prometheusRule } from '../../scripts/prometheus-rule.ts';
 import { drainSettings } from '../../src/config/defaults.ts';
 import { parseListen } from '../../src/config/host-port.ts';
-import { loadConfiguration, type LoadedConfiguration } from '../../src/config/load.ts';
+import { storeDirectory } from '../../src/config/store-settings.ts';
 import {
   bytes,
-  inside,
-  kustomizeVersion,
-  render,
   schemaCheck,
   selects,
-  type Container,
   type Labels,
   type Manifest,
-  type PodSpec,
   type Workload,
 } from '../support/kubernetes.ts';
+import {
+  FOLDERS,
+  OVERLAYS,
+  renderAll,
+  type PolicySpec,
+  type Rendered,
+  type ServiceSpec,
+} from '../support/overlays.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 
-/** Every kustomization that is applied by itself. */
-const FOLDERS = globSync('k8s/**/kustomization.yaml', { cwd: ROOT })
-  .map((file) => path.dirname(file))
-  .filter((folder) => !folder.endsWith('/base') && !folder.startsWith('k8s/components/'))
-  .toSorted();
-const OVERLAYS = FOLDERS.filter((folder) => folder.startsWith('k8s/overlays/'));
-
-/** A copy: nothing of a test is left behind in the tree. */
-const copy = mkdtempSync(path.join(tmpdir(), 'serin-kustomize-'));
-const rendered = new Map<string, Manifest[]>();
-
+let all: Rendered;
 before(() => {
-  kustomizeVersion();
-  cpSync(path.join(ROOT, 'k8s'), path.join(copy, 'k8s'), { recursive: true });
-  for (const folder of FOLDERS) rendered.set(folder, render(path.join(copy, folder)));
+  all = renderAll();
 });
-after(() => rmSync(copy, { recursive: true, force: true }));
+after(() => all.remove());
 
-const of = (folder: string): Manifest[] => rendered.get(folder)!;
-const kind = (folder: string, name: string): Manifest[] => of(folder).filter((one) => one.kind === name);
-
-function serin(folder: string): { workload: Workload; pod: PodSpec; container: Container } {
-  const deployment = kind(folder, 'Deployment').find(({ metadata }) => metadata.name === 'serin');
-  const workload = deployment!.spec as Workload;
-  const pod = workload.template.spec;
-  return { workload, pod, container: pod.containers.find(({ name }) => name === 'serin')! };
-}
-
-function load(folder: string): Promise<LoadedConfiguration> {
-  const { pod, container } = serin(folder);
-  const { files, env } = inside(of(folder), pod, container);
-  return loadConfiguration({
-    file: IMAGE_CONFIG,
-    env,
-    readFile: (file) => {
-      const data = files.get(file);
-      return data === undefined ? Promise.reject(new Error(`there is no ${file}`)) : Promise.resolve(data);
-    },
-  });
-}
+const of = (folder: string): Manifest[] => all.of(folder);
+const kind = (folder: string, name: string): Manifest[] => all.kind(folder, name);
+const serin: Rendered['serin'] = (folder) => all.serin(folder);
+const load: Rendered['load'] = (folder) => all.load(folder);
 
 test('every folder is known, and what is written is what was meant', () => {
   assert.ok(OVERLAYS.length > 0);
@@ -125,25 +97,6 @@ test('Prometheus scrapes a port that there is, under the name that the alerts kn
     assert.equal(scraped[0]!.metadata.labels?.[spec.jobLabel], 'serin');
   }
 });
-
-interface ServiceSpec {
-  readonly selector: Labels;
-  readonly ports: readonly { readonly name: string; readonly port: number; readonly targetPort: string }[];
-}
-interface PolicySpec {
-  readonly podSelector: { readonly matchLabels: Labels };
-  readonly ingress?: readonly PolicyRule[];
-  readonly egress?: readonly PolicyRule[];
-}
-interface PolicyRule {
-  readonly from?: readonly PolicyPeer[];
-  readonly to?: readonly PolicyPeer[];
-  readonly ports?: readonly { readonly port: string | number; readonly protocol: string }[];
-}
-interface PolicyPeer {
-  readonly namespaceSelector?: { readonly matchLabels: Labels };
-  readonly podSelector?: { readonly matchLabels: Labels };
-}
 
 const workloads = (folder: string): Workload[] =>
   of(folder)
@@ -226,7 +179,9 @@ for (const overlay of OVERLAYS) {
       const { configuration, warnings } = await load(overlay);
       assert.deepEqual(warnings, []);
       const { container } = serin(overlay);
-      const listening = [configuration.proxy, configuration.admin, configuration.ops].map((part) => {
+      const { proxy, admin, ops, fleet } = configuration;
+      const parts = [proxy, admin, ops, ...('redis' in configuration.store ? [fleet] : [])];
+      const listening = parts.map((part) => {
         const address = parseListen(part?.listen ?? '');
         return typeof address === 'string' ? address : address.port;
       });
@@ -299,6 +254,19 @@ for (const overlay of OVERLAYS) {
           /^[a-z0-9-]+\.([a-z0-9-]+)\.svc\.cluster\.local:([0-9]+)$/.exec(endpoint) ?? [];
         assert.ok(namespace !== undefined && reaches(namespace, Number(port)), endpoint);
       }
+      const watched = variants.flatMap(({ kubernetes }) => (kubernetes === undefined ? [] : [kubernetes]));
+      for (const { namespace } of watched) assert.ok(reaches(namespace ?? '', 8080), namespace);
+      if (watched.length > 0) {
+        assert.equal(serin(overlay).pod.automountServiceAccountToken, true, 'it needs its token');
+        const anywhere = egress.filter(({ to }) => to === undefined).flatMap(({ ports = [] }) => ports);
+        assert.deepEqual(
+          anywhere.map(({ port }) => port),
+          [443, 6443],
+          'the API server, and no other port of the world',
+        );
+        const granted = kind('k8s/access', 'Role').map(({ metadata }) => metadata.namespace);
+        for (const { namespace } of watched) assert.ok(granted.includes(namespace));
+      }
     });
   });
 }
@@ -307,16 +275,17 @@ test('one replica with its own volume: the old pod ends before the new one start
   const { workload, pod } = serin('k8s/overlays/single');
   assert.deepEqual([workload.replicas, workload.strategy], [1, { type: 'Recreate' }]);
   assert.equal(pod.automountServiceAccountToken, false);
+  assert.equal(kind('k8s/overlays/single', 'PodDisruptionBudget').length, 0, 'it would forbid every drain');
   const { configuration } = await load('k8s/overlays/single');
-  assert.ok('file' in configuration.store && configuration.store.file.startsWith(`${IMAGE_DATA}/`));
+  assert.ok(storeDirectory(configuration.store).startsWith(`${IMAGE_DATA}/`));
   assert.ok(configuration.secretFile.startsWith(`${IMAGE_DATA}/`));
-  assert.ok(existsSync(path.join(ROOT, 'k8s/overlays/single/volume-claim.yaml')));
+  assert.ok(pod.volumes!.some(({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName === 'serin'));
 });
 
 test('Serin may only look at EndpointSlices, in one namespace', () => {
   const [role] = kind('k8s/access', 'Role') as unknown as { rules: unknown }[];
   assert.deepEqual(role!.rules, [
-    { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['get', 'list', 'watch'] },
+    { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['list', 'watch'] },
   ]);
   const [binding] = kind('k8s/access', 'RoleBinding') as unknown as {
     subjects: unknown;
