@@ -124,6 +124,7 @@ export async function joinFleet(options: FleetMembershipOptions): Promise<FleetP
       const own = members.find(({ record }) => record.boot === boot)?.record ?? null;
       return {
         counters,
+        store: { condition: store.condition, counters: options.storeCounters },
         live: members.filter(({ state }) => state === 'live').length,
         unreachable: members.filter(({ state }) => state === 'unreachable').length,
         disagreements: own === null ? 0 : membership.disagreements(own.digests).length,

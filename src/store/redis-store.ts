@@ -100,8 +100,10 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
       found === 'broken'
         ? `The store ${description} is damaged: its key ${meta} has an id and no revision. Restore it from an export, or remove the keys under its prefix.`
         : `The store ${description} was written by a newer version of Serin, which this one can't read (format ${found}, this version reads up to ${FORMAT}). Use that version, or another store.prefix.`;
+    const code = found === 'broken' ? 'corrupt' : 'newer';
+    counters.commandFailed(code);
     connection.unreadable(message);
-    throw new StoreError(found === 'broken' ? 'corrupt' : 'newer', message);
+    throw new StoreError(code, message);
   }
 
   const corrupt = (what: string): StoreError =>

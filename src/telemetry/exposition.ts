@@ -12,6 +12,7 @@ import type { MetricFamily } from './metric-family.ts';
 import type { MetricsSource } from './metrics-source.ts';
 import { LATCH_METRICS } from './latch-metrics.ts';
 import { PROCESS_METRICS, readProcess, type ProcessReading } from './process-metrics.ts';
+import { STORE_METRICS } from './store-metrics.ts';
 import { readService, type ServiceReading } from './service-family.ts';
 import { SERVICE_METRICS } from './service-metrics.ts';
 import { TLS_METRICS } from './tls-metrics.ts';
@@ -49,6 +50,7 @@ export function createExposition(source: MetricsSource): Exposition {
     ...PROCESS_METRICS,
     ...TLS_METRICS,
     ...FLEET_METRICS,
+    ...STORE_METRICS,
     ...LATCH_METRICS,
     ...DISCOVERY_METRICS,
   ])

@@ -8,6 +8,7 @@ import type { Standing } from '../upstream/standing.ts';
 import type { ControlCounters } from './control-counters.ts';
 import type { ServiceCounters, WorkerCounters } from './counters.ts';
 import type { FleetCounters } from './fleet-counters.ts';
+import type { StoreCondition, StoreCounters } from './store-counters.ts';
 
 export interface WorkerSource {
   readonly index: number;
@@ -44,9 +45,16 @@ export interface CertificateReading {
   readonly stale: boolean;
 }
 
+/** The store that replicas share. */
+export interface SharedStoreSource {
+  readonly condition: StoreCondition;
+  readonly counters: StoreCounters;
+}
+
 /** How this replica sees the fleet. */
 export interface FleetSource {
   readonly counters: FleetCounters;
+  readonly store: SharedStoreSource;
   /** Replicas, this one included. */
   readonly live: number;
   readonly unreachable: number;

@@ -1,7 +1,7 @@
 /** What a replica counts of its talk with a store that replicas share. Lives on the main thread. Counting never throws. */
 import { HISTOGRAM_SLOTS, observe } from './duration-buckets.ts';
 
-/** How the store is doing. */
+/** How the store is doing; what each means is said where the store's interface is. */
 export const STORE_CONDITIONS = [
   'available',
   'unreachable',
@@ -10,6 +10,7 @@ export const STORE_CONDITIONS = [
   'denied',
   'unreadable',
 ] as const;
+export type StoreCondition = (typeof STORE_CONDITIONS)[number];
 
 /** Why a command came to nothing. */
 export const STORE_TROUBLES = [

@@ -7,6 +7,7 @@ import {
   WorkerCounters,
 } from '../../../src/telemetry/counters.ts';
 import { FleetCounters } from '../../../src/telemetry/fleet-counters.ts';
+import { StoreCounters } from '../../../src/telemetry/store-counters.ts';
 import type {
   MetricsSource,
   ServiceSource,
@@ -67,6 +68,7 @@ export function fakeSource(workers = 2, services: readonly string[] = ['notes'])
     storeAvailable: () => true,
     fleet: () => ({
       counters: new FleetCounters(),
+      store: { condition: 'readOnly', counters: storeCounters() },
       live: 2,
       unreachable: 1,
       disagreements: 0,
@@ -89,6 +91,16 @@ export function fakeSource(workers = 2, services: readonly string[] = ['notes'])
       return this.migrate;
     },
   };
+}
+
+function storeCounters(): StoreCounters {
+  const counters = new StoreCounters();
+  counters.command(0.002);
+  counters.command(0.3);
+  counters.commandFailed('read_only');
+  counters.reconnects = 3;
+  counters.hints = 9;
+  return counters;
 }
 
 export function newService(
