@@ -21,6 +21,8 @@ export interface LatchNote {
   readonly value: string;
 }
 
+export type LatchRollout = Pick<LatchNote, 'service' | 'rolloutId'>;
+
 /** What became of a batch. `lost`: it was genuine, but its place was not free in time; it may be given once more. */
 export interface TakenOver {
   readonly taken: number;
@@ -47,6 +49,12 @@ export interface LatchFigures {
 /** Latch scopes by name, as workers need them. */
 export type LatchScopes = Readonly<Record<string, LatchScope>>;
 
+/** What other replicas and the store need of the latches of this one. */
+export interface HeldLatches extends Pick<LatchKeeper, 'rollouts' | 'part' | 'takeOver'> {
+  /** Calls `listener` with what workers decided: others have to know of it. */
+  onDecided(listener: (batch: readonly LatchNote[]) => void): void;
+}
+
 export interface LatchKeeper {
   readonly memory: SharedArrayBuffer;
   /** Opens and ends scopes as the snapshot wants it; before workers get it. */
@@ -55,6 +63,10 @@ export interface LatchKeeper {
   takeOver(batch: readonly LatchNote[]): TakenOver;
   /** Keeps what a worker of this replica decided on and could not keep itself, because others wrote at that moment. */
   settle(batch: readonly LatchNote[]): void;
+  /** The rollouts under way that may have latches. */
+  rollouts(): readonly LatchRollout[];
+  /** The latches of a rollout in one of some thousand parts, sealed anew; null after the last. */
+  part(rollout: LatchRollout, part: number): readonly LatchNote[] | null;
   /** A worker has ended: what it held is free. */
   workerEnded(index: number): void;
   /** Clears some of what is over. Call it every second or so; `now` in ms. */
@@ -63,6 +75,7 @@ export interface LatchKeeper {
 }
 
 interface Opened {
+  readonly rollout: LatchRollout;
   readonly latches: ScopeLatches;
   readonly rolloutTag: string;
   /** Whose rules have their numbers. */
@@ -97,13 +110,13 @@ export function createLatchKeeper(limit: number, workers: number): LatchKeeper {
   let ring: KeyRing | null = null;
   let seals: Latches | null = null;
 
-  function open(name: string, rolloutId: string): Opened | null {
+  function open(name: string, rollout: LatchRollout): Opened | null {
     const index = free.pop();
     if (index === undefined) return null;
     serial += 1;
     table.openScope(index, serial, serial);
     const latches = new ScopeLatches(name, { index, serial, tags: [] }, table, true);
-    const scope = { latches, rolloutTag: tagOf(rolloutId), endedAt: null, document: null };
+    const scope = { rollout, latches, rolloutTag: tagOf(rollout.rolloutId), endedAt: null, document: null };
     opened.set(name, scope);
     return scope;
   }
@@ -136,7 +149,7 @@ export function createLatchKeeper(limit: number, workers: number): LatchKeeper {
         if (rollout === null || !remembers(service)) continue;
         const name = latchScope(service.name, rollout.id);
         wanted.add(name);
-        const scope = opened.get(name) ?? open(name, rollout.id);
+        const scope = opened.get(name) ?? open(name, { service: service.name, rolloutId: rollout.id });
         if (scope === null) continue;
         if (scope.endedAt !== null) {
           scope.endedAt = null;
@@ -171,6 +184,26 @@ export function createLatchKeeper(limit: number, workers: number): LatchKeeper {
         if (scope === undefined || scope.latches.find(note.identityHash) !== null) continue;
         if (takeOne(note) === 'lost') table.countLost(1);
       }
+    },
+
+    rollouts: () =>
+      Array.from(opened.values())
+        .filter(({ endedAt }) => endedAt === null)
+        .map(({ rollout }) => rollout),
+
+    part(rollout, part) {
+      const scope = opened.get(latchScope(rollout.service, rollout.rolloutId));
+      if (scope === undefined || seals === null || part >= table.regions) return null;
+      const { latches, rolloutTag } = scope;
+      const sealing = seals;
+      return latches
+        .list(part)
+        .filter(({ latch }) => latch.admitted.length + latch.excluded.length > 0)
+        .map(({ identityHash, latch }) => ({
+          ...rollout,
+          identityHash,
+          value: sealing.seal(latch, rolloutTag),
+        }));
     },
 
     workerEnded: (index) => table.release(latchOwner(index)),

@@ -16,7 +16,7 @@ import {
   WorkerCounters,
 } from '../telemetry/counters.ts';
 import { blocksOf, type ReplicaBlocks } from '../upstream/shared-blocks.ts';
-import { createLatchKeeper, type LatchFigures, type LatchNote, type TakenOver } from './latch-keeper.ts';
+import { createLatchKeeper, type HeldLatches, type LatchFigures, type LatchNote } from './latch-keeper.ts';
 import type { FromWorker, ServiceBlocks, ToWorker, WorkerStart } from './messages.ts';
 import type { EndpointAddress, Snapshot } from './snapshot.ts';
 import { createUpstreamMemory } from './upstream-memory.ts';
@@ -57,10 +57,8 @@ export interface WorkerPool extends WorkerFleet {
   readonly snapshot: Snapshot | null;
   /** Tells the workers whether the process is short of memory: while it is, they take no new work. */
   shortOfMemory(short: boolean): void;
-  /** Calls `listener` with the latches of header identities that workers decided on: other replicas have to know of them. */
-  onLatches(listener: (batch: readonly LatchNote[]) => void): void;
-  /** Takes over latches from elsewhere: all workers find them at once. Those that are not genuine are counted and ignored. */
-  takeOver(batch: readonly LatchNote[]): TakenOver;
+  /** The latches of header identities, as the other replicas and the store need them. */
+  readonly latches: HeldLatches;
   latchFigures(): LatchFigures;
   /** Replaces workers that hang, and clears what is over. Call it every second or so. */
   checkHeartbeats(): void;
@@ -308,11 +306,13 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
       for (const slot of slots) slot.worker?.postMessage(message);
     },
 
-    onLatches(listener) {
-      latchListeners.push(listener);
+    latches: {
+      rollouts: () => latches.rollouts(),
+      part: (rollout, part) => latches.part(rollout, part),
+      takeOver: (batch) => latches.takeOver(batch),
+      onDecided: (listener) => void latchListeners.push(listener),
     },
 
-    takeOver: (batch) => latches.takeOver(batch),
     latchFigures: () => latches.figures(),
 
     checkHeartbeats() {

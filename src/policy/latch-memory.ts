@@ -78,6 +78,18 @@ export class ScopeLatches {
     return this.#table.keep(this.#index, this.serial, identityHash, { bucket, revision, admitted, excluded });
   }
 
+  /** The latches in one of the table's regions. */
+  list(region: number): { readonly identityHash: number; readonly latch: Latch }[] {
+    const { name } = this;
+    const tagsOf = (marks: readonly number[]) => marks.flatMap((number) => this.#tags[number - 1] ?? []);
+    return this.#table
+      .list(this.#index, region)
+      .map(({ hash, latch: { bucket, revision, admitted, excluded } }) => ({
+        identityHash: hash,
+        latch: { scope: name, bucket, revision, admitted: tagsOf(admitted), excluded: tagsOf(excluded) },
+      }));
+  }
+
   /** Numbers a rule that has none; of the main thread alone. */
   numberRule(tag: string): void {
     if (!this.#numbers.has(tag)) this.#number(tag);

@@ -173,6 +173,23 @@ export class LatchTable {
     return cleared;
   }
 
+  /** The latches of a scope in a region, as far as one look finds them: a latch that moves meanwhile may be left out. */
+  list(scope: number, region: number): { readonly hash: number; readonly latch: NumberedLatch }[] {
+    const listed = [];
+    const from = region * this.#sets * WAYS;
+    for (let slot = from; slot < from + this.#sets * WAYS; slot++) {
+      const head = Atomics.load(this.#words, this.#heads + slot);
+      if ((head & TAKEN) === 0 || this.#scopeOf(slot) !== scope) continue;
+      const at = this.#bodies + slot * BODY;
+      const low = Atomics.load(this.#words, at) >>> 0;
+      const high = Atomics.load(this.#words, at + 1) & 0x1fffff;
+      const latch = this.#latchAt(slot);
+      if (Atomics.load(this.#words, this.#heads + slot) !== head) continue;
+      listed.push({ hash: high * TWO_32 + low, latch });
+    }
+    return listed;
+  }
+
   /** Opens what a thread that has ended held. */
   release(owner: number): void {
     for (let region = 0; region < this.#regions; region++) {
