@@ -36,6 +36,7 @@ import { joinFleet } from './control/join-fleet.ts';
 import { availableMemory, createMemoryWatch } from './data-plane/memory-watch.ts';
 import { createUpstreamWatch } from './control/upstream-watch.ts';
 import { createWorkerPool } from './data-plane/worker-pool.ts';
+import { type SharedLatches, shareLatches } from './control/share-latches.ts';
 import { watchCertificates } from './control/watch-certificates.ts';
 import { HANDSHAKE_FAILURES } from './data-plane/handshake-failure.ts';
 import { TROUBLES } from './discovery/source.ts';
@@ -196,9 +197,11 @@ async function serve(
 
   let draining = false;
   let controlPlane: ControlPlane | null = null;
+  let latches: SharedLatches | null = null;
   const readiness = (): { ready: boolean; reasons: readonly string[] } => {
     if (draining) return { ready: false, reasons: ['draining'] };
     if (controlPlane === null || waiting !== '') return { ready: false, reasons: [waiting] };
+    if (latches?.complete !== true) return { ready: false, reasons: ['latches are being read'] };
     return discovery.readiness(controlPlane.readiness());
   };
   const ops = await listening('ops.listen', listens.ops, () =>
@@ -234,7 +237,7 @@ async function serve(
         storeAvailable: () => controlPlane?.storeAvailable() ?? false,
         fleet: () => (fleet === null ? null : fleet.reading(controlPlane?.leadership() ?? null)),
         memory: () => memory,
-        latches: () => pool.latchFigures(),
+        latches: () => ({ ...pool.latchFigures(), waiting: latches?.waiting ?? 0 }),
         tcpMigrateReq: () => readTcpMigrateReq(),
       }),
     }),
@@ -255,7 +258,15 @@ async function serve(
     log,
   });
   controlPlane = started;
-  fleet?.hearBy((message, from) => started.hear(message, from));
+  const shared = shareLatches({
+    latches: pool.latches,
+    limit: latchLimit(configuration.proxy),
+    fleet,
+    directory: () => path.join(storeDirectory(configuration.store), 'latches'),
+    log,
+  });
+  latches = shared;
+  fleet?.hearBy((message, from) => (shared.hear(message) ? undefined : started.hear(message, from)));
   refreshEndpoints = () => started.refreshEndpoints();
   // Some may have changed while the control plane started.
   if (discovery.readings().length > 0) refreshEndpoints();
@@ -323,14 +334,14 @@ async function serve(
     await sleep(delay);
     await pool.drain(grace, idle);
     await admin.close();
+    await shared.close();
     await started.close();
     await discovery.close();
     for (const timer of [heartbeats, samples, upstreamTicks, ticketKeys]) clearInterval(timer);
     await health.close();
     certificates.close();
     await pool.close();
-    if (fleet === null) await store.close();
-    else await fleet.close();
+    await (fleet ?? store).close();
     await ops.close();
     await afterwards();
     log.info({}, 'stopped');

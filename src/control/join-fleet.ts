@@ -16,8 +16,10 @@ import { createPeers, type Peers } from '../fleet/peers.ts';
 import type { PeerMessage } from '../fleet/peer-message.ts';
 import { createStoreClock } from '../fleet/store-clock.ts';
 import { BUCKET_ALGORITHMS } from '../policy/bucket.ts';
+import type { LatchStore } from '../latches/latch-store.ts';
 import type { KeyData } from '../policy/keys.ts';
 import { connectRedis } from '../store/redis-connection.ts';
+import { createRedisLatches } from '../store/redis-latches.ts';
 import { createRedisStore } from '../store/redis-store.ts';
 import type { SharedStore } from '../store/shared-store.ts';
 import { createStateFile } from '../store/state-file.ts';
@@ -46,6 +48,10 @@ export interface FleetParts {
   readonly shared: SharedOptions;
   /** From now on this is told what peers say. */
   hearBy(listener: (message: PeerMessage, from: string) => void | Promise<void>): void;
+  /** Says it to every peer. */
+  send(message: PeerMessage): void;
+  /** Where the fleet keeps latches, at most so many of a rollout. */
+  latchStore(limit: number): LatchStore;
   /** What metrics show of the fleet. */
   reading(leadership: Leadership | null): FleetSource;
   close(): Promise<void>;
@@ -119,6 +125,8 @@ export async function joinFleet(options: FleetMembershipOptions): Promise<FleetP
     hearBy(next) {
       listener = next;
     },
+    send: (message) => peers.send(message),
+    latchStore: (limit) => createRedisLatches({ connection, boot, limit }),
     reading(leadership) {
       const members = membership.replicas();
       const own = members.find(({ record }) => record.boot === boot)?.record ?? null;

@@ -40,7 +40,7 @@ export interface LatchReplicatorOptions {
 export interface LatchReplicator {
   /** What a peer says; it is verified. */
   heard(batch: readonly LatchNote[]): void;
-  /** Whether it has read all that the store has of every rollout, or could not. Before, a user may be taken for new. */
+  /** Whether it has read what the store had of every rollout at the start, or could not. Before, a user may be taken for new. */
   readonly complete: boolean;
   /** Latches that wait to be stored. */
   readonly waiting: number;
@@ -68,7 +68,7 @@ export function createLatchReplicator(options: LatchReplicatorOptions): LatchRep
   let collecting: NodeJS.Timeout | undefined;
   let readable = true;
   let keptAt = -Infinity;
-  let everTried = false;
+  let complete = false;
   let closed = false;
 
   function follow(): void {
@@ -158,7 +158,8 @@ export function createLatchReplicator(options: LatchReplicatorOptions): LatchRep
       if (readable) log.warn({ err: error }, 'latches cannot be stored or read at the moment; they are kept');
       readable = false;
     }
-    everTried = true;
+    // A store that is gone must not keep a replica from serving; later rollouts begin with everybody at once.
+    complete ||= reading;
   }
 
   function start(reading: boolean): Promise<void> {
@@ -208,9 +209,7 @@ export function createLatchReplicator(options: LatchReplicatorOptions): LatchRep
       if (!hearing) void hear();
     },
     get complete() {
-      if (!everTried) return false;
-      const known = latches.rollouts();
-      return !readable || known.every(({ rolloutId }) => followed.get(rolloutId)?.complete === true);
+      return complete;
     },
     get waiting() {
       let waiting = 0;

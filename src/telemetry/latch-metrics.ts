@@ -10,6 +10,7 @@ export const LATCH_METRICS: readonly Family[] = [
   figure('gauge', 'serin_latches', 'Latches of header identities that are held.', 'held'),
   figure('gauge', 'serin_latches_limit', 'How many are held at most.', 'limit'),
   figure('gauge', 'serin_latches_table_bytes', 'Memory that their table takes when it is full.', 'bytes'),
+  figure('gauge', 'serin_latches_waiting', 'Latches that are not in the store yet.', 'waiting'),
   figure(
     'counter',
     'serin_latches_taken_over_total',

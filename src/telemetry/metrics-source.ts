@@ -77,6 +77,8 @@ export interface LatchReading {
   readonly refused: number;
   readonly evicted: number;
   readonly lost: number;
+  /** Decided here and not stored yet. */
+  readonly waiting: number;
 }
 
 /** A source that endpoints are discovered from. */

@@ -1,6 +1,10 @@
 /** Users whose identity comes in a header, and whose clients keep no cookies: what one worker decided holds on the other. */
 import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { eventually } from '../support/bounded.ts';
 import { startOrigin, type Origin } from '../support/origin.ts';
 import { ask, request } from '../support/raw-client.ts';
 import { act, putRollout } from '../support/rollout.ts';
@@ -15,21 +19,22 @@ const VIP = { name: 'vip', match: { header: { 'x-tier': { equals: 'vip' } } } };
 const AT_OFFICE = '203.0.113.7';
 const AT_HOME = '192.0.2.1';
 
+const serviceOf = (name: string) => ({
+  [name]: {
+    hosts: [`${name}.test`],
+    identity: [{ header: 'x-user-id' }, { fingerprint: true }],
+    stable: { endpoints: [stable.endpoint] },
+    canary: { endpoints: [canary.endpoint] },
+  },
+});
+
 before(async () => {
   stable = await startOrigin('stable');
   canary = await startOrigin('canary');
-  const service = (name: string) => ({
-    [name]: {
-      hosts: [`${name}.test`],
-      identity: [{ header: 'x-user-id' }, { fingerprint: true }],
-      stable: { endpoints: [stable.endpoint] },
-      canary: { endpoints: [canary.endpoint] },
-    },
-  });
   serin = await startSerin({
     configuration: { log: { level: 'error' }, trustedProxies: ['127.0.0.0/8'] },
     workers: 2,
-    services: { ...service('notes'), ...service('mail') },
+    services: { ...serviceOf('notes'), ...serviceOf('mail') },
   });
 });
 
@@ -40,14 +45,9 @@ after(async () => {
 });
 
 /** Each request has a connection of its own, so both workers get some. */
-async function get(
-  service: string,
-  user: string,
-  from: string,
-  more: readonly string[] = [],
-): Promise<string> {
+async function get(at: Serin, service: string, user: string, from: string, more: readonly string[]) {
   const headers = [`X-User-Id: ${user}`, `X-Forwarded-For: ${from}`, ...more];
-  const { body } = await ask(serin.proxyPort, request('/', { host: `${service}.test`, headers }));
+  const { body } = await ask(at.proxyPort, request('/', { host: `${service}.test`, headers }));
   return body.toString().split(' ')[0]!;
 }
 
@@ -56,8 +56,9 @@ async function all(
   service: string,
   from: string,
   more: readonly string[] = [],
+  at = serin,
 ): Promise<string[]> {
-  return Promise.all(users.map(async (user) => get(service, user, from, more)));
+  return Promise.all(users.map(async (user) => get(at, service, user, from, more)));
 }
 
 const named = (name: string): string[] => Array.from({ length: 40 }, (_, number) => `${name}-${number}`);
@@ -95,4 +96,29 @@ test('a rollback voids them, and the next rollout begins without', async () => {
   await putRollout(serin, 'notes', { rules: [OFFICE] });
   assert.equal(count(await all(users, 'notes', AT_HOME), 'stable'), 40);
   assert.equal(count(await all(users, 'notes', AT_OFFICE), 'canary'), 40);
+});
+
+test('a replica that is alone still knows them after it was killed and started again', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'serin-latches-'));
+  const options = {
+    configuration: { log: { level: 'error' }, trustedProxies: ['127.0.0.0/8'] },
+    workers: 2,
+    services: serviceOf('notes'),
+    directory,
+  };
+  let one = await startSerin(options);
+  t.after(async () => {
+    await one.stop();
+    await rm(directory, { recursive: true, force: true });
+  });
+  await putRollout(one, 'notes', { rules: [OFFICE] });
+  const users = named('restarted');
+  assert.equal(count(await all(users, 'notes', AT_OFFICE, [], one), 'canary'), 40);
+  await eventually(async () => (await one.metric('serin_latches_waiting')) === 0, 'the files');
+  await one.stop('SIGKILL');
+  one = await startSerin(options);
+  assert.equal(count(await all(users, 'notes', AT_HOME, [], one), 'canary'), 40);
+  assert.equal(await one.metric('serin_latches_taken_over_total'), 40);
+  await act(one, 'notes', 'rollback');
+  await eventually(async () => (await readdir(join(directory, 'data', 'latches'))).length === 0, 'no file');
 });

@@ -107,6 +107,7 @@ test('counts of all workers are summed', async () => {
     serin_latches_refused_total: 15,
     serin_latches_evicted_total: 16,
     serin_latches_lost_total: 17,
+    serin_latches_waiting: 18,
     serin_memory_short: 1,
     serin_memory_shortages_total: 2,
     serin_memory_high_water_bytes: 1000,

@@ -86,6 +86,7 @@ export function fakeSource(workers = 2, services: readonly string[] = ['notes'])
       refused: 15,
       evicted: 16,
       lost: 17,
+      waiting: 18,
     }),
     tcpMigrateReq() {
       return this.migrate;
