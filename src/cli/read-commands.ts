@@ -71,7 +71,12 @@ async function services({ api, values }: Invocation, surroundings: Surroundings)
 }
 
 function endpoints(variant: unknown): string {
-  const list = record(variant)['endpoints'];
+  const { endpoints: list, kubernetes, dns } = record(variant);
+  if (typeof dns === 'string') return `dns:${dns}`;
+  if (kubernetes !== undefined) {
+    const { namespace, service, port } = record(kubernetes);
+    return `kubernetes:${namespace === undefined ? '' : `${plain(namespace)}/`}${plain(service)}:${plain(port)}`;
+  }
   return Array.isArray(list) && list.length > 0 ? list.map(endpoint).join(',') : '-';
 }
 
@@ -89,11 +94,27 @@ async function endpointList({ api, values }: Invocation, surroundings: Surroundi
       const { inFlight, connections, latencyMs } = record(one['load']);
       const { state, failure } = record(one['health']);
       const health = typeof failure === 'string' ? `${plain(state)} (${failure})` : plain(state);
-      const columns = [one['service'], one['variant'], one['address'], one['weight'], one['standing']];
+      const columns = [
+        one['service'],
+        one['variant'],
+        one['address'],
+        one['source'],
+        one['weight'],
+        one['standing'],
+      ];
       const latency = typeof latencyMs === 'number' ? `${latencyMs} ms` : '-';
       return [...columns, inFlight, connections].map(plain).concat(latency, health);
     });
-    const head = ['SERVICE', 'VARIANT', 'ADDRESS', 'WEIGHT', 'STANDING', 'IN FLIGHT', 'CONNECTIONS'];
+    const head = [
+      'SERVICE',
+      'VARIANT',
+      'ADDRESS',
+      'SOURCE',
+      'WEIGHT',
+      'STANDING',
+      'IN FLIGHT',
+      'CONNECTIONS',
+    ];
     return table([[...head, 'LATENCY', 'HEALTH'], ...rows]);
   });
 }

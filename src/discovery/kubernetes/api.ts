@@ -39,10 +39,21 @@ export interface KubernetesApi {
 export interface WatchListener {
   onOpen(): void;
   onEvent(event: WatchEvent): void;
+  /** So far nothing more has come: what events say together can be told. */
+  onPause(): void;
+}
+
+export interface ApiTimes {
+  /** For an answer to begin, and between two pieces of a list, in ms. */
+  readonly answer: number;
+  /** A watch that is silent for so long is given up, in ms. */
+  readonly silence: number;
 }
 
 export interface ApiOptions {
   readonly credentials: Credentials;
+  /** Tests have shorter ones. */
+  readonly times?: ApiTimes;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
@@ -54,16 +65,15 @@ const MOST_PAGE = 128 * 1024 * 1024;
 const MOST_EVENT = 8 * 1024 * 1024;
 /** The largest answer that tells of a failure. */
 const MOST_FAILURE = 64 * 1024;
-const HEAD_TIME = 30_000;
 /** A server sends a bookmark about every minute; one that is silent for longer may be gone. */
-const SILENCE = 90_000;
+const TIMES: ApiTimes = { answer: 30_000, silence: 90_000 };
 /** How long the server is asked to let a watch last, in seconds, and up to as much more at random. */
 const WATCH_TIME = 300;
 
 /** What the credentials must be allowed to do, as people have to write it. */
 const RULE = '{ apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "watch"] }';
 
-export function createKubernetesApi({ credentials, random }: ApiOptions): KubernetesApi {
+export function createKubernetesApi({ credentials, random, times = TIMES }: ApiOptions): KubernetesApi {
   async function ask(
     { namespace, service }: Subject,
     query: Readonly<Record<string, string>>,
@@ -80,7 +90,7 @@ export function createKubernetesApi({ credentials, random }: ApiOptions): Kubern
     const { statusCode, headers, body } = await request(url, {
       dispatcher: access.dispatcher,
       headers: headersOf(access),
-      headersTimeout: HEAD_TIME,
+      headersTimeout: times.answer,
       bodyTimeout,
       signal,
     });
@@ -95,7 +105,7 @@ export function createKubernetesApi({ credentials, random }: ApiOptions): Kubern
     list: (subject, page, signal) =>
       asSourceError(async () => {
         const query = { limit: String(PAGE), ...(page === '' ? {} : { continue: page }) };
-        return readList(await readAll(await ask(subject, query, HEAD_TIME, signal), MOST_PAGE));
+        return readList(await readAll(await ask(subject, query, times.answer, signal), MOST_PAGE));
       }),
 
     watch: (subject, version, listener, signal) =>
@@ -107,7 +117,7 @@ export function createKubernetesApi({ credentials, random }: ApiOptions): Kubern
           allowWatchBookmarks: 'true',
           timeoutSeconds: String(seconds),
         };
-        const body = await ask(subject, query, SILENCE, signal);
+        const body = await ask(subject, query, times.silence, signal);
         listener.onOpen();
         const cutter = createLineCutter(MOST_EVENT, (line) => {
           const event = readEvent(line);
@@ -120,7 +130,10 @@ export function createKubernetesApi({ credentials, random }: ApiOptions): Kubern
           throw failure(code, event.status, wait, subject.namespace ?? '');
         });
         try {
-          for await (const bytes of body as AsyncIterable<Uint8Array>) cutter.push(bytes);
+          for await (const bytes of body as AsyncIterable<Uint8Array>) {
+            cutter.push(bytes);
+            listener.onPause();
+          }
         } catch (error) {
           if (codeOf(error) !== 'UND_ERR_BODY_TIMEOUT') throw error;
         }

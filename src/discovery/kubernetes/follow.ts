@@ -52,6 +52,8 @@ export function followService(options: FollowOptions): () => void {
   let version: string | null = null;
   let listedAt = 0;
   let failures = 0;
+  /** Events have changed the slices, and nobody was told. */
+  let changed = false;
 
   async function list(): Promise<void> {
     const found = new Map<string, Slice>();
@@ -91,6 +93,13 @@ export function followService(options: FollowOptions): () => void {
       if (gone.size < MOST_GONE) gone.set(name, at);
     }
     advance(at);
+    changed = true;
+  }
+
+  /** Tells of many events at once: a rolling update of a large Service comes as hundreds. */
+  function tell(): void {
+    if (!changed) return;
+    changed = false;
     listener.slices(slices.values());
   }
 
@@ -105,8 +114,9 @@ export function followService(options: FollowOptions): () => void {
       listener.inStep();
     };
     try {
-      await api.watch(subject, from, { onOpen, onEvent: take }, signal);
+      await api.watch(subject, from, { onOpen, onEvent: take, onPause: tell }, signal);
     } finally {
+      tell();
       if (now() - openedAt >= LASTING) failures = 0;
     }
     // One that ends as soon as it begins would make a busy loop.

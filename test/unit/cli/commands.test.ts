@@ -128,7 +128,7 @@ test('patches, dry runs, changes and the fleet, as the API takes them', async ()
   );
   assert.match(
     (await run(port, ['endpoints'])).out,
-    /^SERVICE +VARIANT .* HEALTH\nnotes +stable +127\.0\.0\.1:7001 +1 +good +0 +0 +- +-\n/,
+    /^SERVICE +VARIANT .* HEALTH\nnotes +stable +127\.0\.0\.1:7001 +listed +1 +good +0 +0 +- +-\n/,
   );
 });
 

@@ -1,5 +1,5 @@
 /** A Service that is followed at a stand-in for the API server, with what its listener was told. */
-import { createKubernetesApi } from '../../../src/discovery/kubernetes/api.ts';
+import { type ApiTimes, createKubernetesApi } from '../../../src/discovery/kubernetes/api.ts';
 import { createCredentials, type CredentialOptions } from '../../../src/discovery/kubernetes/credentials.ts';
 import { createKubernetesSources } from '../../../src/discovery/kubernetes/sources.ts';
 import type { Finding, SourceListener } from '../../../src/discovery/source.ts';
@@ -54,8 +54,13 @@ export function sourcesOf(
   api: KubeApi,
   credentials = credentialsOf(() => api.kubeconfig()),
   after = realAfter,
+  times?: ApiTimes,
 ) {
-  const kubernetes = createKubernetesApi({ credentials, random: () => 0 });
+  const kubernetes = createKubernetesApi({
+    credentials,
+    random: () => 0,
+    ...(times === undefined ? {} : { times }),
+  });
   const sources = createKubernetesSources({
     api: kubernetes,
     now: () => performance.now(),

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { KubernetesTarget } from '../../../src/config/endpoint-source.ts';
 import { eventually } from '../../support/bounded.ts';
 import { endpointOf, type KubeApi, sliceOf, startKubeApi } from '../../support/kube-api.ts';
-import { credentialsOf, type Heard, listenerOf, sourcesOf } from './following.ts';
+import { credentialsOf, type Heard, listenerOf, realAfter, sourcesOf } from './following.ts';
 
 const NOTES: KubernetesTarget = {
   kind: 'kubernetes',
@@ -223,6 +223,32 @@ describe('a Service that is followed', () => {
     await api.comeUp();
     await says(['10.1.0.1:8080'], 'what happened meanwhile');
     assert.equal(heard.counts.reads, 1);
+  });
+
+  it('gives up a server that does not answer, and a watch that falls silent', async () => {
+    const credentials = credentialsOf(() => api.kubeconfig());
+    const { sources } = sourcesOf(api, credentials, realAfter, { answer: 100, silence: 200 });
+    api.stalled = true;
+    ends.push(() => credentials.close(), sources.open(NOTES, heard));
+    await eventually(() => heard.troubles.length > 0, 'trouble');
+    assert.match(heard.troubles[0] ?? '', /^timeout: /);
+    api.stalled = false;
+    await says(['10.1.0.1:8080', '10.1.0.2:8080'], 'the list');
+    const { length } = heard.troubles;
+    const watchesSoFar = api.requests.length;
+    await eventually(() => api.requests.length > watchesSoFar + 2, 'watches one after another');
+    assert.equal(heard.troubles.length, length, 'silence alone is no trouble');
+    assert.equal(heard.counts.reads, 1);
+  });
+
+  it('tells of many changes at once that come at once', async () => {
+    follow();
+    await watched();
+    const { length } = heard.findings;
+    for (let index = 0; index < 200; index++)
+      api.put('notes', 'notes', 'notes-1', sliceOf([`10.3.0.${index}`], 80));
+    await says(['10.3.0.199:80'], 'the last of them');
+    assert.ok(heard.findings.length - length < 100, `${heard.findings.length - length} findings`);
   });
 
   it('does not believe a server with a certificate of another authority', async () => {
