@@ -5,11 +5,16 @@
  * one that Redis refuses where memory is full or writes are not allowed. The keys, all with one hash tag:
  *
  * - `meta`, a hash: `format` and `readable` (the format that it is in, and the lowest that can still read it), `id`, `revision`,
- *   `changeId`;
+ *   `changeId`, and `documents`, how many of these there are;
  * - `documents`, a hash: service → `{"revision": …, "document": …}`;
  * - `commits`, a stream: an entry `<revision>-0` with `service`, `changeId`, `at` (the store's clock in ms) and `commit`;
  * - `replicas`, a hash: name → record, and `beats`, a sorted set of the same names by the time of the last beat;
  * - `leader`, a hash: `name`, `until`, `fence`.
+ *
+ * A store of which a part is gone (Redis evicted a key, or somebody removed one) looks empty to `sync`, so that whoever knows what
+ * was in it puts it back; it is neither loaded nor written to, since what is left is not what was decided.
+ *
+ * Moments after the clock's are those of a server with another clock, before a failover: they count as now.
  *
  * The number of a leadership is the time at which it began, or one more than the last where that is higher: so it rises even
  * when Redis has forgotten the last one.
@@ -29,25 +34,32 @@ local function text(number)
   return string.format('%.0f', number)
 end
 local function readMeta(key, format)
-  local meta = redis.call('HMGET', key, 'readable', 'id', 'revision', 'changeId')
+  local meta = redis.call('HMGET', key, 'readable', 'id', 'revision', 'changeId', 'documents')
   local readable = tonumber(meta[1] or '0')
   if readable == nil or readable > tonumber(format) then return nil, meta[1] end
-  if meta[2] and not (meta[3] and string.match(meta[3], '^%d+$')) then return nil, 'broken' end
-  return { id = meta[2] or '', revision = tonumber(meta[3] or '0'), changeId = meta[4] or '' }
+  if meta[2] and not (meta[3] and string.match(meta[3], '^%d+$') and #meta[3] < 16) then return nil, 'broken' end
+  return { id = meta[2] or '', revision = tonumber(meta[3] or '0'), changeId = meta[4] or '', documents = meta[5] }
+end
+local function isLost(meta, documents, commits)
+  local kept = redis.call('HLEN', documents)
+  local entries = redis.call('XLEN', commits)
+  if meta.id == '' then return kept > 0 or entries > 0 end
+  if kept < (tonumber(meta.documents or '0') or 0) then return true end
+  local last = text(meta.revision) .. '-0'
+  return meta.changeId ~= '' and #redis.call('XRANGE', commits, last, last) == 0
 end
 `;
 
 /**
  * KEYS meta, documents, commits, leader. ARGV format, readable, id for a new store, revision, service, changeId, commit, document ('' none), fence ('' any),
  * deadline by the store's clock, channel, writer, ms and number of commits that are kept.
- * Answers ok | conflict, revision | fence | late, time | newer, format.
+ * Answers ok | conflict, revision | fence | late, time | newer, format or what is wrong.
  */
 export const COMMIT = redisScript(
   `${HEAD}
 local meta, newer = readMeta(KEYS[1], ARGV[1])
 if not meta then return { 'newer', newer } end
-redis.call('HLEN', KEYS[2])
-redis.call('XLEN', KEYS[3])
+if isLost(meta, KEYS[2], KEYS[3]) then return { 'newer', 'lost' } end
 local revision = tonumber(ARGV[4])
 if meta.revision ~= revision - 1 then
   local entry = redis.call('XRANGE', KEYS[3], ARGV[4] .. '-0', ARGV[4] .. '-0')[1]
@@ -67,6 +79,7 @@ if meta.id == '' then redis.call('HSET', KEYS[1], 'id', ARGV[3]) end
 redis.call('HSET', KEYS[1], 'format', ARGV[1], 'readable', ARGV[2], 'revision', ARGV[4], 'changeId', ARGV[6])
 if ARGV[8] == '' then redis.call('HDEL', KEYS[2], ARGV[5])
 else redis.call('HSET', KEYS[2], ARGV[5], ARGV[8]) end
+redis.call('HSET', KEYS[1], 'documents', redis.call('HLEN', KEYS[2]))
 if revision % 64 == 0 then
   local last = revision - tonumber(ARGV[14])
   local keep = nil
@@ -87,6 +100,10 @@ return { 'ok' }
 );
 
 const SEEN = `
+local function leftOf(meta)
+  if isLost(meta, KEYS[5], KEYS[6]) then return { id = '', revision = 0, changeId = '' } end
+  return meta
+end
 local function seen(meta, now)
   local leader = redis.call('HMGET', KEYS[4], 'name', 'until', 'fence')
   local leads = leader[1] or ''
@@ -105,12 +122,12 @@ local function seen(meta, now)
 end
 `;
 
-/** KEYS meta, replicas, beats, leader. ARGV format. Answers ok, id, revision, changeId, time, leader, fence, replicas | newer, format. */
+/** KEYS meta, replicas, beats, leader, documents, commits. ARGV format. Answers ok, id, revision, changeId, time, leader, fence, replicas | newer, format. */
 export const LOOK = redisScript(
   `${HEAD}${SEEN}
 local meta, newer = readMeta(KEYS[1], ARGV[1])
 if not meta then return { 'newer', newer } end
-return seen(meta, clock())
+return seen(leftOf(meta), clock())
 `,
   { writes: false },
 );
@@ -126,20 +143,27 @@ redis.call('ZCARD', KEYS[3])
 redis.call('HLEN', KEYS[4])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 redis.call('ZADD', KEYS[3], text(now), ARGV[2])
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. text(now), '+inf', 'LIMIT', 0, 100)) do
+  redis.call('ZADD', KEYS[3], text(now), name)
+end
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', text(now - tonumber(ARGV[6])), 'LIMIT', 0, 100)) do
   redis.call('ZREM', KEYS[3], name)
   redis.call('HDEL', KEYS[2], name)
 end
 if ARGV[5] == '1' then
   local leader = redis.call('HMGET', KEYS[4], 'name', 'until', 'fence')
-  local free = (tonumber(leader[2] or '0') or 0) <= now
+  local ends = now + tonumber(ARGV[4])
+  local former = tonumber(leader[3] or '0') or -1
+  local isNumber = former >= 0 and former < 2 ^ 53
+  local free = not isNumber or (tonumber(leader[2] or '0') or 0) <= now
+  if not free and tonumber(leader[2]) > ends then redis.call('HSET', KEYS[4], 'until', text(ends)) end
   if free then
-    local fence = math.max((tonumber(leader[3] or '0') or 0) + 1, now)
+    local fence = math.max(isNumber and former + 1 or 0, now)
     redis.call('HSET', KEYS[4], 'name', ARGV[2], 'fence', text(fence))
   end
-  if free or leader[1] == ARGV[2] then redis.call('HSET', KEYS[4], 'until', text(now + tonumber(ARGV[4]))) end
+  if free or leader[1] == ARGV[2] then redis.call('HSET', KEYS[4], 'until', text(ends)) end
 end
-return seen(meta, now)
+return seen(leftOf(meta), now)
 `,
   { writes: true },
 );
@@ -155,11 +179,12 @@ return 'ok'
   { writes: true },
 );
 
-/** KEYS meta, documents. ARGV format. Answers ok, id, revision, changeId, documents | newer, format. */
+/** KEYS meta, documents, commits. ARGV format. Answers ok, id, revision, changeId, documents | newer, format or what is wrong. */
 export const LOAD = redisScript(
   `${HEAD}
 local meta, newer = readMeta(KEYS[1], ARGV[1])
 if not meta then return { 'newer', newer } end
+if isLost(meta, KEYS[2], KEYS[3]) then return { 'newer', 'lost' } end
 return { 'ok', meta.id, text(meta.revision), meta.changeId, redis.call('HGETALL', KEYS[2]) }
 `,
   { writes: false },
@@ -216,9 +241,9 @@ redis.call('XLEN', KEYS[3])
 local meta, newer = readMeta(KEYS[1], ARGV[1])
 if ARGV[8] ~= '1' then
   if not meta then return { 'newer', newer } end
-  if meta.revision > 0 then return { 'held' } end
+  if meta.revision > 0 and not isLost(meta, KEYS[2], KEYS[3]) then return { 'held' } end
 end
-redis.call('HSET', KEYS[1], 'format', ARGV[1], 'readable', ARGV[2], 'id', ARGV[3], 'revision', ARGV[4], 'changeId', ARGV[5])
+redis.call('HSET', KEYS[1], 'format', ARGV[1], 'readable', ARGV[2], 'id', ARGV[3], 'revision', ARGV[4], 'changeId', ARGV[5], 'documents', ARGV[9])
 redis.call('DEL', KEYS[2], KEYS[3])
 local at = 9
 for _ = 1, tonumber(ARGV[at]) do

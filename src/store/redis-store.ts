@@ -97,10 +97,12 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
     const { description } = connection;
     const found = String(parts[1]);
     const message =
-      found === 'broken'
-        ? `The store ${description} is damaged: its key ${meta} has an id and no revision. Restore it from an export, or remove the keys under its prefix.`
-        : `The store ${description} was written by a newer version of Serin, which this one can't read (format ${found}, this version reads up to ${FORMAT}). Use that version, or another store.prefix.`;
-    const code = found === 'broken' ? 'corrupt' : 'newer';
+      found === 'lost'
+        ? `A part of the store ${description} is gone: somebody removed it, or Redis evicted it (its maxmemory-policy must be noeviction). A replica that knows what was in it puts it back; otherwise restore it from an export.`
+        : found === 'broken'
+          ? `The store ${description} is damaged: its key ${meta} has an id and no revision. Restore it from an export, or remove the keys under its prefix.`
+          : `The store ${description} was written by a newer version of Serin, which this one can't read (format ${found}, this version reads up to ${FORMAT}). Use that version, or another store.prefix.`;
+    const code = found === 'lost' || found === 'broken' ? 'corrupt' : 'newer';
     counters.commandFailed(code);
     connection.unreadable(message);
     throw new StoreError(code, message);
@@ -189,7 +191,7 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
   }
 
   async function sync(beat: Beat | null): Promise<Sync> {
-    const keys = [meta, replicas, beats, leader];
+    const keys = [meta, replicas, beats, leader, documentsKey, commitsKey];
     let parts: readonly unknown[];
     let sentAt = performance.now();
     try {
@@ -215,14 +217,18 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
     const texts = Array.isArray(list) ? list.map(String) : [];
     const found: Sync['replicas'][number][] = [];
     for (let at = 0; at + 2 < texts.length; at += 3)
-      found.push({ name: texts[at] ?? '', record: texts[at + 1] ?? '', age: Number(texts[at + 2]) });
+      found.push({
+        name: texts[at] ?? '',
+        record: texts[at + 1] ?? '',
+        age: finite(texts[at + 2], FORGET_REPLICA),
+      });
     return {
       id: String(id),
       revision: Number(revision),
       changeId: String(changeId),
       time: Number(time),
       leader: leads === '' ? null : String(leads),
-      fence: Number(fence),
+      fence: Number.isSafeInteger(Number(fence)) ? Number(fence) : 0,
       replicas: found,
     };
   }
@@ -246,9 +252,14 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
   async function load(): Promise<Loaded> {
     // Another state may be put into it while it is read.
     for (let attempt = 0; attempt < 5; attempt++) {
-      const [, id, revisionText, changeId, list] = await ask(LOAD, [meta, documentsKey], [FORMAT], {
-        timeout: LONG_TIME,
-      });
+      const [, id, revisionText, changeId, list] = await ask(
+        LOAD,
+        [meta, documentsKey, commitsKey],
+        [FORMAT],
+        {
+          timeout: LONG_TIME,
+        },
+      );
       const revision = Number(revisionText);
       const documents = new Map<string, StoredDocument>();
       const faults: StoreFault[] = [];
@@ -367,3 +378,9 @@ function spaced(call: () => void): () => void {
 }
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+
+/** The number that a text of Redis stands for; `otherwise` where it is none. */
+function finite(text: unknown, otherwise: number): number {
+  const number = Number(text);
+  return Number.isFinite(number) ? number : otherwise;
+}
