@@ -7,8 +7,9 @@
  */
 import { createHash } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import { Cluster, Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import type { StoreCounters } from '../telemetry/store-counters.ts';
+import { makeClient, makeSubscriber } from './redis-client.ts';
 import { type Trouble, troubleOf } from './redis-trouble.ts';
 import { describeRedis, parseRedisUrl, type RedisTarget } from '../config/redis-url.ts';
 import type { StoreCondition } from './shared-store.ts';
@@ -16,10 +17,6 @@ import { StoreError } from './store.ts';
 
 /** How long one command may take, in ms, where its caller says nothing. */
 const COMMAND_TIME = 1000;
-
-/** The wait before the nth attempt to connect again, in ms: doubled from the first up to the last, and up to a half less. */
-const FIRST_WAIT = 50;
-const LAST_WAIT = 2000;
 
 /** A server that takes no writes may have a new master elsewhere: after so long it is looked for, in ms. */
 const ASK_SENTINELS = 500;
@@ -99,7 +96,7 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
   const target = targetOf(options.url);
   const description = describeRedis(target);
   const client = makeClient(target, { commandTime, random });
-  const subscriber = target.kind === 'cluster' ? client : makeClient(target, { commandTime, random });
+  const subscriber = makeSubscriber(target, { commandTime, random });
 
   let condition: StoreCondition = 'unreachable';
   let trouble: string | null = `${description} is not connected yet`;
@@ -146,7 +143,7 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
     for (const channel of channels.keys()) void listen(channel);
   });
   subscriber.on('message', (channel: string, message: string) => channels.get(channel)?.(message));
-  if (subscriber !== client) subscriber.on('error', () => {});
+  subscriber.on('error', () => {});
   const alive = setInterval(() => void sign(), SIGN_OF_LIFE).unref();
 
   async function listen(channel: string): Promise<void> {
@@ -155,13 +152,13 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
       channels.get(channel)?.(null);
     } catch {
       // It is tried again with the next connection, which a missing sign of life brings about.
-      if (subscriber !== client) reconnect(subscriber);
+      reconnect(subscriber);
     }
   }
 
   /** A connection that only listens would not notice that the other end is gone. */
   async function sign(): Promise<void> {
-    if (subscriber === client || subscriber.status !== 'ready') return;
+    if (subscriber.status !== 'ready') return;
     try {
       await within(commandTime, subscriber.ping());
     } catch {
@@ -248,7 +245,7 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
       clearInterval(alive);
       clearTimeout(lookTimer);
       client.disconnect();
-      if (subscriber !== client) subscriber.disconnect();
+      subscriber.disconnect();
     },
   };
 }
@@ -257,55 +254,6 @@ function targetOf(url: string): RedisTarget {
   const target = parseRedisUrl(url);
   if (typeof target === 'string') throw new StoreError('unreadable', `store.redis: ${target}.`);
   return target;
-}
-
-function makeClient(
-  { kind, tls, addresses, master, database, username, password, sentinelPassword }: RedisTarget,
-  { commandTime, random }: { readonly commandTime: number; readonly random: () => number },
-): Redis | Cluster {
-  const retryStrategy = (attempt: number): number => {
-    const longest = Math.min(LAST_WAIT, FIRST_WAIT * 2 ** Math.min(attempt - 1, 10));
-    return longest * (1 - random() / 2);
-  };
-  const common = {
-    db: database,
-    ...(username === null ? {} : { username }),
-    ...(password === null ? {} : { password }),
-    ...(tls ? { tls: {} } : {}),
-    connectionName: 'serin',
-    connectTimeout: commandTime,
-    commandTimeout: commandTime,
-    // What was sent is never sent again by itself, and nothing waits for a connection.
-    autoResendUnfulfilledCommands: false,
-    autoResubscribe: false,
-    maxRetriesPerRequest: 0,
-    protocol: 2,
-  } as const;
-  const [first] = addresses;
-  if (kind === 'cluster') {
-    return new Cluster([...addresses], {
-      enableOfflineQueue: false,
-      slotsRefreshTimeout: commandTime,
-      clusterRetryStrategy: retryStrategy,
-      redisOptions: common,
-      // A command is tried again within its time only; the errors that pass are those of a failover.
-      maxRedirections: 8,
-    });
-  }
-  const single = { ...common, enableOfflineQueue: false, retryStrategy };
-  if (kind === 'sentinel') {
-    return new Redis({
-      ...single,
-      sentinels: [...addresses],
-      name: master,
-      role: 'master',
-      sentinelCommandTimeout: commandTime,
-      sentinelRetryStrategy: retryStrategy,
-      ...(sentinelPassword === null ? {} : { sentinelPassword }),
-      ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: {} } : {}),
-    });
-  }
-  return new Redis({ ...single, host: first?.host ?? '', port: first?.port ?? 0 });
 }
 
 /** Drops the connection and makes a new one; what is under way on it fails. */

@@ -54,7 +54,7 @@ export interface RedisStoreOptions {
 
 /** More than the others, for tools that move whole stores. */
 export interface RedisStore extends SharedStore {
-  /** Puts a whole state in place of whatever there is. */
+  /** Puts a whole state in place of whatever there is; `''` makes a new id. */
   replace(id: string, state: Loaded): Promise<void>;
 }
 

@@ -1,6 +1,7 @@
 /** What becomes of the shared store when its Redis fails: each kind of failure, with a real Redis that fails so. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { StoreCondition } from '../../src/store/shared-store.ts';
 import { StoreError } from '../../src/store/store.ts';
 import { startCluster, startRedis, startReplica, startSentinels, untilInfo } from '../support/redis.ts';
@@ -127,6 +128,9 @@ describe('Redis', { concurrency: 2 }, () => {
     assert.ok((await refused(store.sync(beat), /no answer in time/)) < 1500);
     link.delay = 0;
     await until(() => works(store));
+    // What is large may take longer.
+    link.delay = 700;
+    assert.equal((await store.load()).revision, 2);
   });
 
   it('loses an answer: the commit counts as taken, once', TIME, async (t) => {
@@ -327,5 +331,15 @@ describe('a Cluster', () => {
     await until(() => one.condition === 'unreachable' || works(one).then((ok) => !ok));
     await holder?.start();
     await until(() => works(one));
+    await Promise.all(cluster.nodes.map((node) => node.kill()));
+    await until(() => works(one).then((ok) => !ok));
+    const before = process.cpuUsage();
+    await sleep(1000);
+    const { user, system } = process.cpuUsage(before);
+    assert.ok(user + system < 500_000, `${(user + system) / 1e6} s of work to find nobody`);
+    hints = 0;
+    await Promise.all(cluster.nodes.map((node) => node.start()));
+    await until(() => works(one));
+    await until(() => hints > 0);
   });
 });

@@ -1,6 +1,13 @@
-/** Waits for what becomes true by itself; the test's own time limit ends it otherwise. */
+/** Waits for what becomes true by itself. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** In ms. */
+const PATIENCE = 40_000;
+
 export async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await isTrue())) await sleep(10);
+  const end = performance.now() + PATIENCE;
+  while (!(await isTrue())) {
+    if (performance.now() > end) throw new Error(`not true after ${PATIENCE} ms: ${String(isTrue)}`);
+    await sleep(10);
+  }
 }
