@@ -34,6 +34,7 @@ export interface Services {
     services: Record<
       string,
       {
+        weighted?: { services: { name: string; weight: number }[] };
         loadBalancer?: {
           servers: { url: string }[];
           healthCheck?: { port: number; interval: string; timeout: string };
@@ -47,6 +48,8 @@ export interface Traefik {
   readonly port: number;
   /** Puts a file of config/traefik in the place of the routes, and waits until it is in force. */
   route(file: 'dynamic/notes.yaml' | 'notes-rollout.yaml'): Promise<void>;
+  /** Says anew where Serin is, as a list of endpoints does in Kubernetes; waits until it is in force. */
+  serinAt(addresses: readonly string[]): Promise<void>;
   output(): string;
   stop(): Promise<void>;
 }
@@ -121,9 +124,27 @@ export async function startTraefik(options: TraefikOptions): Promise<Traefik> {
       50,
     );
 
+  const serversOf = async (service: string): Promise<string[]> => {
+    const answer = await fetch(`http://127.0.0.1:${apiPort}/api/http/services/${service}@file`);
+    const { loadBalancer } = (await answer.json()) as Services['http']['services'][string];
+    return (loadBalancer?.servers ?? []).map(({ url }) => url);
+  };
+
   const traefik: Traefik = {
     port,
     output: () => output,
+    async serinAt(addresses) {
+      serin!.loadBalancer!.servers = servers(addresses);
+      await writeFile(path.join(dynamic, 'services.new'), stringify(services));
+      await rename(path.join(dynamic, 'services.new'), path.join(dynamic, 'services.yaml'));
+      const wanted = servers(addresses).map(({ url }) => url);
+      await eventually(
+        async () => (await serversOf('serin')).join(' ') === wanted.join(' '),
+        `Traefik knows Serin at ${addresses.join(', ')}: ${output}`,
+        20_000,
+        50,
+      );
+    },
     async route(file) {
       const next = path.join(dynamic, 'notes.new');
       await copyFile(path.join(SOURCE, file), next);
