@@ -1,5 +1,6 @@
 /** What becomes of the shared store when its Redis fails: each kind of failure, with a real Redis that fails so. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StoreCondition } from '../../src/store/shared-store.ts';
@@ -193,6 +194,25 @@ describe('Redis', { concurrency: 2 }, () => {
     await server.send('config', 'set', 'requirepass', 'hunter2');
     await until(() => works(store));
     assert.equal(store.condition, 'available');
+  });
+
+  it('a user of its ACL: the rights that the documentation gives are enough', TIME, async (t) => {
+    const { server } = await opened(t);
+    const text = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
+    const [, rights] = /^ACL SETUSER serin on >PASSWORD (.*)$/m.exec(text) ?? [];
+    assert.ok(rights !== undefined);
+    await server.send('acl', 'setuser', 'serin', 'on', '>hunter2', ...rights.split(' '));
+    const store = openRedisStore(t, server.url.replace('//', '//serin:hunter2@'));
+    let hints = 0;
+    store.onHint(() => hints++);
+    await store.sync(beat);
+    await store.commit(makeCommit(2));
+    await store.replace('', await store.load());
+    await store.leave('a');
+    await until(() => hints > 0);
+    const stranger = openRedisStore(t, server.url.replace('//', '//serin:hunter2@'), { prefix: 'other' });
+    await refused(stranger.load(), /does not permit this user/);
+    assert.equal(stranger.condition, 'denied');
   });
 
   it('with a poisoned document or commit: the others are read, and it is told', TIME, async (t) => {
