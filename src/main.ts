@@ -36,6 +36,7 @@ import { joinFleet } from './control/join-fleet.ts';
 import { availableMemory, createMemoryWatch } from './data-plane/memory-watch.ts';
 import { createUpstreamWatch } from './control/upstream-watch.ts';
 import { createWorkerPool } from './data-plane/worker-pool.ts';
+import { shareCounters } from './control/share-counters.ts';
 import { type SharedLatches, shareLatches } from './control/share-latches.ts';
 import { watchCertificates } from './control/watch-certificates.ts';
 import { HANDSHAKE_FAILURES } from './data-plane/handshake-failure.ts';
@@ -242,6 +243,7 @@ async function serve(
       }),
     }),
   );
+  const comparisons = shareCounters(pool, fleet);
   const started = await startControlPlane({
     configuration,
     keys,
@@ -251,6 +253,7 @@ async function serve(
     counters,
     discovery,
     endpoints: () => upstreams.endpoints(),
+    comparison: (service, window) => comparisons.comparison(service, window),
     replica: fleet?.name ?? hostname(),
     clock: Date.now,
     now: () => performance.now(),
@@ -258,13 +261,7 @@ async function serve(
     log,
   });
   controlPlane = started;
-  const shared = shareLatches({
-    latches: pool.latches,
-    limit: latchLimit(configuration.proxy),
-    fleet,
-    directory: () => path.join(storeDirectory(configuration.store), 'latches'),
-    log,
-  });
+  const shared = shareLatches(pool.latches, configuration, fleet, log);
   latches = shared;
   fleet?.hearBy((message, from) => (shared.hear(message) ? undefined : started.hear(message, from)));
   refreshEndpoints = () => started.refreshEndpoints();

@@ -3,6 +3,7 @@
  *
  * Answers are open: a later version may add fields, and whoever reads them must not mind.
  */
+import { STATUS_CLASSES } from '../comparison/totals.ts';
 import { Type, type TObject } from 'typebox';
 import { ServiceDefinition } from '../config/schema.ts';
 import { REASONS, TIERS } from '../policy/rollout.ts';
@@ -288,6 +289,56 @@ const EndpointsAnswer = open(
   'All endpoints',
 );
 
+const Ratio = nullable(Type.Number({ minimum: 0, maximum: 1 }));
+const PercentileAnswer = open(
+  {
+    ms: nullable(Type.Number({ description: 'interpolated; null above the last bucket' })),
+    from: Type.Number(),
+    to: nullable(Type.Number()),
+  },
+  "A percentile, and the histogram's bucket that it lies in: it is as exact as that is wide",
+);
+const VariantComparison = open(
+  {
+    requests: Type.Integer(),
+    requestsPerSecond: Type.Number(),
+    share: Ratio,
+    statusClasses: open(
+      Object.fromEntries(STATUS_CLASSES.map((name) => [name, Type.Integer()])),
+      'Answers by status class',
+    ),
+    errorRatio: Ratio,
+    transportFailures: Type.Integer({
+      description: 'attempts at endpoints that brought no answer, retried ones included',
+    }),
+    fallbacks: Type.Integer({ description: 'requests assigned to this variant that the other one served' }),
+    latency: nullable(
+      open(
+        { p50: PercentileAnswer, p95: PercentileAnswer, p99: PercentileAnswer },
+        'From the complete request head to the end of the answer',
+      ),
+    ),
+  },
+  'What one variant answered',
+);
+const ComparisonAnswer = open(
+  {
+    service: Type.String(),
+    windowSeconds: Type.Number(),
+    coveredSeconds: Type.Integer({ description: 'what of the window this replica has watched' }),
+    stable: VariantComparison,
+    canary: VariantComparison,
+    replicas: Type.Array(
+      open({ name: Type.String(), reportedSecondsAgo: Type.Integer() }, 'A replica that it is about'),
+    ),
+    missing: Type.Array(Type.String(), {
+      description: 'replicas whose newest numbers are not in it: they have stopped, or are out of reach',
+    }),
+    note: Type.String(),
+  },
+  'Stable and canary side by side',
+);
+
 /** By the names that the OpenAPI document gives them. */
 export const ANSWERS = {
   Change: ChangeAnswer,
@@ -299,4 +350,5 @@ export const ANSWERS = {
   Explanation: ExplainAnswer,
   Fleet: FleetAnswer,
   Endpoints: EndpointsAnswer,
+  Comparison: ComparisonAnswer,
 } as const;

@@ -4,6 +4,7 @@
  * Reads are synchronous pictures of the moment. Writes resolve when they are in the store (a rollback: at the latest
  * after a moment), and reject with RefusedError or DocumentError, having changed nothing.
  */
+import type { ComparisonView } from '../comparison/comparison.ts';
 import type { ServiceDefinition } from '../config/schema.ts';
 import type { DescribedRequest } from '../policy/described.ts';
 import type { Explanation } from '../policy/explain.ts';
@@ -185,6 +186,8 @@ export interface Backend {
   explain(service: string, request: DescribedRequest, revision: number | null): Promise<Explanation>;
   fleet(): FleetView;
   endpoints(): readonly EndpointView[];
+  /** Stable and canary over the last `window` ms. Throws RefusedError `service_not_found`. */
+  comparison(service: string, window: number): ComparisonView;
   /** Calls `listener` with what happens from now on, after what happened after event `after` as far as it is kept. */
   subscribe(listener: (event: NumberedEvent) => void, after: number | null): () => void;
   /** Counts a request that was not let in. */

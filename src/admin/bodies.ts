@@ -4,6 +4,8 @@
  * The same schemas are in the OpenAPI document, so what it says and what is checked cannot differ.
  */
 import { Type, type Static, type TSchema } from 'typebox';
+import { LONGEST_WINDOW } from '../comparison/traffic-window.ts';
+import { parseDuration } from '../config/duration.ts';
 import { DocumentError, type Fault } from '../policy/faults.ts';
 import { Percentage } from '../policy/schema.ts';
 import { checkSchema } from '../schema/check.ts';
@@ -92,6 +94,35 @@ export const HistoryQuery = Type.Object(
   closed,
 );
 export type HistoryQuery = Static<typeof HistoryQuery>;
+
+export const ComparisonQuery = Type.Object(
+  {
+    window: Type.Optional(
+      Type.String({ maxLength: 20, description: 'how far back, from 10s to 1h, such as 10m; 10m if unsaid' }),
+    ),
+  },
+  closed,
+);
+
+const DEFAULT_WINDOW = '10m';
+const SHORTEST_WINDOW = 10_000;
+
+/** The milliseconds of a window. Throws DocumentError `request_invalid`. */
+export function windowLength(text = DEFAULT_WINDOW): number {
+  let window = Number.NaN;
+  try {
+    window = parseDuration(text);
+  } catch {
+    // Said below, with what would be right.
+  }
+  if (window >= SHORTEST_WINDOW && window <= LONGEST_WINDOW) return window;
+  throw new DocumentError('request_invalid', 'The request is not valid.', [
+    {
+      pointer: '/query/window',
+      detail: `expected a duration from 10s to 1h, such as 10m, got ${JSON.stringify(text)}`,
+    },
+  ]);
+}
 
 export const NoQuery = Type.Object({}, closed);
 

@@ -1,5 +1,5 @@
 /** Changes, the fleet, endpoints: what is going on. */
-import { ActionBody, NoQuery } from './bodies.ts';
+import { ActionBody, ComparisonQuery, NoQuery, windowLength } from './bodies.ts';
 import type { Route } from './route.ts';
 import { changeBody } from './views.ts';
 
@@ -55,5 +55,18 @@ export const FLEET_ROUTES: readonly Route[] = [
       answer: 'Endpoints',
     },
     handle: ({ backend }) => ({ status: 200, body: { endpoints: backend.endpoints() } }),
+  },
+  {
+    method: 'GET',
+    path: '/v1/services/{service}/comparison',
+    role: 'viewer',
+    id: 'getComparison',
+    summary: 'Stable and canary side by side, over all replicas',
+    query: ComparisonQuery,
+    success: { status: 200, description: 'What was counted; it does not judge', answer: 'Comparison' },
+    handle: ({ backend, params, query }) => ({
+      status: 200,
+      body: backend.comparison(params['service']!, windowLength(query['window'])),
+    }),
   },
 ];

@@ -6,6 +6,7 @@ export const USAGE = `usage: serin COMMAND [OPTIONS]; serin COMMAND --help has m
   services                              the services and their endpoints
   endpoints                             the load of every endpoint, and which are left out
   fleet                                 replicas and workers, and the revision that each has applied
+  comparison SERVICE                    stable and canary side by side, over all replicas
   explain SERVICE                       what a request would get, rule by rule
   history SERVICE                       who changed what, when and why
 
@@ -74,6 +75,14 @@ const HELP: ReadonlyMap<string, Help> = new Map<string, Help>([
     { says: 'Shows the load of every endpoint, how it stands, and what health checks say of it.' },
   ],
   ['fleet', { says: 'Shows replicas and workers, and the revision that each has applied.' }],
+  [
+    'comparison',
+    {
+      words: 'SERVICE',
+      says: 'Shows stable and canary side by side, over all replicas. It is what was counted, not a verdict.',
+      options: [`      --window DURATION  how far back, from 10s to 1h; 10m if unsaid`],
+    },
+  ],
   [
     'explain',
     {

@@ -4,6 +4,7 @@ import type { Json } from './api.ts';
 import { type Command, flag, print, servicePath, several, string } from './command.ts';
 import { UsageError } from './failure.ts';
 import { type Invocation, number, type Surroundings, text, type Values } from './options.ts';
+import { comparisonText } from './show-comparison.ts';
 import { fleetText } from './show-fleet.ts';
 import { changeLine, differenceLine, explanation, plain, record, records, table } from './show.ts';
 
@@ -12,6 +13,7 @@ export const READ_COMMANDS: Readonly<Record<string, Command>> = {
   services: { words: [], options: {}, run: services },
   endpoints: { words: [], options: {}, run: endpointList },
   fleet: { words: [], options: {}, run: fleet },
+  comparison: { words: ['SERVICE'], options: { window: string }, run: comparison },
   explain: {
     words: ['SERVICE'],
     options: {
@@ -49,6 +51,13 @@ async function status({ api, values }: Invocation, surroundings: Surroundings): 
 async function fleet({ api, values }: Invocation, surroundings: Surroundings): Promise<number> {
   const { body } = await api.request('GET', '/v1/fleet');
   return print(surroundings, values, body, () => fleetText(body));
+}
+
+async function comparison({ api, words, values }: Invocation, surroundings: Surroundings): Promise<number> {
+  const { window } = values;
+  const query = window === undefined ? '' : `?window=${encodeURIComponent(String(window))}`;
+  const { body } = await api.request('GET', `${servicePath(words[0]!)}/comparison${query}`);
+  return print(surroundings, values, body, () => comparisonText(body));
 }
 
 async function getChange({ api, words, values }: Invocation, surroundings: Surroundings): Promise<number> {

@@ -5,6 +5,7 @@
  * rollback alone never waits: not for the queue, not for the store. A refused write leaves everything as it was.
  */
 import { readFile } from 'node:fs/promises';
+import type { ComparisonView } from '../comparison/comparison.ts';
 import type { Backend, EndpointView, RolloutWrite, WriteRequest } from '../admin/backend.ts';
 import type { Configuration } from '../config/schema.ts';
 import { SYSTEM } from '../config/watch.ts';
@@ -68,6 +69,8 @@ export interface ControlPlaneOptions {
   readonly discovery: Discovery;
   /** What the workers and health checks know of all endpoints. */
   readonly endpoints: () => readonly EndpointView[];
+  /** Stable and canary over the last so many ms. */
+  readonly comparison: (service: string, window: number) => ComparisonView;
   /** The replica's name in `GET /v1/fleet`. */
   readonly replica: string;
   /** Milliseconds since 1970. */
@@ -331,6 +334,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       }),
 
     endpoints: () => options.endpoints(),
+    comparison: (service, window) => options.comparison(inForce.view(service).name, window),
 
     subscribe: (listener, after) => events.subscribe(listener, after),
     countLoginFailure: () => counters.loginFailed(),

@@ -16,9 +16,12 @@ import { createPeers, type Peers } from '../fleet/peers.ts';
 import type { PeerMessage } from '../fleet/peer-message.ts';
 import { createStoreClock } from '../fleet/store-clock.ts';
 import { BUCKET_ALGORITHMS } from '../policy/bucket.ts';
+import type { ReplicaReport } from '../comparison/totals.ts';
+import type { HeardReport } from '../comparison/traffic-window.ts';
 import type { LatchStore } from '../latches/latch-store.ts';
 import type { KeyData } from '../policy/keys.ts';
 import { connectRedis } from '../store/redis-connection.ts';
+import { redisCounters } from '../store/redis-counters.ts';
 import { createRedisLatches } from '../store/redis-latches.ts';
 import { createRedisStore } from '../store/redis-store.ts';
 import type { SharedStore } from '../store/shared-store.ts';
@@ -52,6 +55,9 @@ export interface FleetParts {
   send(message: PeerMessage): void;
   /** Where the fleet keeps latches, at most so many of a rollout. */
   latchStore(limit: number): LatchStore;
+  readonly boot: string;
+  /** Tells what this replica has counted, and gives what all have. */
+  exchangeCounters(report: ReplicaReport): Promise<readonly HeardReport[]>;
   /** What metrics show of the fleet. */
   reading(leadership: Leadership | null): FleetSource;
   close(): Promise<void>;
@@ -126,6 +132,8 @@ export async function joinFleet(options: FleetMembershipOptions): Promise<FleetP
       listener = next;
     },
     send: (message) => peers.send(message),
+    boot,
+    exchangeCounters: redisCounters(connection),
     latchStore: (limit) => createRedisLatches({ connection, boot, limit }),
     reading(leadership) {
       const members = membership.replicas();

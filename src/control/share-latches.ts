@@ -1,7 +1,11 @@
 /**
  * Wires the latches of header identities to where others know of them: the fleet, or, for a replica that is alone, files.
  */
+import path from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { latchLimit } from '../config/defaults.ts';
+import type { ProxyDefinition } from '../config/schema.ts';
+import { storeDirectory, type StoreSettings } from '../config/store-settings.ts';
 import type { HeldLatches, LatchNote } from '../data-plane/latch-keeper.ts';
 import { LATCHES_LIMIT, type PeerMessage } from '../fleet/peer-message.ts';
 import type { LatchStore } from '../latches/latch-store.ts';
@@ -9,28 +13,26 @@ import { createLatchReplicator, type LatchReplicator } from '../latches/replicat
 import { createFileLatches } from '../store/file-latches.ts';
 import type { Logger } from '../telemetry/log.ts';
 
-export interface SharedLatchesOptions {
-  readonly latches: HeldLatches;
-  /** Latches that are held at most. */
-  readonly limit: number;
-  /** Null for a replica that is alone. */
-  readonly fleet: { latchStore(limit: number): LatchStore; send(message: PeerMessage): void } | null;
-  /** Where a replica that is alone keeps them. */
-  readonly directory: () => string;
-  readonly log: Logger;
-}
-
 export interface SharedLatches extends Pick<LatchReplicator, 'complete' | 'waiting' | 'close'> {
   /** Takes what a peer says of latches; false where it says something else. */
   hear(message: PeerMessage): boolean;
 }
 
-export function shareLatches({ latches, limit, fleet, directory, log }: SharedLatchesOptions): SharedLatches {
+/** `fleet` is null for a replica that is alone. */
+export function shareLatches(
+  latches: HeldLatches,
+  { proxy, store }: { readonly proxy?: ProxyDefinition; readonly store: StoreSettings },
+  fleet: { latchStore(limit: number): LatchStore; send(message: PeerMessage): void } | null,
+  log: Logger,
+): SharedLatches {
+  const limit = latchLimit(proxy);
   const replicator = createLatchReplicator({
     latches,
     // A user may be stored more than once: admitted, admitted by another rule, excluded.
     store:
-      fleet === null ? createFileLatches({ directory: directory(), limit }) : fleet.latchStore(2 * limit),
+      fleet === null
+        ? createFileLatches({ directory: path.join(storeDirectory(store), 'latches'), limit })
+        : fleet.latchStore(2 * limit),
     push:
       fleet === null
         ? null

@@ -71,7 +71,7 @@ test('every route is there, with its parameters, and no name is taken twice', ()
 
 test('what this version does not have is neither there nor announced', async () => {
   const { call } = await startApi();
-  for (const path of ['verdict', 'comparison', 'simulate']) {
+  for (const path of ['verdict', 'simulate']) {
     assert.ok(!JSON.stringify(DOCUMENT).includes(path));
     problem(await call('GET', `/v1/services/notes/${path}`), 404, 'not_found');
   }
@@ -146,6 +146,8 @@ test('what is answered is what the document says', async () => {
   await ask('POST', '/v1/services/notes/history/1/restore', {});
   await ask('GET', '/v1/fleet');
   await ask('GET', '/v1/endpoints');
+  await ask('GET', '/v1/services/notes/comparison?window=1m');
+  await ask('GET', '/v1/services/notes/comparison?window=soon');
   const all = ROUTES.map(({ method, path }) => `${method} ${path}`);
   assert.deepEqual(
     all.filter((route) => !seen.has(route)),

@@ -7,6 +7,7 @@ import { startAdmin } from '../../src/admin/server.ts';
 import type { Configuration } from '../../src/config/schema.ts';
 import { createUpstreamWatch } from '../../src/control/upstream-watch.ts';
 import { LISTED_ONLY } from '../../src/discovery/discovery.ts';
+import { createCounterExchange } from '../../src/comparison/counter-exchange.ts';
 import { startControlPlane, type ControlPlane } from '../../src/control/control-plane.ts';
 import { ControlCounters } from '../../src/telemetry/control-counters.ts';
 import { createLog } from '../../src/telemetry/log.ts';
@@ -95,8 +96,16 @@ export async function startApi(
     random: () => 0,
     log,
   });
+  const exchange = createCounterExchange({
+    boot: 'boot',
+    name: 'here',
+    totals: () => new Map(),
+    exchange: null,
+    now: () => performance.now(),
+  });
   const plane = await startControlPlane({
     endpoints: () => upstreams.endpoints(),
+    comparison: (service, window) => exchange.comparison(service, window),
     discovery: LISTED_ONLY,
     configuration,
     keys: [{ id: 'k1', secret: new Uint8Array(32).fill(1) }],
