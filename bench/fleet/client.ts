@@ -31,8 +31,10 @@ export interface Client {
 /** Nobody waits for longer, in ms. */
 const GIVE_UP = 10_000;
 
-export function createClient(): Client {
+/** Uses `connections` to each replica in turn, so that all of its workers are met, and more where these are busy. */
+export function createClient(connections = 1): Client {
   const idle = new Map<Replica, Lane[]>();
+  const opened = new Map<Replica, number>();
   const open = new Set<Socket>();
 
   function connected(replica: Replica): Promise<Lane | null> {
@@ -40,6 +42,7 @@ export function createClient(): Client {
       const socket = connect({ host: '127.0.0.1', port: replica.proxyPort, noDelay: true });
       const lane: Lane = { socket, life: replica.life, settle: null };
       open.add(socket);
+      opened.set(replica, (opened.get(replica) ?? 0) + 1);
       const end = (variant: string, failure: string): void => {
         const { settle } = lane;
         lane.settle = null;
@@ -64,6 +67,7 @@ export function createClient(): Client {
       socket.on('error', () => {});
       socket.on('close', () => {
         open.delete(socket);
+        opened.set(replica, (opened.get(replica) ?? 1) - 1);
         const list = lanes(replica);
         const at = list.indexOf(lane);
         if (at >= 0) list.splice(at, 1);
@@ -87,7 +91,8 @@ export function createClient(): Client {
         failure,
         killed: replica.life !== life,
       });
-      const lane = lanes(replica).pop() ?? (await connected(replica));
+      const few = (opened.get(replica) ?? 0) < connections;
+      const lane = (few ? undefined : lanes(replica).shift()) ?? (await connected(replica));
       if (lane === null || lane.life !== replica.life) return outcome('', 'the connection was refused');
       return new Promise((resolve) => {
         const late = setTimeout(() => {

@@ -4,7 +4,9 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
+import { getPriority, setPriority } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -60,10 +62,34 @@ export interface ReplicaOptions {
 
 const ROOT = join(import.meta.dirname, '../..');
 const LINES_KEPT = 400;
+/** A load balancer asks a replica more than once whether it is ready before it sends it anything. In ms. */
+const READY_FOR = 1000;
+/**
+ * A replica starts behind all others: elsewhere it has a machine of its own, and here the second or two of computing that a start
+ * takes would be taken from the replicas that are measured.
+ */
+const BEHIND = mayRaise() ? ['nice', '-n', '10'] : [];
+
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
+
+function mayRaise(): boolean {
+  return process.getuid?.() === 0;
+}
+
+/** Gives all threads of a process the priority of this one. */
+function abreast(pid: number): void {
+  if (!mayRaise()) return;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    try {
+      setPriority(Number(thread), getPriority());
+    } catch {
+      // The thread is gone, or this process may not: then it stays behind.
+    }
+  }
+}
 
 /** Makes the key ring that all replicas share. */
 export async function makeKeyRing(directory: string): Promise<void> {
@@ -137,7 +163,8 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
       await ended;
     },
     async start() {
-      const started = spawn(process.execPath, ['src/main.ts', '--config', file], {
+      const command = [...BEHIND, process.execPath, 'src/main.ts', '--config', file];
+      const started = spawn(command[0]!, command.slice(1), {
         cwd: ROOT,
         env: { PATH: process.env['PATH'] },
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -155,6 +182,8 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
         if (answer?.status === 200) break;
         await delay(20);
       }
+      abreast(started.pid!);
+      await delay(READY_FOR);
       replica.up = true;
     },
     async admin(method, path, body, headers = {}) {

@@ -7,7 +7,7 @@ import type { RedisTarget } from '../config/redis-url.ts';
 
 /** The wait before the nth attempt to connect again, in ms: doubled from the first up to the last, and up to a half less. */
 const FIRST_WAIT = 50;
-const LAST_WAIT = 2000;
+const LAST_WAIT = 500;
 
 /** Ends a connection that is made but never gets ready, as one to a server that is paused. */
 function watchHandshake(client: Redis, commandTime: number): void {
