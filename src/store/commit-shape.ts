@@ -5,6 +5,7 @@
  * Fields that this version does not know stay: a newer replica may have written them.
  */
 import { isRecord } from '../schema/json-value.ts';
+import { documentFault } from './document-shape.ts';
 import { isCommit, isStoredDocument } from './log-records.ts';
 import type { Commit, StoredDocument } from './store.ts';
 
@@ -17,14 +18,17 @@ export function readCommit(json: string, revision: number): Commit | string {
   if (value.revision !== revision) return `the commit says revision ${value.revision}`;
   if (value.activateAt !== undefined && !Number.isFinite(value.activateAt))
     return 'its moment of activation is no time';
-  return value;
+  if (![value.reason, value.requestId].every((one) => one === null || typeof one === 'string'))
+    return 'its reason or its request is no text';
+  return (value.document === null ? null : documentFault(value.document)) ?? value;
 }
 
 /** A string is what is wrong with it. */
 export function readDocument(json: string): StoredDocument | string {
   const value = parse(json);
   if (value === undefined) return 'the document is not JSON';
-  return isStoredDocument(value) ? value : 'it is not a document that this version can read';
+  if (!isStoredDocument(value)) return 'it is not a document that this version can read';
+  return documentFault(value.document) ?? value;
 }
 
 /** The revision that a broken document claims to be of, or -1. */

@@ -38,7 +38,8 @@ export function sort(entries: readonly Entry[]): Since {
   const commits: Commit[] = [];
   const faults: StoreFault[] = [];
   for (const { revision, service, changeId, json } of entries) {
-    const commit = readCommit(json, revision);
+    const read = readCommit(json, revision);
+    const commit = typeof read === 'string' || read.service === service ? read : 'it names another service';
     if (typeof commit === 'string') faults.push({ service, revision, changeId, detail: commit });
     else commits.push(commit);
   }
