@@ -6,6 +6,7 @@
  * ready, but the list may be old while its source is gone, so they are tried as well.
  */
 import { connect } from 'node:net';
+import { sourceName } from '../config/endpoint-source.ts';
 import { formatHostPort } from '../config/host-port.ts';
 import type { ServiceDefinition } from '../config/schema.ts';
 import type { Discovery } from '../discovery/discovery.ts';
@@ -23,6 +24,13 @@ const MOST_PROBES = 50;
 export function createFinishGuard(probe: Probe, endpointsOf: Discovery['endpoints']): FinishGuard {
   return async (service, { stable }) => {
     const endpoints = endpointsOf(stable);
+    if (endpoints.length === 0) {
+      return {
+        ok: false,
+        detail: `Finish sends everyone to stable, but no endpoint of stable is known (${sourceName(stable)} of "${service}"). Wait until the new version is up there, or roll back.`,
+        figures: { ready: 0, needed: 1, endpoints: 0 },
+      };
+    }
     const every = Math.max(1, Math.ceil(endpoints.length / MOST_PROBES));
     const probed = endpoints.filter((_, index) => index % every === 0);
     const ready = await Promise.all(probed.map(({ host, port }) => probe(host, port)));

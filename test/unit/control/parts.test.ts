@@ -196,6 +196,18 @@ test('finish asks stable: half of the endpoints must accept connections', async 
   assert.match(refused.detail, new RegExp(`127\\.0\\.0\\.1:${dead} does not`));
   server.close();
 
+  const found = [{ host: '127.0.0.1', port, weight: 1 }];
+  const kubernetes = { namespace: 'notes', service: 'notes', port: 'http' };
+  const discovered = (endpoints: typeof found) =>
+    createFinishGuard(tcpProbe(1000), () => endpoints)('notes', { hosts: ['*'], stable: { kubernetes } });
+  assert.ok(
+    !(await discovered([{ host: '127.0.0.1', port: dead, weight: 1 }])).ok,
+    'what was found is tried too',
+  );
+  const none = await discovered([]);
+  assert.ok(!none.ok);
+  assert.match(none.detail, /no endpoint of stable is known \(kubernetes notes\/notes:http of "notes"\)/);
+
   let asked = 0;
   const counting = createFinishGuard(async () => {
     asked += 1;
