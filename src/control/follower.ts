@@ -5,8 +5,8 @@
  * is filled again, and writes that a failover lost are written again), and that a document which cannot be read leaves its
  * service as it was while all others go on. Nothing here may run beside another write: call it in the write queue.
  */
+import type { KnownRollback } from '../fleet/known-rollback.ts';
 import type { RolloutState } from '../policy/rollout.ts';
-import { isActive } from '../rollout/lifecycle.ts';
 import type { Changes } from '../rollout/changes.ts';
 import type { SharedStore, Sync } from '../store/shared-store.ts';
 import {
@@ -19,6 +19,8 @@ import {
 import type { Logger } from '../telemetry/log.ts';
 import { checkState, type ControlState } from './state.ts';
 import type { InForce } from './in-force.ts';
+import { restate } from './restate.ts';
+import { revivedRollouts } from './revived.ts';
 import { withinBounds } from './recent-commits.ts';
 import { DocumentError } from '../policy/faults.ts';
 
@@ -57,6 +59,8 @@ export interface FollowerOptions {
   readonly now: () => number;
   /** The local moment at which the store's clock shows `at`. */
   readonly moment: (at: number) => number;
+  /** The store has forgotten a rollback. */
+  readonly onRevived: (rollback: KnownRollback) => void;
   /** Services whose documents are new. */
   readonly onFollowed: (services: ReadonlySet<string>) => void;
 }
@@ -66,8 +70,8 @@ export interface Follower {
   catchUp(): Promise<void>;
   /** True when `seen` says that there is something to catch up with. */
   isBehind(seen: Sync): boolean;
-  /** This replica's own commit is in the store. */
-  committed(commit: Commit): void;
+  /** This replica's own commit is in the store. Never rejects. */
+  committed(commit: Commit): Promise<void>;
   readonly head: Head;
   readonly faults: readonly ServiceFault[];
   /** Notes what was seen without following it. */
@@ -107,6 +111,15 @@ export function createFollower(options: FollowerOptions): Follower {
     return reconcile();
   }
 
+  async function learnId(): Promise<void> {
+    try {
+      const { id, revision, changeId } = await store.sync(null);
+      if (revision === head.revision && changeId === head.changeId) head = { ...head, storeId: id };
+    } catch {
+      // The next beat asks again.
+    }
+  }
+
   function saw({ id }: Sync): void {
     if (id !== '' || head.revision > 0) emptySince = null;
     else emptySince ??= now();
@@ -124,6 +137,8 @@ export function createFollower(options: FollowerOptions): Follower {
     if (head.revision === 0) return true;
     const { documents } = inForce.state;
     const state: Loaded = { revision: head.revision, documents, recent: head.recent };
+    // The first write made the store, and it was emptied before anybody asked for its id.
+    if (head.storeId === '') head = { ...head, storeId: hexOf(options.random(16)) };
     if (await store.restore(head.storeId, state))
       log.error({ 'serin.revision': head.revision }, `${why}: this replica put back what it knew`);
     return false;
@@ -197,7 +212,15 @@ export function createFollower(options: FollowerOptions): Follower {
           'the store lost this write and others have written since: it is void, unless it is a rollback',
         );
       }
-      await restate(loaded, restated.length > 0 ? restated : [...touched], lost);
+      await restate({
+        store,
+        loaded,
+        services: restated.length > 0 ? restated : [...touched],
+        lost,
+        beyond: head.revision,
+        clock,
+        random: options.random,
+      });
       return false;
     }
     for (const { changeId } of lost) changes.fail(changeId, 'the store lost it in a failover');
@@ -215,47 +238,13 @@ export function createFollower(options: FollowerOptions): Follower {
     return Math.max(0, last - FARTHEST);
   }
 
-  /** Says the store's documents again under revisions that no replica has seen, so that all come to the same. */
-  async function restate(
-    loaded: Loaded,
-    services: readonly string[],
-    lost: readonly Commit[],
-  ): Promise<void> {
-    let { revision } = loaded;
-    const pending = [...services];
-    while (pending.length > 0 || revision <= head.revision) {
-      const service = pending.shift() ?? services[0];
-      if (service === undefined) return;
-      revision += 1;
-      const stored = loaded.documents.get(service)?.document ?? null;
-      const rollout = stored?.rollout ?? null;
-      const document =
-        stored === null || rollout === null
-          ? stored
-          : { ...stored, rollout: withLostRollback(rollout, lost) };
-      try {
-        await store.commit({
-          revision,
-          service,
-          kind: 'store.reconcile',
-          at: new Date(clock()).toISOString(),
-          actor: 'serin',
-          reason: 'the store lost writes in a failover',
-          requestId: null,
-          changeId: `${Buffer.from(options.random(10)).toString('hex')}-00000000`,
-          document,
-        });
-      } catch (error) {
-        if (error instanceof StoreError && error.code === 'conflict') return;
-        throw error;
-      }
-    }
-  }
-
   async function takeWhole(loaded: Loaded, storeId: string): Promise<void> {
     const last = newest([...loaded.recent, ...(loaded.faults ?? [])]);
     const fresh = newer(loaded.recent);
     const before = inForce.state.documents;
+    const now = new Date(clock()).toISOString();
+    for (const rollback of revivedRollouts(before, head.recent, loaded.documents, now))
+      options.onRevived(rollback);
     await enact(loaded.revision, new Map(loaded.documents), fresh, loaded.faults ?? []);
     head = {
       storeId,
@@ -344,7 +333,7 @@ export function createFollower(options: FollowerOptions): Follower {
     catchUp,
     isBehind,
     saw,
-    committed(commit) {
+    async committed(commit) {
       emptySince = null;
       faults = faults.filter(({ service }) => service !== commit.service);
       head = {
@@ -353,6 +342,8 @@ export function createFollower(options: FollowerOptions): Follower {
         changeId: commit.changeId,
         recent: withinBounds([...head.recent, commit]),
       };
+      // The first write of all made the store: by its id this replica will know it again.
+      if (head.storeId === '') await learnId();
     },
     get head() {
       return head;
@@ -389,10 +380,6 @@ function faultOf(state: ControlState, service: string): string | null {
   }
 }
 
-/** A rollout that a lost write rolled back is rolled back. */
-function withLostRollback(rollout: RolloutState, lost: readonly Commit[]): RolloutState {
-  const rolledBack = lost.some(
-    ({ document }) => document?.rollout?.id === rollout.id && document.rollout.phase === 'rolledBack',
-  );
-  return rolledBack && isActive(rollout.phase) ? { ...rollout, phase: 'rolledBack' } : rollout;
+function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
 }

@@ -35,6 +35,8 @@ interface Entry {
 export interface KnownRollbacks {
   /** True when it was new and may still be in force. */
   learn(rollback: KnownRollback): boolean;
+  /** As `learn`, for a rollback that the state has and the store has forgotten: the state will have it no more. */
+  revive(rollback: KnownRollback): void;
   /** Lets go of those that the state has. Call it after `enact`. */
   settle(): void;
   /** Those that have been known for `age` ms and whose rollout is under way as far as the store knows. */
@@ -56,15 +58,17 @@ export function createKnownRollbacks(options: KnownRollbacksOptions): KnownRollb
     return Date.parse(stored.startedAt) > Date.parse(at) ? 'over' : 'unknown';
   }
 
+  function keep(rollback: KnownRollback): boolean {
+    if (entries.has(rollback.rolloutId) || entries.size >= MOST) return false;
+    const ahead = rollBackAhead(rollback.rolloutId);
+    entries.set(rollback.rolloutId, { rollback, ahead, since: now() });
+    onChange();
+    return true;
+  }
+
   return {
-    learn(rollback) {
-      if (entries.has(rollback.rolloutId) || standing(rollback) === 'over' || entries.size >= MOST)
-        return false;
-      const ahead = rollBackAhead(rollback.rolloutId);
-      entries.set(rollback.rolloutId, { rollback, ahead, since: now() });
-      onChange();
-      return true;
-    },
+    learn: (rollback) => standing(rollback) !== 'over' && keep(rollback),
+    revive: (rollback) => void keep(rollback),
     settle() {
       const at = now();
       let changed = false;

@@ -262,8 +262,8 @@ export function createReplication(options: ReplicationOptions): Replication {
         await catchUp();
       }
     },
-    committed(commit) {
-      follower.committed(commit);
+    async committed(commit) {
+      await follower.committed(commit);
       peers.send({ type: 'written', revision: commit.revision });
     },
     activateAt: (kind: CommitKind) =>

@@ -5,6 +5,7 @@
  * the one on its disk. Without either it waits, since an empty policy would be a wrong one.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { KnownRollback } from '../fleet/known-rollback.ts';
 import type { Membership } from '../fleet/membership.ts';
 import type { PeerMessage } from '../fleet/peer-message.ts';
 import type { Digests, ReplicaRecord } from '../fleet/replica-record.ts';
@@ -19,6 +20,7 @@ import type { InForce } from './in-force.ts';
 import { createKnownRollbacks, type KnownRollbacks } from './known-rollbacks.ts';
 import { createReplication, type Replication } from './replication.ts';
 import { withinBounds } from './recent-commits.ts';
+import { revivedRollouts } from './revived.ts';
 import type { ControlState } from './state.ts';
 import type { WorkerFleet } from './worker-fleet.ts';
 import type { WriteQueue } from './write-queue.ts';
@@ -71,12 +73,14 @@ export async function beginShared(
   const saved = await readSaved(stateFile, log);
   for (;;) {
     try {
+      const { id } = await store.sync(null);
       const loaded = await store.load();
-      const last = newest([...loaded.recent, ...(loaded.faults ?? [])]);
       // The store forgot what this replica remembers: what it remembers counts, and goes back into the store.
-      if (saved !== null && saved.revision > loaded.revision) return remembered(saved, 0);
+      const forgotten = id === '' || (id === saved?.storeId && saved.revision > loaded.revision);
+      if (saved !== null && saved.revision > 0 && forgotten) return remembered(saved, 0);
+      const last = newest([...loaded.recent, ...(loaded.faults ?? [])]);
       const head: Head = {
-        storeId: saved?.storeId ?? '',
+        storeId: id,
         revision: loaded.revision,
         changeId: last?.revision === loaded.revision ? last.changeId : '',
         recent: withinBounds(loaded.recent),
@@ -84,7 +88,7 @@ export async function beginShared(
       const { faults = [] } = loaded;
       return {
         loaded: { ...loaded, documents: withSaved(loaded.documents, faults, saved) },
-        head: loaded.revision === 0 ? head : { ...head, storeId: '' },
+        head,
         saved,
         faults,
         age: 0,
@@ -138,6 +142,12 @@ function withSaved(
   return patched;
 }
 
+/** What was rolled back when this replica ended, as far as the store does not have it. */
+function rollbacksOf({ saved, loaded }: Beginning, now: string): readonly KnownRollback[] {
+  if (saved === null) return [];
+  return [...saved.rollbacks, ...revivedRollouts(saved.documents, saved.recent, loaded.documents, now)];
+}
+
 export interface SharedControl {
   readonly follower: Follower;
   readonly rollbacks: KnownRollbacks;
@@ -187,6 +197,7 @@ export function createSharedControl(
       head: beginning.head,
       faults: beginning.faults,
       moment: (at) => replication.moment(at),
+      onRevived: (rollback) => rollbacks.revive(rollback),
       onFollowed(services) {
         changed();
         parts.onFollowed(services);
@@ -244,7 +255,7 @@ export function createSharedControl(
     } while (again);
   }
 
-  for (const rollback of beginning.saved?.rollbacks ?? []) rollbacks.learn(rollback);
+  for (const rollback of rollbacksOf(beginning, new Date(clock()).toISOString())) rollbacks.learn(rollback);
   const { name } = options.self;
   const known = Object.entries(beginning.saved?.peers ?? {}).filter(([peer]) => peer !== name);
   options.peers.connect(new Map(known));

@@ -56,15 +56,15 @@ export interface SharedWrites {
   readonly available: boolean;
   /** Brings the state up to the store. Rejects with StoreError. */
   catchUp(): Promise<void>;
-  /** The store has the commit. */
-  committed(commit: Commit): void;
+  /** The store has the commit. Never rejects. */
+  committed(commit: Commit): Promise<void>;
   /** When a write of that kind begins to count, in ms since 1970 by the store's clock; undefined: at once. */
   activateAt(kind: CommitKind): number | undefined;
   /** The local moment at which the store's clock shows `at`, in ms. */
   moment(at: number): number;
   /** Tells all replicas of a rollback that is in force here, and keeps it until the store has it. */
   announce(rollback: KnownRollback): void;
-  /** Resolves when what was announced is on disk. */
+  /** Resolves when the state, and what was announced, is on disk. */
   kept(): Promise<void>;
 }
 
@@ -185,7 +185,10 @@ export function createWriter(options: WriterOptions): Writer {
         const plan = await job.plan();
         if (plan.kind !== 'write') return present(id, job, plan, ahead);
         try {
-          return await store(id, job, plan, ahead);
+          const change = await store(id, job, plan, ahead);
+          // A failover may lose what the store took, and this process may end: the rollback must be known to one of them.
+          if (ahead !== null && shared !== null) await shared.kept();
+          return changes.find(id) ?? change;
         } catch (error) {
           // Another replica was faster: look at what it wrote, and think again.
           if (!isConflict(error) || attempt === MOST_ATTEMPTS) throw error;
@@ -270,7 +273,7 @@ export function createWriter(options: WriterOptions): Writer {
     };
     const degraded = !(await commitOrOwe(commit, job));
 
-    shared?.committed(commit);
+    await shared?.committed(commit);
     ahead?.settle();
     const change = changes.applying(id, { revision, percentage, decreases, warnings: plan.warnings() });
     log.info(

@@ -1,0 +1,159 @@
+/**
+ * Replicas over a store that misbehaves: cut connections, lost hints, writes that a failover loses, an emptied store, killed and
+ * restarted replicas, writes and rollbacks by any of them. Afterwards all must have come to one state, no rollout that was
+ * rolled back may be under way, and no accepted write of a store that lost nothing may be gone.
+ *
+ * SERIN_FLEET_SEEDS runs more of them.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { RefusedError } from '../../src/rollout/refusal.ts';
+import { eventually } from '../support/bounded.ts';
+import { type Replica, REQUEST, startReplicas } from '../support/replicas.ts';
+import { seeded } from '../support/seeded.ts';
+
+const SEEDS = Number(process.env['SERIN_FLEET_SEEDS'] ?? 6);
+const NAMES = ['a', 'b', 'c'];
+const ACTIONS = 60;
+
+const body = (percentage: number) =>
+  ({
+    bytes: Buffer.from(JSON.stringify({ rules: [{ name: 'everyone', percentage }] })),
+    format: 'json',
+  }) as const;
+
+for (let seed = Number(process.env['SERIN_FLEET_FIRST'] ?? 1); seed <= SEEDS; seed++) {
+  test(`replicas agree in the end: seed ${seed}`, async () => {
+    const random = seeded(seed);
+    const below = (limit: number): number => Math.floor(random() * limit);
+    const { memory, start } = startReplicas();
+    const replicas = new Map<string, Replica>();
+    for (const name of NAMES) replicas.set(name, await start({ name }));
+    const rolledBack = new Set<string>();
+    const accepted = new Set<string>();
+    let lossy = false;
+
+    const rolloutOf = (one: Replica): string | undefined => one.plane.service('notes').rollout?.id;
+    async function write(one: Replica, work: () => Promise<{ readonly id: string }>): Promise<void> {
+      try {
+        accepted.add((await work()).id);
+      } catch (error) {
+        assert.ok(error instanceof RefusedError, `${one.name}: ${String(error)}`);
+      }
+    }
+    async function act(one: Replica): Promise<void> {
+      const { plane } = one;
+      switch (below(12)) {
+        case 0:
+          one.store.cut = !one.store.cut;
+          return;
+        case 1:
+          one.alone = !one.alone;
+          return;
+        case 2:
+          one.store.deaf = !one.store.deaf;
+          return;
+        case 3: {
+          // A master that was behind takes over: connections break first.
+          lossy = true;
+          const cut = [...replicas.values()].map((other) => [other, other.store.cut] as const);
+          for (const [other] of cut) other.store.cut = true;
+          memory.lose(Math.min(memory.commits.length, 1 + below(3)));
+          for (const [other, was] of cut) other.store.cut = was;
+          return;
+        }
+        case 4: {
+          // Where the only one that remembers is cut off, the others begin anew, and it meets a stranger: a person decides.
+          const all = [...replicas.values()];
+          if (all.some((other) => other.store.cut || other.plane.fleet().revision === 0)) return;
+          memory.flush();
+          lossy = true;
+          return;
+        }
+        case 5: {
+          const { saved } = one.disk;
+          one.kill();
+          replicas.set(
+            one.name,
+            await start({ name: one.name, saved, cut: saved !== null && below(2) === 0 }),
+          );
+          return;
+        }
+        case 6: {
+          const id = rolloutOf(one);
+          await write(one, async () => {
+            const change = await plane.writeRollout('notes', { kind: 'rollback' }, REQUEST);
+            if (id !== undefined && change.kind === 'rollout.rollback') rolledBack.add(id);
+            return change;
+          });
+          return;
+        }
+        case 7:
+          await write(one, () =>
+            plane.writeRollout(
+              'notes',
+              { kind: 'put', body: body(below(100)), allowDecrease: true },
+              REQUEST,
+            ),
+          );
+          return;
+        default:
+          await write(one, () =>
+            plane.writeRollout(
+              'notes',
+              { kind: 'percentage', rule: 'everyone', percentage: below(100), allowDecrease: true },
+              REQUEST,
+            ),
+          );
+      }
+    }
+
+    await write(replicas.get('a')!, () =>
+      replicas
+        .get('a')!
+        .plane.writeRollout('notes', { kind: 'put', body: body(5), allowDecrease: true }, REQUEST),
+    );
+    const under: Promise<void>[] = [];
+    for (let count = 0; count < ACTIONS; count++) {
+      under.push(act(replicas.get(NAMES[below(3)]!)!));
+      if (below(3) > 0) await pause(below(15));
+    }
+    await Promise.allSettled(under);
+    for (const one of replicas.values()) {
+      one.store.cut = false;
+      one.store.deaf = false;
+      one.alone = false;
+    }
+    await Promise.all(under);
+
+    const all = [...replicas.values()];
+    const stateOf = (one: Replica): string => {
+      const { rollout, revision } = one.plane.service('notes');
+      return JSON.stringify([revision, rollout]);
+    };
+    const stored = (): string => {
+      const document = memory.documents.get('notes');
+      return JSON.stringify([document?.revision ?? 0, document?.document.rollout ?? null]);
+    };
+    const settled = (): boolean => {
+      const rollout = all[0]!.plane.service('notes').rollout;
+      if (rollout !== null && rolledBack.has(rollout.id) && rollout.phase !== 'rolledBack') return false;
+      const given = new Set(all.map((one) => JSON.stringify([one.phase(), one.percentage()])));
+      return given.size === 1 && new Set([stored(), ...all.map(stateOf)]).size === 1;
+    };
+    try {
+      await eventually(settled, 'one state');
+    } catch (error) {
+      const given = all.map((one) => `${one.name} ${one.phase()} ${one.percentage()} ${stateOf(one)}`);
+      assert.fail(`${String(error)}\nstore ${memory.id} ${stored()}\n${given.join('\n')}`);
+    }
+    const revisions = memory.commits.map(({ revision }) => revision);
+    assert.ok(revisions.every((revision, index) => index === 0 || revision > revisions[index - 1]!));
+    if (!lossy) {
+      const ids = new Set(memory.commits.map(({ changeId }) => changeId));
+      for (const id of accepted) assert.ok(ids.has(id) || id.startsWith('present.'), `${id} is in the store`);
+    }
+    for (const one of all) await one.close();
+  });
+}
