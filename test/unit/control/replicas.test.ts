@@ -256,6 +256,39 @@ test('a document that cannot be read leaves its service as it was, and the chang
   );
 });
 
+test('what a newer version says beyond what this one knows is kept, and moves nobody', async () => {
+  const { a, b, c, all, memory } = await three();
+  await put(a);
+  await eventually(async () => all.every((one) => one.percentage() === 10), 'the policy');
+  const last = memory.commits.at(-1)!;
+  const rollout = { ...last.document!.rollout!, laterField: { of: 'a newer version' } };
+  // A newer replica's write, as this version reads it: more fields, and a kind that it does not know.
+  const newer = {
+    ...last,
+    revision: 2,
+    kind: 'rollout.later' as typeof last.kind,
+    changeId: 'newer-00000000',
+    document: { ...last.document!, rollout },
+    note: 'more',
+  };
+  memory.commits.push(newer);
+  memory.documents.set('notes', { revision: 2, document: newer.document });
+  await eventually(async () => all.every((one) => one.plane.fleet().revision === 2), 'the newer write');
+  assert.deepEqual(
+    a.plane.fleet().replicas.flatMap(({ faults }) => faults),
+    [],
+  );
+  await percent(b, 20);
+  await eventually(async () => c.percentage() === 20, 'a write of this version');
+  const document = memory.commits.at(-1)?.document;
+  assert.deepEqual(document?.rollout && { ...document.rollout, laterField: undefined }, {
+    ...last.document?.rollout,
+    document: { rules: [{ name: 'everyone', percentage: 20 }] },
+    laterField: undefined,
+  });
+  assert.deepEqual((document?.rollout as { laterField?: unknown } | null)?.laterField, rollout.laterField);
+});
+
 test('clocks five seconds apart: all begin at the same moment', async () => {
   const replicas = startReplicas();
   const seen = new Map<string, number>();
