@@ -264,8 +264,11 @@ function reconnect(client: Redis | Cluster): void {
 function connectionTrouble(error: Error): Trouble {
   const inner =
     'lastNodeError' in error && error.lastNodeError instanceof Error ? error.lastNodeError : error;
-  const found = troubleOf(inner.message);
-  return found.condition === null ? troubleOf('Connection is closed') : found;
+  const code = 'code' in inner && typeof inner.code === 'string' ? inner.code : '';
+  const found = troubleOf(`${inner.message} ${code}`);
+  if (found.condition !== null && found.reason !== 'disconnected') return found;
+  const plain = found.condition === null ? troubleOf('Connection is closed') : found;
+  return code === '' ? plain : { ...plain, detail: `${plain.detail} (${code})` };
 }
 
 /** True when it is connected within `patience` ms. */

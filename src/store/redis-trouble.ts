@@ -94,8 +94,15 @@ const KINDS: readonly Kind[] = [
     detail: 'no answer in time',
   },
   {
+    words: /certificate|altnames|\bSSL\b|\bTLS\b|wrong version number/i,
+    reason: 'disconnected',
+    condition: 'unreachable',
+    detail:
+      "no connection: TLS fails; the server's certificate must be for the host in store.redis, from an authority that is known (NODE_EXTRA_CA_CERTS names others)",
+  },
+  {
     words:
-      /Connection is closed|isn't writeable|isn't ready|connection close|max retries per request|ECONN|EPIPE|EAI_AGAIN|ENOTFOUND|EHOST|ENETUNREACH|All sentinels are unreachable|None of startup nodes|is ended|No subscriber|max number of clients|certificate|SSL|TLS/i,
+      /Connection is closed|isn't writeable|isn't ready|connection close|max retries per request|ECONN|EPIPE|EAI_AGAIN|ENOTFOUND|EHOST|ENETUNREACH|All sentinels are unreachable|None of startup nodes|is ended|No subscriber|max number of clients/i,
     reason: 'disconnected',
     condition: 'unreachable',
     detail: 'no connection',

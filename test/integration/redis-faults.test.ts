@@ -1,15 +1,24 @@
 /** What becomes of the shared store when its Redis fails: each kind of failure, with a real Redis that fails so. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import type { StoreCondition } from '../../src/store/shared-store.ts';
 import { StoreError } from '../../src/store/store.ts';
+import { makeAuthority } from '../support/certificates.ts';
+import { freePort } from '../support/ports.ts';
 import { startCluster, startRedis, startReplica, startSentinels, untilInfo } from '../support/redis.ts';
 import { openRedisStore, type OpenedRedisStore } from '../support/redis-store.ts';
 import { startSlowLink } from '../support/slow-link.ts';
 import { until } from '../support/until.ts';
 import { makeCommit } from '../unit/store/commits.ts';
+
+const CLI = path.resolve(import.meta.dirname, '../../src/cli.ts');
 
 const TIME = { timeout: 60_000 };
 
@@ -194,6 +203,37 @@ describe('Redis', { concurrency: 2 }, () => {
     await server.send('config', 'set', 'requirepass', 'hunter2');
     await until(() => works(store));
     assert.equal(store.condition, 'available');
+  });
+
+  it('over TLS: with an authority that is known, and with one that is not', TIME, async (t) => {
+    const authority = makeAuthority();
+    const directory = await mkdtemp(path.join(tmpdir(), 'serin-redis-tls-'));
+    t.after(() => rm(directory, { recursive: true, force: true }));
+    const file = (name: string): string => path.join(directory, name);
+    const { certificate, key } = authority.issue(['127.0.0.1']);
+    await writeFile(file('authority.pem'), authority.certificate);
+    await writeFile(file('certificate.pem'), certificate);
+    await writeFile(file('key.pem'), key);
+    const port = await freePort();
+    const args = [
+      `--tls-port ${port}`,
+      '--tls-auth-clients no',
+      `--tls-ca-cert-file ${file('authority.pem')}`,
+      `--tls-cert-file ${file('certificate.pem')}`,
+      `--tls-key-file ${file('key.pem')}`,
+    ].flatMap((line) => line.split(' '));
+    const server = await startRedis(t, { args });
+    const url = `rediss://127.0.0.1:${port}`;
+    const store = openRedisStore(t, url);
+    await refused(store.load(), /TLS fails.*NODE_EXTRA_CA_CERTS/);
+    const plain = openRedisStore(t, server.url.replace('redis:', 'rediss:'));
+    await refused(plain.load(), /no connection/);
+    // The variable is read when a process starts.
+    const command = ['store', 'migrate', '--from', url, '--to', `file:${file('data')}`];
+    const filled = openRedisStore(t, server.url);
+    await filled.commit(makeCommit(1));
+    const env = { PATH: process.env['PATH'], NODE_EXTRA_CA_CERTS: file('authority.pem') };
+    await promisify(execFile)(process.execPath, [CLI, ...command], { env });
   });
 
   it('a user of its ACL: the rights that the documentation gives are enough', TIME, async (t) => {
