@@ -1,7 +1,9 @@
 /** Redis stores that end with the test. */
+import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { connectRedis, type RedisConnection } from '../../src/store/redis-connection.ts';
 import { createRedisStore, type RedisStore } from '../../src/store/redis-store.ts';
+import { StoreError } from '../../src/store/store.ts';
 import { StoreCounters } from '../../src/telemetry/store-counters.ts';
 import type { Cleanup } from './redis.ts';
 
@@ -24,3 +26,28 @@ export function openRedisStore(
     counters: { value: counters },
   }) as OpenedRedisStore;
 }
+
+/** Milliseconds that it took to be refused as `unavailable`. */
+export async function refused(call: Promise<unknown>, text = /./): Promise<number> {
+  const startedAt = performance.now();
+  await assert.rejects(call, (error) => {
+    assert.ok(error instanceof StoreError, String(error));
+    assert.equal(error.code, 'unavailable');
+    assert.match(error.message, text);
+    return true;
+  });
+  return performance.now() - startedAt;
+}
+
+/** What a replica that wants to lead says. */
+export const beat = { replica: 'a', record: '{}', lease: 5000, lead: true };
+
+/** Whether it can be written to. */
+export const works = async (store: OpenedRedisStore): Promise<boolean> => {
+  try {
+    await store.sync(beat);
+    return true;
+  } catch {
+    return false;
+  }
+};
