@@ -115,15 +115,15 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
     );
 
   async function learnTime(options?: RunOptions): Promise<number> {
-    const sentAt = performance.now();
     const reply = await connection.command('time', [], { ...options, writes: false });
     const [seconds, micros] = Array.isArray(reply) ? reply.map(Number) : [];
-    return setOffset((seconds ?? NaN) * 1000 + (micros ?? 0) / 1000, sentAt);
+    return setOffset((seconds ?? NaN) * 1000 + (micros ?? 0) / 1000);
   }
 
-  function setOffset(time: number, sentAt: number): number {
+  /** An answer just came and said `time`. It was that early at the least, so a deadline by it never ends too late. */
+  function setOffset(time: number): number {
     if (!Number.isFinite(time)) throw corrupt('no clock');
-    offset = time - sentAt;
+    offset = time - performance.now();
     return offset;
   }
 
@@ -143,7 +143,6 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
     for (;;) {
       try {
         const distance = offset ?? (await learnTime());
-        const sentAt = performance.now();
         const [answer, detail] = await ask(
           COMMIT,
           [meta, documentsKey, commitsKey, leader],
@@ -173,7 +172,7 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
           );
         if (answer === 'fence') throw new StoreError('conflict', 'Another replica leads.');
         // Refused, and for good. The clock that it was measured by may be another server's by now.
-        if (answer === 'late') setOffset(Number(detail), sentAt);
+        if (answer === 'late') setOffset(Number(detail));
         if (performance.now() >= endsAt)
           throw new StoreError('unavailable', `The store ${connection.description} is too slow.`);
       } catch (error) {
@@ -193,7 +192,6 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
   async function sync(beat: Beat | null): Promise<Sync> {
     const keys = [meta, replicas, beats, leader, documentsKey, commitsKey];
     let parts: readonly unknown[];
-    let sentAt = performance.now();
     try {
       parts = await (beat === null
         ? ask(LOOK, keys, [FORMAT])
@@ -209,11 +207,10 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
       const { condition } = connection;
       // A store that takes no writes can still be followed.
       if (beat === null || (condition !== 'readOnly' && condition !== 'full')) throw error;
-      sentAt = performance.now();
       parts = await ask(LOOK, keys, [FORMAT]);
     }
     const [, id, revision, changeId, time, leads, fence, list] = parts;
-    setOffset(Number(time), sentAt);
+    setOffset(Number(time));
     const texts = Array.isArray(list) ? list.map(String) : [];
     const found: Sync['replicas'][number][] = [];
     for (let at = 0; at + 2 < texts.length; at += 3)

@@ -88,6 +88,22 @@ describe('Redis', { concurrency: 2 }, () => {
     await store.commit(makeCommit(2, { changeId: 'another' }));
   });
 
+  it('paused after answers that were slow: what was given up is not done later either', TIME, async (t) => {
+    const { server } = await opened(t);
+    const link = await startSlowLink(t, server.port);
+    const store = openRedisStore(t, `redis://127.0.0.1:${link.port}`);
+    await until(() => works(store));
+    // The clock of Redis is known by a round trip of which the way there took almost all.
+    link.delayThere = 900;
+    await store.sync(beat);
+    link.delayThere = 0;
+    server.pause();
+    await refused(store.commit(makeCommit(2)), /not known whether/);
+    server.resume();
+    await until(() => works(store));
+    assert.equal((await store.sync(null)).revision, 1);
+  });
+
   it('flushed: the store says so, and takes back what it had', TIME, async (t) => {
     const { server, store } = await opened(t);
     const state = await store.load();

@@ -7,6 +7,8 @@ export interface SlowLink {
   readonly port: number;
   /** How long each piece is held back, in ms, in each direction. */
   delay: number;
+  /** The same, of what comes from a client only. */
+  delayThere: number;
   /** What comes from a client passes while this is true of it; the rest of that connection vanishes, both ways. */
   answers: (fromClient: Buffer) => boolean;
   /** Ends all connections. */
@@ -19,6 +21,7 @@ export async function startSlowLink(t: Cleanup, to: number): Promise<SlowLink> {
   const link = {
     port: 0,
     delay: 0,
+    delayThere: 0,
     answers: (_fromClient: Buffer): boolean => true,
     cut() {
       for (const socket of sockets) socket.destroy();
@@ -36,17 +39,17 @@ export async function startSlowLink(t: Cleanup, to: number): Promise<SlowLink> {
         upstream.destroy();
       });
     }
-    const pass = (into: Socket, piece: Buffer): void => {
-      if (link.delay === 0) into.write(piece);
-      else setTimeout(() => into.write(piece), link.delay);
+    const pass = (into: Socket, piece: Buffer, delay: number): void => {
+      if (delay === 0) into.write(piece);
+      else setTimeout(() => into.write(piece), delay);
     };
     client.on('data', (piece: Buffer) => {
       if (!link.answers(piece)) mute = true;
-      pass(upstream, piece);
+      pass(upstream, piece, link.delay + link.delayThere);
     });
     upstream.on('data', (piece: Buffer) => {
       if (mute) client.destroy();
-      else pass(client, piece);
+      else pass(client, piece, link.delay);
     });
   });
   server.listen(0, '127.0.0.1');
