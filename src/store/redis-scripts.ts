@@ -25,6 +25,9 @@ import { redisScript } from './redis-connection.ts';
 export const FORMAT = 1;
 export const READABLE_BY = 1;
 
+/** As many changes as a replica remembers; a store that is written to all day must not grow without end. */
+const MOST_COMMITS = 100_000;
+
 const HEAD = `
 local function clock()
   local time = redis.call('TIME')
@@ -92,6 +95,7 @@ if revision % 64 == 0 then
     if keep > last or at > now - tonumber(ARGV[13]) then break end
   end
   if keep then redis.call('XTRIM', KEYS[3], 'MINID', text(keep) .. '-0') end
+  redis.call('XTRIM', KEYS[3], 'MAXLEN', '~', ${MOST_COMMITS})
 end
 redis.call('PUBLISH', ARGV[11], ARGV[12])
 return { 'ok' }
