@@ -250,6 +250,7 @@ async function serve(
     store,
     shared: fleet?.shared ?? null,
     fleet: pool,
+    latches: pool.latches,
     counters,
     discovery,
     endpoints: () => upstreams.endpoints(),

@@ -13,6 +13,7 @@ import type { KeyData } from '../data-plane/snapshot.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import { CANARY_USABLE, STABLE_USABLE } from '../policy/decide.ts';
 import { explain } from '../policy/explain.ts';
+import type { RememberedScopes } from '../policy/latch-memory.ts';
 import type { Change } from '../rollout/change.ts';
 import { createChanges } from '../rollout/changes.ts';
 import { diff } from '../rollout/diff.ts';
@@ -64,6 +65,8 @@ export interface ControlPlaneOptions {
   /** Null where this replica is alone with its store. */
   readonly shared: SharedOptions | null;
   readonly fleet: WorkerFleet;
+  /** The latches of header identities that the workers hold; null: none. */
+  readonly latches: RememberedScopes | null;
   readonly counters: ControlCounters;
   /** Where endpoints are found. */
   readonly discovery: Discovery;
@@ -130,7 +133,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     clock,
     onReload: (taken) => counters.certificatesReloaded(taken),
   });
-  const inForce = createInForce({ initial, keys, networks, credentials, discovery, fleet, now });
+  const inForce = createInForce({
+    initial,
+    keys,
+    networks,
+    credentials,
+    discovery,
+    fleet,
+    latches: options.latches,
+    now,
+  });
   const database = await loadRegionDatabase(options.configuration.region?.database, null);
   await inForce.ready(initial);
   inForce.enact(initial, { regionDatabase: database });

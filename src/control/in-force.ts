@@ -8,6 +8,7 @@
 import type { ServiceView } from '../admin/backend.ts';
 import type { KeyData, ServiceSnapshot, Snapshot } from '../data-plane/snapshot.ts';
 import { type CompiledPolicy, compileContext, compilePolicy, type PolicyContext } from '../policy/compile.ts';
+import type { RememberedScopes } from '../policy/latch-memory.ts';
 import type { RolloutState } from '../policy/rollout.ts';
 import { isActive } from '../rollout/lifecycle.ts';
 import { refused } from '../rollout/refusal.ts';
@@ -32,6 +33,8 @@ export interface InForceOptions {
   readonly credentials: Credentials;
   readonly discovery: Discovery;
   readonly fleet: WorkerFleet;
+  /** The latches that the workers hold, for what is explained; null: none. */
+  readonly latches: RememberedScopes | null;
   /** Monotonic, in ms. */
   readonly now: () => number;
 }
@@ -139,7 +142,10 @@ export function createInForce(options: InForceOptions): InForce {
 
   function contextOf(current: Snapshot): PolicyContext {
     if (context?.of !== current) {
-      context = { of: current, compiled: compileContext(current, context?.compiled ?? null) };
+      context = {
+        of: current,
+        compiled: compileContext(current, context?.compiled ?? null, options.latches),
+      };
     }
     return context.compiled;
   }

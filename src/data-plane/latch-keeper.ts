@@ -6,7 +6,7 @@
  */
 import { KeyRing, type KeyData } from '../policy/keys.ts';
 import { latchTableMemory, SCOPES } from '../policy/latch-layout.ts';
-import { type LatchScope, ScopeLatches } from '../policy/latch-memory.ts';
+import { type LatchScope, type RememberedLatches, ScopeLatches } from '../policy/latch-memory.ts';
 import { LatchTable } from '../policy/latch-table.ts';
 import { Latches, latchScope, tagOf } from '../policy/latch.ts';
 import type { RolloutDocument } from '../policy/schema.ts';
@@ -50,7 +50,7 @@ export interface LatchFigures {
 export type LatchScopes = Readonly<Record<string, LatchScope>>;
 
 /** What other replicas and the store need of the latches of this one. */
-export interface HeldLatches extends Pick<LatchKeeper, 'rollouts' | 'part' | 'takeOver'> {
+export interface HeldLatches extends Pick<LatchKeeper, 'rollouts' | 'part' | 'takeOver' | 'scope'> {
   /** Calls `listener` with what workers decided: others have to know of it. */
   onDecided(listener: (batch: readonly LatchNote[]) => void): void;
 }
@@ -67,6 +67,8 @@ export interface LatchKeeper {
   rollouts(): readonly LatchRollout[];
   /** The latches of a rollout in one of some thousand parts, sealed anew; null after the last. */
   part(rollout: LatchRollout, part: number): readonly LatchNote[] | null;
+  /** The latches of a scope for a decision that is only explained: it finds them and keeps none. */
+  scope(name: string): RememberedLatches | null;
   /** A worker has ended: what it held is free. */
   workerEnded(index: number): void;
   /** Clears some of what is over. Call it every second or so; `now` in ms. */
@@ -204,6 +206,18 @@ export function createLatchKeeper(limit: number, workers: number): LatchKeeper {
           identityHash,
           value: sealing.seal(latch, rolloutTag),
         }));
+    },
+
+    scope(name) {
+      const latches = opened.get(name)?.latches;
+      if (latches === undefined) return null;
+      return {
+        get isEmpty() {
+          return latches.isEmpty;
+        },
+        find: (identityHash) => latches.find(identityHash),
+        keep: () => 'unchanged',
+      };
     },
 
     workerEnded: (index) => table.release(latchOwner(index)),

@@ -310,6 +310,7 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
       rollouts: () => latches.rollouts(),
       part: (rollout, part) => latches.part(rollout, part),
       takeOver: (batch) => latches.takeOver(batch),
+      scope: (name) => latches.scope(name),
       onDecided: (listener) => void latchListeners.push(listener),
     },
 

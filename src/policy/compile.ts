@@ -13,7 +13,7 @@ import { compileChain, MintedIds, type CompiledTier } from './identity.ts';
 import { KeyRing, type KeyData } from './keys.ts';
 import { KnownHashes } from './known-hashes.ts';
 import { latchScope, Latches, tagOf } from './latch.ts';
-import type { LatchMemory, ScopeLatches } from './latch-memory.ts';
+import type { RememberedLatches, RememberedScopes } from './latch-memory.ts';
 import { compileNetworks, NetworkSet, type NetworkSetData } from './network.ts';
 import { Overrides } from './override.ts';
 import { openRegion, type Region } from './region.ts';
@@ -53,7 +53,7 @@ export interface PolicyContext {
   readonly mintedIds: MintedIds;
   readonly latches: Latches;
   /** Null where workers do not share a memory of latches: that of one alone would split a user between them. */
-  readonly latchMemory: Pick<LatchMemory, 'scope'> | null;
+  readonly latchMemory: RememberedScopes | null;
   readonly overrides: Overrides;
   readonly devices: DeviceCache;
   readonly hashes: KnownHashes;
@@ -158,7 +158,7 @@ export interface CompiledPolicy {
   readonly latchScope: string;
   readonly latchCookie: string;
   /** The latches of users who are known by a header; null where there can be none. */
-  readonly remembered: ScopeLatches | null;
+  readonly remembered: RememberedLatches | null;
   readonly cookies: CookieWriter;
   readonly chain: readonly CompiledTier[];
   readonly follows: boolean;

@@ -17,6 +17,14 @@ export interface LatchScope {
   readonly tags: readonly string[];
 }
 
+/** The latches of one scope, as a decision uses them. */
+export type RememberedLatches = Pick<ScopeLatches, 'isEmpty' | 'find' | 'keep'>;
+
+/** Where a decision finds them; null: none are kept of that scope. */
+export interface RememberedScopes {
+  scope(name: string): RememberedLatches | null;
+}
+
 /** Lists of marks that a thread has read already; they repeat. */
 const KNOWN_LISTS = 4096;
 

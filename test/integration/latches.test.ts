@@ -74,6 +74,14 @@ test('who was admitted at the office stays on the canary at home, on whichever w
   for (let round = 0; round < 5; round++)
     assert.equal(count(await all(users, 'notes', AT_HOME), 'canary'), 40);
   assert.equal(count(await all(named('others'), 'notes', AT_HOME), 'stable'), 40);
+  const explained = async (user: string) => {
+    const described = { headers: { 'x-user-id': user }, clientAddress: AT_HOME };
+    const { body } = await serin.admin('POST', '/v1/services/notes/explain', described);
+    const { variant, reason } = (body as { decision: { variant: string; reason: string } }).decision;
+    return [variant, reason];
+  };
+  assert.deepEqual(await explained(users[0]!), ['canary', 'latch']);
+  assert.deepEqual(await explained('others-0'), ['stable', 'noMatch']);
   assert.equal(await serin.metric('serin_latches'), 40);
   assert.equal(await serin.metric('serin_flips_total'), 0);
 });

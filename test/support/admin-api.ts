@@ -112,6 +112,7 @@ export async function startApi(
     store,
     shared: null,
     fleet,
+    latches: null,
     counters,
     replica: 'here',
     clock: Date.now,

@@ -43,6 +43,7 @@ export function latchingReplica(limit = 10_000): LatchingReplica {
     held: {
       rollouts: () => keeper.rollouts(),
       part: (rollout, part) => keeper.part(rollout, part),
+      scope: (name) => keeper.scope(name),
       takeOver: (batch) => keeper.takeOver(batch),
       onDecided: (listener) => void listeners.push(listener),
     },

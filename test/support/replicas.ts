@@ -138,6 +138,7 @@ export function startReplicas(time: () => number = Date.now): Replicas {
         onWaiting: () => {},
       },
       fleet,
+      latches: null,
       counters: new ControlCounters(),
       replica: name,
       clock,

@@ -69,6 +69,7 @@ async function startWriter(store: MemoryStore, patience: number) {
     credentials,
     discovery: LISTED_ONLY,
     fleet,
+    latches: null,
     now: () => performance.now(),
   });
   await inForce.ready(initial);
