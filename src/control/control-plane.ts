@@ -6,7 +6,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import type { ComparisonView } from '../comparison/comparison.ts';
-import type { Backend, EndpointView, RolloutWrite, WriteRequest } from '../admin/backend.ts';
+import type { Backend, EndpointView, WriteRequest } from '../admin/backend.ts';
 import type { Configuration } from '../config/schema.ts';
 import { SYSTEM } from '../config/watch.ts';
 import type { KeyData } from '../data-plane/snapshot.ts';
@@ -37,7 +37,7 @@ import { createJournal } from './journal.ts';
 import { createNetworkCache } from './network-cache.ts';
 import type { Leadership } from './replication.ts';
 import { loadRegionDatabase } from './region-database.ts';
-import { commitKind, createRolloutPlanner } from './rollout-writes.ts';
+import { askedBy, commitKind, createRolloutPlanner } from './rollout-writes.ts';
 import { considerService, planDeletion, planService } from './service-writes.ts';
 import { checkState, type ControlState, oddities } from './state.ts';
 import type { WorkerFleet } from './worker-fleet.ts';
@@ -412,12 +412,6 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     checkPrecondition(precondition, rollout === null ? null : revision, `The rollout of "${service}"`);
     return rollout !== null && isActive(rollout.phase) ? rollout.id : null;
   }
-}
-
-/** What a request id stands for. */
-function askedBy(command: RolloutWrite): readonly (string | Uint8Array)[] {
-  if (!('body' in command)) return [JSON.stringify(command)];
-  return [`${command.body.format} ${command.allowDecrease}\n`, command.body.bytes];
 }
 
 function changeNotFound(id: string): Error {

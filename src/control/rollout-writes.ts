@@ -60,6 +60,12 @@ export function commitKind(command: RolloutWrite): CommitKind {
   return `rollout.${command.kind}`;
 }
 
+/** What a request id stands for. */
+export function askedBy(command: RolloutWrite): readonly (string | Uint8Array)[] {
+  if (!('body' in command)) return [JSON.stringify(command)];
+  return [`${command.body.format} ${command.allowDecrease}\n`, command.body.bytes];
+}
+
 export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPlanner {
   const { inForce, helper, networks, finishGuard, commitAt, fresh, latest, disagreements } = options;
 
