@@ -19,7 +19,7 @@ import { createChanges } from '../rollout/changes.ts';
 import { diff } from '../rollout/diff.ts';
 import { isActive } from '../rollout/lifecycle.ts';
 import { checkPrecondition, NO_PRECONDITION } from '../rollout/precondition.ts';
-import { refused } from '../rollout/refusal.ts';
+import { changeNotFound, refused } from '../rollout/refusal.ts';
 import { type Commit, type Store, StoreError } from '../store/store.ts';
 import type { ControlCounters } from '../telemetry/control-counters.ts';
 import type { CertificateReading } from '../telemetry/metrics-source.ts';
@@ -412,13 +412,6 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     checkPrecondition(precondition, rollout === null ? null : revision, `The rollout of "${service}"`);
     return rollout !== null && isActive(rollout.phase) ? rollout.id : null;
   }
-}
-
-function changeNotFound(id: string): Error {
-  return refused(
-    'change_not_found',
-    `There is no change ${id.slice(0, 100)}; changes can be read for 24 hours.`,
-  );
 }
 
 function hex(bytes: Uint8Array): string {

@@ -68,3 +68,10 @@ export class RefusedError extends Error {
 export function refused(code: RefusalCode, detail: string, figures: Refusal['figures'] = {}): RefusedError {
   return new RefusedError({ code, detail, figures });
 }
+
+export function changeNotFound(id: string): Error {
+  return refused(
+    'change_not_found',
+    `There is no change ${id.slice(0, 100)}; changes can be read for 24 hours.`,
+  );
+}
