@@ -1,8 +1,9 @@
 /**
  * When a change is applied: every replica that counts has said that all its workers decide by it.
  *
- * Live replicas count. For a rollback the unreachable ones count as well, since one may still give the canary to its
- * users: until it is back, or until it has been away from the store for so long that it has fenced itself.
+ * Live replicas count, but for those that have been cut off from the store for a lease: they cannot know of a change, and the
+ * others go on without them. For a rollback all count that may still give the canary to their users: also unreachable ones,
+ * until they are back or have been away from the store for so long that they have fenced themselves.
  */
 import type { Reach, Target } from '../rollout/reach.ts';
 import type { ReplicaRecord } from './replica-record.ts';
@@ -11,28 +12,35 @@ export interface Acknowledgement extends Reach {
   /** Replicas that have applied it, of those that count. */
   readonly done: number;
   readonly of: number;
-  /** Names of replicas that count and have not applied it, and of those that can't be reached, whether they count or not. */
+  /** Names of replicas that count and have not applied it. */
   readonly missing: readonly string[];
+  /** Names of those that can't be reached, and of those that can't reach the store, whether they count or not. */
   readonly unreachable: readonly string[];
+  readonly cutOff: readonly string[];
 }
 
 export interface Asked {
   readonly record: ReplicaRecord;
   readonly live: boolean;
+  /** It is heard of, but its lease in the store is over. */
+  readonly cutOff: boolean;
   /** It gives stable to everybody by now. */
   readonly hasFenced: boolean;
 }
 
 export function acknowledge(target: Target, replicas: readonly Asked[]): Acknowledgement {
   const isRollback = target.rolledBack !== null;
-  const counting = replicas.filter(({ live, hasFenced }) => live || (isRollback && !hasFenced));
+  const counting = replicas.filter(({ live, cutOff, hasFenced }) =>
+    isRollback ? live || !hasFenced : live && !cutOff,
+  );
   const missing = counting
     .filter(({ record, hasFenced }) => !hasApplied(target, record) && !(isRollback && hasFenced))
     .map(({ record }) => record.name);
   const unreachable = replicas.filter(({ live }) => !live).map(({ record }) => record.name);
   const of = counting.length;
   const done = of - missing.length;
-  const away = unreachable.length === 0 ? '' : `; unreachable: ${unreachable.join(', ')}`;
+  const cutOff = replicas.filter((one) => one.cutOff).map(({ record }) => record.name);
+  const away = noted('unreachable', unreachable) + noted('cut off from the store', cutOff);
   return {
     applied: of > 0 && done === of,
     done,
@@ -40,7 +48,12 @@ export function acknowledge(target: Target, replicas: readonly Asked[]): Acknowl
     progress: `${done} of ${of} replicas${away}`,
     missing,
     unreachable,
+    cutOff,
   };
+}
+
+function noted(what: string, names: readonly string[]): string {
+  return names.length === 0 ? '' : `; ${what}: ${names.join(', ')}`;
 }
 
 function hasApplied({ service, revision, changeId, rolledBack }: Target, record: ReplicaRecord): boolean {

@@ -45,7 +45,10 @@ export interface Membership {
    * heard, so that it counts like the others.
    */
   hear(record: ReplicaRecord, age: number): void;
-  /** The whole register as one sync with the store gave it: hears all of it, and notes that the store was reached. */
+  /**
+   * The whole register as one sync with the store gave it: hears all of it, and notes that the store was reached. This
+   * replica itself need not be in it.
+   */
   synced(register: readonly { readonly record: ReplicaRecord; readonly age: number }[]): void;
   /** The replica said that it stops, or left the register; with a boot, only that process. If it goes on talking, it is back. */
   left(name: string, boot?: string): void;
@@ -66,6 +69,8 @@ interface Known {
   record: ReplicaRecord;
   /** By `now`. */
   heardAt: number;
+  /** When the store last had word of it; before it ever had, when it was first heard of. */
+  storedAt: number;
 }
 
 export function createMembership({ self, lease, maxStaleness, now }: MembershipOptions): Membership {
@@ -94,7 +99,7 @@ export function createMembership({ self, lease, maxStaleness, now }: MembershipO
       last.signs++;
       if (last.signs < SIGNS_OF_LIFE) return;
       former.delete(boot);
-      members.set(boot, { record, heardAt });
+      members.set(boot, { record, heardAt, storedAt: heardAt });
       return;
     }
     // Only this process itself knows for sure that it is alive.
@@ -106,7 +111,7 @@ export function createMembership({ self, lease, maxStaleness, now }: MembershipO
       members.delete(other);
       retire(other, replaced.sequence);
     }
-    members.set(boot, { record, heardAt });
+    members.set(boot, { record, heardAt, storedAt: heardAt });
   }
 
   function retire(boot: string, sequence: number): void {
@@ -115,14 +120,20 @@ export function createMembership({ self, lease, maxStaleness, now }: MembershipO
     if (former.size > MOST_FORMER) former.delete(former.keys().next().value!);
   }
 
-  function replicas(): (Member & { readonly heardAt: number })[] {
+  function replicas(): (Member & Pick<Known, 'heardAt' | 'storedAt'>)[] {
     const time = now();
     for (const [boot, { heardAt }] of members) {
       if (time - heardAt > FORGET_TIME) members.delete(boot);
     }
-    const all = [...members.values()].map(({ record, heardAt }) => {
+    const all = [...members.values()].map(({ record, heardAt, storedAt }) => {
       const age = time - heardAt;
-      return { record, heardAt, age, state: age > lease ? ('unreachable' as const) : ('live' as const) };
+      return {
+        record,
+        heardAt,
+        storedAt,
+        age,
+        state: age > lease ? ('unreachable' as const) : ('live' as const),
+      };
     });
     // Of two with one name that both lived, one that is silent now was stopped.
     return all
@@ -130,6 +141,11 @@ export function createMembership({ self, lease, maxStaleness, now }: MembershipO
         (one) => one.state === 'live' || !all.some((other) => isTwin(one, other) && other.age < one.age),
       )
       .toSorted((a, b) => compare(a.record.name, b.record.name) || compare(a.record.boot, b.record.boot));
+  }
+
+  /** Only who looks into the store can tell; this replica itself never is, as far as others can be judged by it. */
+  function isCutOff({ boot }: ReplicaRecord, storedAt: number): boolean {
+    return boot !== self.boot && now() - syncedAt <= lease && syncedAt - storedAt > lease;
   }
 
   const live = (): readonly ReplicaRecord[] =>
@@ -141,7 +157,11 @@ export function createMembership({ self, lease, maxStaleness, now }: MembershipO
     hear,
     synced(register) {
       syncedAt = now();
-      for (const { record, age } of register) hear(record, age);
+      for (const { record, age } of register) {
+        hear(record, age);
+        const known = members.get(record.boot);
+        if (known !== undefined) known.storedAt = Math.max(known.storedAt, syncedAt - age);
+      }
     },
     left(name, boot) {
       for (const [one, { record }] of members) {
@@ -154,9 +174,10 @@ export function createMembership({ self, lease, maxStaleness, now }: MembershipO
     acknowledgement: (target) =>
       acknowledge(
         target,
-        replicas().map(({ record, state, heardAt }) => ({
+        replicas().map(({ record, state, heardAt, storedAt }) => ({
           record,
           live: state === 'live',
+          cutOff: state === 'live' && isCutOff(record, storedAt),
           // By the last look into the store, not by now: while nobody can look, the replica may still reach the store.
           hasFenced: record.fenced || syncedAt - heardAt > maxStaleness + FENCE_MARGIN,
         })),

@@ -71,6 +71,9 @@ export interface ChangeBody {
 /** How long a replica counts as live without a word, in ms; also what the tests wait for. */
 const LEASE = 2000;
 
+/** Several processes start at once here, on machines with few cores. */
+const READY_TIME = 60_000;
+
 const KEY_RING = `k1:${Buffer.alloc(32, 7).toString('base64url')}\n`;
 
 /** Resolves when all replicas know each other. */
@@ -84,8 +87,13 @@ export async function startFleet(options: FleetOptions): Promise<TestFleet> {
   const directory = await mkdtemp(path.join(tmpdir(), 'serin-fleet-'));
   t.after(() => rm(directory, { recursive: true, force: true }));
   const redis = await startRedis(t, { args: ['--appendonly', 'yes'] });
+  // All have started or failed before anything is undone: one that starts later would stay.
+  const started = await Promise.allSettled(names.map((name) => makeReplica(name)));
   try {
-    const replicas = await Promise.all(names.map((name) => makeReplica(name)));
+    const replicas = started.map((one) => {
+      if (one.status === 'rejected') throw one.reason as Error;
+      return one.value;
+    });
     await together(replicas);
     return { redis, replicas, close };
   } catch (error) {
@@ -122,6 +130,7 @@ export async function startFleet(options: FleetOptions): Promise<TestFleet> {
           directory: place,
           services,
           workers,
+          readyWithin: READY_TIME,
           ...rest,
           configuration: {
             store: { redis: `redis://127.0.0.1:${gate.port}/0`, snapshot: path.join(place, 'state.json') },

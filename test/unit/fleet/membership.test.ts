@@ -138,6 +138,7 @@ describe('when a change is applied', () => {
       progress: '2 of 3 replicas',
       missing: ['c'],
       unreachable: [],
+      cutOff: [],
     });
     fleet.hear(replica('c', { sequence: 2 }), 0);
     assert.equal(fleet.acknowledgement(CHANGE).applied, true);
@@ -150,6 +151,40 @@ describe('when a change is applied', () => {
     assert.equal(applied, true);
     assert.equal(progress, '1 of 1 replicas; unreachable: b');
     assert.deepEqual([unreachable, missing], [['b'], []]);
+  });
+
+  it('goes on without a replica that is heard of but has lost the store for a lease, and says so', () => {
+    const { fleet, clock } = start();
+    const behind = replica('b', { revision: 6 });
+    fleet.synced([{ record: behind, age: 10 }]);
+    const later = (sequence: number, more = {}): void => {
+      fleet.hear(replica('a', { sequence }), 0);
+      fleet.hear(replica('b', { sequence, revision: 6, ...more }), 0);
+    };
+    clock.now += LEASE - 100;
+    later(2);
+    fleet.synced([{ record: behind, age: LEASE - 90 }]);
+    assert.equal(fleet.acknowledgement(CHANGE).progress, '1 of 2 replicas');
+    clock.now += 200;
+    later(3);
+    fleet.synced([{ record: behind, age: LEASE + 110 }]);
+    assert.deepEqual(fleet.replicas()[1]?.state, 'live');
+    assert.deepEqual(fleet.acknowledgement(CHANGE), {
+      applied: true,
+      done: 1,
+      of: 1,
+      progress: '1 of 1 replicas; cut off from the store: b',
+      missing: [],
+      unreachable: [],
+      cutOff: ['b'],
+    });
+    assert.equal(fleet.acknowledgement(ROLLBACK).applied, false, 'its users may still get the canary');
+    later(4, { rolledBack: ['r1'] });
+    assert.equal(fleet.acknowledgement(ROLLBACK).applied, true);
+    // Who has not looked into the store for a lease cannot tell.
+    clock.now += LEASE + 1;
+    later(5);
+    assert.equal(fleet.acknowledgement(CHANGE).progress, '1 of 2 replicas');
   });
 
   it('does not count a replica that decides by another change of that number, or that has no workers', () => {
