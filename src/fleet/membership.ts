@@ -69,7 +69,7 @@ interface Known {
   record: ReplicaRecord;
   /** By `now`. */
   heardAt: number;
-  /** When the store last had word of it; before it ever had, when it was first heard of. */
+  /** When the store last had word of it, or since when it has had the chance to give it. */
   storedAt: number;
 }
 
@@ -88,6 +88,8 @@ export function createMembership({ self, lease, maxStaleness, now }: MembershipO
       // What was said before makes nobody younger when it is said again; only the store knows when it was said.
       if (sequence < known.record.sequence || (sequence === known.record.sequence && age <= 0)) return;
       known.record = record;
+      // Back from where nobody heard of it: it has a lease to show in the store again.
+      if (heardAt - known.heardAt > lease) known.storedAt = Math.max(known.storedAt, heardAt);
       known.heardAt = Math.max(known.heardAt, heardAt);
       return;
     }

@@ -187,6 +187,25 @@ describe('when a change is applied', () => {
     assert.equal(fleet.acknowledgement(CHANGE).progress, '1 of 2 replicas');
   });
 
+  it('gives a replica that is back a lease to show in the store', () => {
+    const { fleet, clock } = start();
+    fleet.hear(replica('b', { revision: 6 }), 0);
+    clock.now += 2 * LEASE;
+    fleet.hear(replica('a', { sequence: 2 }), 0);
+    fleet.hear(replica('b', { sequence: 2, revision: 6 }), 0);
+    fleet.synced([]);
+    assert.equal(fleet.acknowledgement(CHANGE).progress, '1 of 2 replicas');
+    clock.now += LEASE - 1;
+    for (const [name, revision] of [
+      ['a', 7],
+      ['b', 6],
+    ] as const)
+      fleet.hear(replica(name, { sequence: 3, revision }), 0);
+    clock.now += 2;
+    fleet.synced([]);
+    assert.equal(fleet.acknowledgement(CHANGE).progress, '1 of 1 replicas; cut off from the store: b');
+  });
+
   it('does not count a replica that decides by another change of that number, or that has no workers', () => {
     for (const other of [{ changeId: 'x' }, { workers: [] }, { revision: 6 }]) {
       const { fleet } = start();
