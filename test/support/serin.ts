@@ -137,7 +137,7 @@ export async function startSerin(options: SerinOptions): Promise<Serin> {
         return answer?.status === 200;
       },
       'readiness of Serin',
-      options.readyWithin ?? 20_000,
+      options.readyWithin ?? 60_000,
       25,
     );
   } catch (error) {
