@@ -20,6 +20,7 @@ import { seeded } from '../test/support/seeded.ts';
 import { createClient } from './fleet/client.ts';
 import { createConvergence } from './fleet/convergence.ts';
 import { createJudge } from './fleet/judge.ts';
+import { startLateness } from './fleet/lateness.ts';
 import { startLoad } from './fleet/load.ts';
 import { startRedisPair, type RedisIncident } from './fleet/redis.ts';
 import { createReplica, makeKeyRing, type Decided, type Replica } from './fleet/replicas.ts';
@@ -131,6 +132,7 @@ try {
   listeners.push((decided) => {
     if (decided.service === NOTES) convergence.see(decided);
   });
+  const lateness = startLateness();
   const client = createClient(CONNECTIONS);
   const load = startLoad({
     client,
@@ -194,6 +196,7 @@ try {
     );
   }
   state.stopped = true;
+  const late = await lateness.stop();
   await Promise.all([disturbRedis, killReplicas]);
   await writer.stop();
   await Promise.all(rollbackRuns.map((run) => run.stop()));
@@ -213,12 +216,16 @@ try {
   );
 
   const latencies = rollbacks.done.map(({ milliseconds }) => milliseconds).toSorted((a, b) => a - b);
+  const quiet = rollbacks.done
+    .filter(({ besideStart }) => !besideStart)
+    .map(({ milliseconds }) => milliseconds)
+    .toSorted((a, b) => a - b);
   const converged = convergence.times.map(({ milliseconds }) => milliseconds).toSorted((a, b) => a - b);
   const p99 = quantile(latencies, 0.99);
   const { findings } = judge;
   const failures = [...load.result.failures, ...rollbacks.failures];
   const byWhat = Map.groupBy(incidents, ({ what }) => what);
-  const late = converged.filter((milliseconds) => milliseconds > CONVERGED);
+  const slow = converged.filter((milliseconds) => milliseconds > CONVERGED);
 
   const figures = [
     ['what', 'figure'],
@@ -251,7 +258,7 @@ try {
       '… median, p99, longest, ms',
       `${quantile(converged, 0.5)}, ${quantile(converged, 0.99)}, ${quantile(converged, 1)}`,
     ],
-    [`**… longer than ${CONVERGED} ms**`, String(late.length + convergence.overdue.length)],
+    [`**… longer than ${CONVERGED} ms**`, String(slow.length + convergence.overdue.length)],
     [
       'rollbacks measured',
       `${latencies.length}, ${rollbacks.done.filter(({ degraded }) => degraded).length} of them without the store`,
@@ -261,7 +268,15 @@ try {
       'from the call to the last decision for the canary: median, p90, p99, longest, ms',
       [0.5, 0.9, 0.99, 1].map((share) => quantile(latencies, share)).join(', '),
     ],
+    [
+      `… of the ${quiet.length} beside which no replica was starting`,
+      [0.5, 0.9, 0.99, 1].map((share) => quantile(quiet, share)).join(', '),
+    ],
     [`**p99 above ${BUDGET} ms**`, p99 > BUDGET ? `${p99}` : '0'],
+    [
+      'an idle thread woken too late on this machine, at the same priority: median, p90, p99, ms',
+      [0.5, 0.9, 0.99].map((share) => quantile(late, share)).join(', '),
+    ],
     ['lines of the access log that were dropped', String(dropped.reduce((sum, count) => sum + count, 0))],
   ];
   const here = machine();
@@ -294,8 +309,9 @@ try {
       at: new Date().toISOString(),
       machine: here,
       figures: Object.fromEntries(figures.slice(1)) as Record<string, string>,
-      rollbacks: latencies,
-      convergence: convergence.times,
+      rollbacks: counts(latencies),
+      convergence: counts(converged),
+      lateness: counts(late),
     });
   }
 } finally {
@@ -329,6 +345,12 @@ function metric(text: string, name: string): number {
 
 function quantile(sorted: readonly number[], share: number): number {
   return Math.round(sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN);
+}
+
+function counts(sorted: readonly number[]): Record<string, number> {
+  return Object.fromEntries(
+    histogram(sorted).map(([bound, count]): [string, number] => [bound!, Number(count)]),
+  );
 }
 
 function histogram(sorted: readonly number[]): string[][] {

@@ -11,8 +11,8 @@ export interface Rollback {
   readonly milliseconds: number;
   /** The store did not have it when it was answered. */
   readonly degraded: boolean;
-  /** Workers that were seen deciding for the canary before and for stable after. */
-  readonly workers: number;
+  /** A replica was starting meanwhile, on the same cores. */
+  readonly besideStart: boolean;
 }
 
 export interface RollbackResult {
@@ -162,6 +162,7 @@ export function startRollbacks(options: {
       }
       await delay(random() * PACE);
       const { life } = replica;
+      const calm = replicas.every(({ up }) => up);
       const from = Date.now();
       const answer = replica
         .admin('POST', `${base}/rollback`, { reason: 'measured' })
@@ -189,7 +190,11 @@ export function startRollbacks(options: {
       const keys = expected(lives);
       const milliseconds = Math.max(0, ...keys.map((key) => (lastCanary.get(key) ?? 0) - from));
       const { degraded } = said.body as { degraded?: boolean };
-      result.done.push({ milliseconds, degraded: degraded === true, workers: keys.length });
+      result.done.push({
+        milliseconds,
+        degraded: degraded === true,
+        besideStart: !calm || replicas.some(({ up }) => !up),
+      });
     } finally {
       await lanes.stop();
     }

@@ -273,8 +273,9 @@ export function createReplication(options: ReplicationOptions): Replication {
     // A wrong clock must not hold up a write for longer than this.
     moment: (at) => now() + Math.min(at - (storeClock.now() ?? at), 2 * options.activation),
     announce(rollback) {
-      rollbacks.learn(rollback);
+      // Before it is learned, which writes the state down.
       peers.send({ type: 'rollback', rollbacks: [rollback] });
+      rollbacks.learn(rollback);
       tell();
     },
     kept: () => options.save(),

@@ -130,8 +130,8 @@ export function createPeerLink(options: LinkOptions): PeerLink {
   };
 
   async function run(lane: Lane): Promise<void> {
-    // Whatever is said in one turn goes together.
-    await Promise.resolve();
+    // Whatever is said in one turn goes together, but a rollback goes before anything else is done.
+    if (lane !== urgent) await Promise.resolve();
     for (;;) {
       lane.wanted = false;
       const taken = closed ? [] : lane.take();

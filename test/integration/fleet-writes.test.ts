@@ -30,6 +30,7 @@ before(async () => {
   stable = await startOrigin('stable');
   canary = await startOrigin('canary');
   fleet = await startFleet({
+    configuration: { proxy: { drain: { delay: '0s', grace: '1s' } } },
     services: {
       notes: {
         hosts: ['notes.test'],
@@ -184,6 +185,22 @@ test('with an ETag only one of two replicas wins', async () => {
     replica.serin.admin('PUT', `${target}?allowDecrease=true`, EVERYONE(percentage), { 'if-match': etag });
   const answers = await Promise.all([put(a, 61), put(b, 62)]);
   assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([202, 412]));
+});
+
+test('a replica that stops as it should is not waited for, also by a rollback', async () => {
+  await c.serin.stop('SIGTERM');
+  const views = await Promise.all([a, b].map(fleetOf));
+  for (const view of views)
+    assert.deepEqual(
+      view.replicas.map(({ name, state }) => `${name} ${state}`),
+      ['a live', 'b live'],
+    );
+  const { progress } = await perform(a, 'POST', '/rollback');
+  assert.equal(progress, '2 of 2 replicas');
+  await c.start();
+  await together([a, b, c]);
+  assert.deepEqual(new Set(await c.variants('someone', 8)), new Set(['stable']));
+  await perform(c, 'PUT', '', EVERYONE(10));
 });
 
 test('a replica killed in the middle of writes loses none that were answered', async () => {
