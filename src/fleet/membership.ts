@@ -145,9 +145,13 @@ export function createMembership({ self, lease, maxStaleness, now }: MembershipO
       .toSorted((a, b) => compare(a.record.name, b.record.name) || compare(a.record.boot, b.record.boot));
   }
 
-  /** Only who looks into the store can tell; this replica itself never is, as far as others can be judged by it. */
-  function isCutOff({ boot }: ReplicaRecord, storedAt: number): boolean {
-    return boot !== self.boot && now() - syncedAt <= lease && syncedAt - storedAt > lease;
+  /**
+   * It was heard of for a whole lease after the store last had word of it, so it is not silent altogether. Only who looks into
+   * the store can tell; this replica itself never is, as far as others can be judged by it.
+   */
+  function isCutOff({ record: { boot }, heardAt, storedAt }: Known): boolean {
+    const looking = now() - syncedAt <= lease;
+    return boot !== self.boot && looking && Math.min(heardAt, syncedAt) - storedAt > lease;
   }
 
   const live = (): readonly ReplicaRecord[] =>
@@ -179,7 +183,7 @@ export function createMembership({ self, lease, maxStaleness, now }: MembershipO
         replicas().map(({ record, state, heardAt, storedAt }) => ({
           record,
           live: state === 'live',
-          cutOff: state === 'live' && isCutOff(record, storedAt),
+          cutOff: state === 'live' && isCutOff({ record, heardAt, storedAt }),
           // By the last look into the store, not by now: while nobody can look, the replica may still reach the store.
           hasFenced: record.fenced || syncedAt - heardAt > maxStaleness + FENCE_MARGIN,
         })),

@@ -100,16 +100,21 @@ test('once a change is APPLIED anywhere, every worker of every replica decides b
 
 test('a replica that hangs holds up APPLIED until its lease is over, and catches up when it is back', async () => {
   c.pause();
-  const { id } = accepted(await write(a, 'POST', '/percentage', { percentage: 20 }));
-  const waiting = await changeAt(b, id);
-  assert.equal(waiting.status, 'APPLYING');
-  await eventually(async () => (await changeAt(a, id)).progress === '2 of 3 replicas', 'two of three');
-  const over = await applied(b, id);
-  assert.equal(over.progress, '2 of 2 replicas; unreachable: c');
-  assert.equal((await fleetOf(a)).replicas.find(({ name }) => name === 'c')?.state, 'unreachable');
-  c.resume();
+  let revision: number | null = null;
+  let id = '';
+  try {
+    ({ id, revision } = accepted(await write(a, 'POST', '/percentage', { percentage: 20 })));
+    const waiting = await changeAt(b, id);
+    assert.equal(waiting.status, 'APPLYING');
+    await eventually(async () => (await changeAt(a, id)).progress === '2 of 3 replicas', 'two of three');
+    const over = await applied(b, id);
+    assert.equal(over.progress, '2 of 2 replicas; unreachable: c');
+    assert.equal((await fleetOf(a)).replicas.find(({ name }) => name === 'c')?.state, 'unreachable');
+  } finally {
+    c.resume();
+  }
   await together([a, b, c]);
-  await eventually(async () => (await fleetOf(c)).revision === over.revision, 'c has caught up');
+  await eventually(async () => (await fleetOf(c)).revision === revision, 'c has caught up');
   assert.equal((await changeAt(c, id)).status, 'APPLIED');
 });
 

@@ -69,7 +69,7 @@ export interface ChangeBody {
 }
 
 /** How long a replica counts as live without a word, in ms; also what the tests wait for. */
-const LEASE = 2000;
+const LEASE = 3000;
 
 /** Several processes start at once here, on machines with few cores. */
 const READY_TIME = 60_000;

@@ -187,6 +187,19 @@ describe('when a change is applied', () => {
     assert.equal(fleet.acknowledgement(CHANGE).progress, '1 of 2 replicas');
   });
 
+  it('is not cut off from the store because it is silent', () => {
+    const { fleet, clock } = start();
+    const behind = replica('b', { revision: 6 });
+    fleet.synced([{ record: behind, age: 100 }]);
+    fleet.hear({ ...behind, sequence: 2 }, 0);
+    clock.now += LEASE;
+    fleet.hear(replica('a', { sequence: 2 }), 0);
+    fleet.synced([{ record: behind, age: LEASE + 100 }]);
+    assert.equal(fleet.acknowledgement(CHANGE).progress, '1 of 2 replicas');
+    clock.now += 1;
+    assert.equal(fleet.acknowledgement(CHANGE).progress, '1 of 1 replicas; unreachable: b');
+  });
+
   it('gives a replica that is back a lease to show in the store', () => {
     const { fleet, clock } = start();
     fleet.hear(replica('b', { revision: 6 }), 0);
@@ -196,14 +209,14 @@ describe('when a change is applied', () => {
     fleet.synced([]);
     assert.equal(fleet.acknowledgement(CHANGE).progress, '1 of 2 replicas');
     clock.now += LEASE - 1;
-    for (const [name, revision] of [
-      ['a', 7],
-      ['b', 6],
-    ] as const)
-      fleet.hear(replica(name, { sequence: 3, revision }), 0);
-    clock.now += 2;
-    fleet.synced([]);
-    assert.equal(fleet.acknowledgement(CHANGE).progress, '1 of 1 replicas; cut off from the store: b');
+    for (const sequence of [3, 4]) {
+      fleet.hear(replica('a', { sequence }), 0);
+      fleet.hear(replica('b', { sequence, revision: 6 }), 0);
+      fleet.synced([]);
+      const expected = sequence === 3 ? '1 of 2 replicas' : '1 of 1 replicas; cut off from the store: b';
+      assert.equal(fleet.acknowledgement(CHANGE).progress, expected);
+      clock.now += 2;
+    }
   });
 
   it('does not count a replica that decides by another change of that number, or that has no workers', () => {
