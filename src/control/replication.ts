@@ -22,7 +22,7 @@ import type { Follower } from './follower.ts';
 import { viewOfFleet } from './fleet-view.ts';
 import type { InForce } from './in-force.ts';
 import type { KnownRollbacks } from './known-rollbacks.ts';
-import { storeOwed } from './store-owed.ts';
+import { storeNow, storeOwed } from './store-owed.ts';
 import type { WorkerFleet } from './worker-fleet.ts';
 import type { WriteQueue } from './write-queue.ts';
 import type { SharedWrites } from './writer.ts';
@@ -262,6 +262,7 @@ export function createReplication(options: ReplicationOptions): Replication {
         await catchUp();
       }
     },
+    settleRollbacks: () => storeNow({ store, rollbacks, follower, inForce, log, catchUp }, 0),
     async committed(commit) {
       await follower.committed(commit);
       peers.send({ type: 'written', revision: commit.revision });

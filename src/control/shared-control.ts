@@ -26,7 +26,10 @@ import type { WorkerFleet } from './worker-fleet.ts';
 import type { WriteQueue } from './write-queue.ts';
 
 /** How long a change of the state may stay off the disk, in ms. */
-const SAVE_DELAY = 200;
+const SAVE_DELAY = 500;
+
+/** Commits that are kept on disk: as many as a failover may lose, and few enough to be written twice a second. */
+const SAVED_COMMITS = 200;
 
 /** How often the state file is written anew without a change, so that its age tells when the store was last seen; in ms. */
 const SAVE_AGAIN = 10_000;
@@ -242,7 +245,7 @@ export function createSharedControl(
           revision,
           changeId,
           documents: inForce.state.documents,
-          recent,
+          recent: recent.slice(-SAVED_COMMITS),
           rollbacks: rollbacks.all(),
           peers: Object.fromEntries(membership.replicas().map(({ record }) => [record.name, record.address])),
         });

@@ -16,7 +16,6 @@ const LEFT_TO_ITS_OWNER = 2000;
 
 export interface OwedParts {
   readonly store: SharedStore;
-  readonly queue: WriteQueue;
   readonly rollbacks: KnownRollbacks;
   readonly follower: Follower;
   readonly inForce: InForce;
@@ -25,21 +24,26 @@ export interface OwedParts {
 }
 
 /** Rejects with StoreError; what was not stored is tried again with the next call. */
-export async function storeOwed(parts: OwedParts): Promise<void> {
+export async function storeOwed(parts: OwedParts & { readonly queue: WriteQueue }): Promise<void> {
   const { store, queue, rollbacks, catchUp } = parts;
   if (store.condition !== 'available' || rollbacks.owed(LEFT_TO_ITS_OWNER).length === 0) return;
   await queue.run(async () => {
     await catchUp();
-    for (const rollback of rollbacks.owed(LEFT_TO_ITS_OWNER)) {
-      try {
-        await storeOne(rollback, parts);
-      } catch (error) {
-        // Another replica was faster.
-        if (!(error instanceof StoreError) || error.code !== 'conflict') throw error;
-      }
-      await catchUp();
-    }
+    await storeNow(parts, LEFT_TO_ITS_OWNER);
   });
+}
+
+/** Stores those that have been known for `age` ms. In the write queue only, caught up. Rejects with StoreError. */
+export async function storeNow(parts: OwedParts, age: number): Promise<void> {
+  for (const rollback of parts.rollbacks.owed(age)) {
+    try {
+      await storeOne(rollback, parts);
+    } catch (error) {
+      // Another replica was faster.
+      if (!(error instanceof StoreError) || error.code !== 'conflict') throw error;
+    }
+    await parts.catchUp();
+  }
 }
 
 async function storeOne(

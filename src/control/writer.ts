@@ -56,6 +56,8 @@ export interface SharedWrites {
   readonly available: boolean;
   /** Brings the state up to the store. Rejects with StoreError. */
   catchUp(): Promise<void>;
+  /** Stores what was rolled back without the store, so that a write is planned on top of it. Rejects with StoreError. */
+  settleRollbacks(): Promise<void>;
   /** The store has the commit. Never rejects. */
   committed(commit: Commit): Promise<void>;
   /** When a write of that kind begins to count, in ms since 1970 by the store's clock; undefined: at once. */
@@ -223,6 +225,8 @@ export function createWriter(options: WriterOptions): Writer {
   async function doneElsewhere(id: string, job: Job): Promise<Change | null> {
     if (shared === null) return null;
     await shared.catchUp();
+    // A policy that is put after a rollback begins a new rollout, also where the store has yet to hear of the rollback.
+    if (job.rollback === undefined) await shared.settleRollbacks();
     const own = changes.find(id);
     // Another replica stored this very rollback, which it knew from this one.
     if (own !== undefined && own.revision !== null) return own;

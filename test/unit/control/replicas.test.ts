@@ -99,6 +99,26 @@ test('a rollback needs no store: it reaches all, and one of them stores it', asy
   await eventually(async () => !(await b.plane.change(change.id)).degraded, 'it is owed no more');
 });
 
+test('a policy that is put after a rollback without the store begins a new rollout', async () => {
+  const { a, b, memory } = await three();
+  await put(a);
+  await eventually(async () => b.phase() === 'running', 'the rollout');
+  a.store.cut = true;
+  await rollback(a);
+  await eventually(async () => b.phase() === 'rolledBack', 'the rollback at b');
+  await put(b, { rules: [{ name: 'everyone', percentage: 30 }] });
+  assert.deepEqual(
+    memory.commits.map(({ kind, document }) => [kind, document?.rollout?.epoch]),
+    [
+      ['rollout.put', 1],
+      ['rollout.rollback', 1],
+      ['rollout.put', 2],
+    ],
+  );
+  a.store.cut = false;
+  await eventually(async () => a.percentage() === 30 && a.phase() === 'running', 'the new rollout at a');
+});
+
 test('a rollback that one replica made without the store survives its restart', async () => {
   const { start, memory } = startReplicas();
   const a = await start({ name: 'a' });
