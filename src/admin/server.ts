@@ -13,7 +13,7 @@ import { RolloutDocument } from '../policy/schema.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { authenticate, authorize, type Caller, checkOrigin, type Presented } from './auth.ts';
 import type { Backend } from './backend.ts';
-import { bodyFormat, checked, checkEncoding } from './bodies.ts';
+import { bodyFormat, checked, checkEncoding, prepareCheck } from './bodies.ts';
 import { createEventStreams } from './event-stream.ts';
 import { FLEET_ROUTES } from './fleet-routes.ts';
 import { openApiDocument } from './openapi.ts';
@@ -116,6 +116,8 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
 
   const streams = createEventStreams(backend);
   for (const route of ROUTES) {
+    prepareCheck(route.query);
+    if (route.body !== undefined) prepareCheck(route.body);
     app.route({
       method: route.method,
       bodyLimit: route.body === RolloutDocument ? DOCUMENT_LIMIT : BODY_LIMIT,
