@@ -17,6 +17,7 @@ import {
   type StoreFault,
 } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
+import { applyCommit } from '../store/log-records.ts';
 import { checkState, type ControlState } from './state.ts';
 import type { InForce } from './in-force.ts';
 import { restate } from './restate.ts';
@@ -239,19 +240,13 @@ export function createFollower(options: FollowerOptions): Follower {
   }
 
   async function takeWhole(loaded: Loaded, storeId: string): Promise<void> {
-    const last = newest([...loaded.recent, ...(loaded.faults ?? [])]);
     const fresh = newer(loaded.recent);
     const before = inForce.state.documents;
     const now = new Date(clock()).toISOString();
     for (const rollback of revivedRollouts(before, head.recent, loaded.documents, now))
       options.onRevived(rollback);
     await enact(loaded.revision, new Map(loaded.documents), fresh, loaded.faults ?? []);
-    head = {
-      storeId,
-      revision: loaded.revision,
-      changeId: last?.revision === loaded.revision ? last.changeId : '',
-      recent: withinBounds(loaded.recent),
-    };
+    head = headOf(storeId, loaded);
     const names = new Set([...before.keys(), ...loaded.documents.keys()]);
     onFollowed(names);
   }
@@ -260,10 +255,7 @@ export function createFollower(options: FollowerOptions): Follower {
     const last = newest([...commits, ...unreadable]);
     if (last === null) return;
     const documents = new Map(inForce.state.documents);
-    for (const { service, revision, document } of commits) {
-      if (document === null) documents.delete(service);
-      else documents.set(service, { revision, document });
-    }
+    for (const commit of commits) applyCommit(documents, commit);
     await enact(last.revision, documents, commits, unreadable);
     head = {
       ...head,
@@ -300,7 +292,7 @@ export function createFollower(options: FollowerOptions): Follower {
       ...unread.map(({ service, revision: at, detail }) => ({ service, revision: at, detail })),
     ];
     for (const service of touched) {
-      const detail = faultOf({ ...state, revision, documents: new Map(documents) }, service);
+      const detail = faultOf(state, service, documents.get(service));
       if (detail === null) continue;
       found.push({ service, revision: documents.get(service)?.revision ?? revision, detail });
     }
@@ -357,8 +349,15 @@ export function createFollower(options: FollowerOptions): Follower {
   };
 }
 
+/** Where a replica stands that has taken a whole store. */
+export function headOf(storeId: string, { revision, recent, faults = [] }: Loaded): Head {
+  const last = newest([...recent, ...faults]);
+  const changeId = last?.revision === revision ? last.changeId : '';
+  return { storeId, revision, changeId, recent: withinBounds(recent) };
+}
+
 /** The last of them by revision, or null. */
-export function newest(
+function newest(
   all: readonly { readonly revision: number; readonly changeId: string }[],
 ): { readonly revision: number; readonly changeId: string } | null {
   return all.reduce<(typeof all)[number] | null>(
@@ -368,11 +367,10 @@ export function newest(
 }
 
 /** Why the service can't be served by its new document with this replica's configuration; null where it can. */
-function faultOf(state: ControlState, service: string): string | null {
-  const only = state.documents.get(service);
-  if (only === undefined) return null;
+function faultOf(state: ControlState, service: string, stored: StoredDocument | undefined): string | null {
+  if (stored === undefined) return null;
   try {
-    checkState({ ...state, documents: new Map([[service, only]]) });
+    checkState({ ...state, documents: new Map([[service, stored]]) });
     return null;
   } catch (error) {
     if (error instanceof DocumentError) return error.faults.map(({ detail }) => detail).join('; ');

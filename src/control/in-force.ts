@@ -118,18 +118,19 @@ export function createInForce(options: InForceOptions): InForce {
     });
     const sequence = fleet.apply(snapshot);
     for (const one of ahead.values()) if (one.sequence === 0) one.sequence = sequence;
+    awaitNext();
+  }
+
+  function awaitNext(): void {
     clearTimeout(timer);
     const next = activation.next();
-    if (next !== null) timer = setTimeout(activate, Math.max(0, next - now()));
+    if (next !== null) timer = setTimeout(activate, next - now());
   }
 
   function activate(): void {
     // A timer may be early by a part of a millisecond.
     if (activation.advance(now() + 1)) apply();
-    else {
-      const next = activation.next();
-      if (next !== null) timer = setTimeout(activate, Math.max(1, next - now()));
-    }
+    else awaitNext();
   }
 
   function rolledBackAhead(view: ServiceView): ServiceView {

@@ -50,15 +50,13 @@ export interface ReplicationOptions {
   };
   readonly digests: () => Digests;
   /** The ids of the keys, in the order of the ring. */
-  readonly keyIds: () => readonly string[];
+  readonly keyIds: readonly string[];
   /** In ms. */
   readonly lease: number;
   readonly activation: number;
   readonly maxStaleness: number;
   /** Monotonic, in ms. */
   readonly now: () => number;
-  /** Milliseconds since 1970. */
-  readonly clock: () => number;
   /** How old the state is at the start, in ms. */
   readonly age: number;
   /** Writes the state down; resolves when it is on disk. */
@@ -72,14 +70,11 @@ export interface Leadership {
 }
 
 export interface Replication extends SharedWrites {
-  readonly follower: Follower;
   readonly reach: ReachOf;
   /** Tells and asks the store once; never rejects. */
   beat(): Promise<void>;
   /** A peer's message. When it resolves, what must not be lost is on disk. */
   hear(message: PeerMessage, from: string): void | Promise<void>;
-  /** Follows the store at the next chance. */
-  follow(): void;
   readonly leadership: Leadership;
   /** What replicas do not have alike, in sentences. */
   disagreements(): readonly string[];
@@ -94,7 +89,7 @@ export interface Replication extends SharedWrites {
 
 export function createReplication(options: ReplicationOptions): Replication {
   const { self, store, follower, inForce, changes, rollbacks, queue, fleet } = options;
-  const { membership, storeClock, peers, now, clock, log } = options;
+  const { membership, storeClock, peers, now, log } = options;
   let sequence = 0;
   let leadership: Leadership = { leader: null, fence: 0 };
   let inAgreement = now() - options.age;
@@ -214,7 +209,7 @@ export function createReplication(options: ReplicationOptions): Replication {
   /** The first key of the ring that all living replicas know signs: what it signed must count everywhere. */
   function agreeOnKey(): void {
     const common = membership.commonKeys(options.digests());
-    const key = options.keyIds().find((id) => common.has(id));
+    const key = options.keyIds.find((id) => common.has(id));
     if (key !== undefined) inForce.signWith(key);
   }
 
@@ -235,9 +230,7 @@ export function createReplication(options: ReplicationOptions): Replication {
   }
 
   return {
-    follower,
     beat,
-    follow,
     reach: (target) => membership.acknowledgement(target),
     get leadership() {
       return leadership;
@@ -352,12 +345,7 @@ export function createReplication(options: ReplicationOptions): Replication {
     const { service, rolloutId, actor, reason, requestId, changeId: id } = rollback;
     changes.adoptRollback({ id, service, kind: 'rollout.rollback', actor, reason, requestId }, rolloutId);
     log.warn(
-      {
-        'serin.service': service,
-        'serin.actor': actor,
-        'serin.change': id,
-        'serin.at': new Date(clock()).toISOString(),
-      },
+      { 'serin.service': service, 'serin.actor': actor, 'serin.change': id },
       'another replica rolled back',
     );
     tell();

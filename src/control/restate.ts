@@ -3,6 +3,7 @@
  * store and one of them went different ways. A rollback that the store lost is part of what is said.
  */
 import type { RolloutState } from '../policy/rollout.ts';
+import { newChangeId } from '../rollout/changes.ts';
 import { isActive } from '../rollout/lifecycle.ts';
 import type { SharedStore } from '../store/shared-store.ts';
 import { type Commit, type Loaded, StoreError } from '../store/store.ts';
@@ -44,7 +45,7 @@ export async function restate(of: Restatement): Promise<void> {
         actor: 'serin',
         reason: 'the store lost writes in a failover',
         requestId: null,
-        changeId: `${Buffer.from(random(10)).toString('hex')}-00000000`,
+        changeId: newChangeId(random),
         document,
       });
     } catch (error) {

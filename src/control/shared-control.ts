@@ -15,11 +15,10 @@ import type { SharedStore } from '../store/shared-store.ts';
 import type { SavedState, StateFile } from '../store/state-file.ts';
 import { type Loaded, StoreError } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
-import { createFollower, type Follower, type Head, newest, type ServiceFault } from './follower.ts';
+import { createFollower, type Head, headOf, type ServiceFault } from './follower.ts';
 import type { InForce } from './in-force.ts';
-import { createKnownRollbacks, type KnownRollbacks } from './known-rollbacks.ts';
+import { createKnownRollbacks } from './known-rollbacks.ts';
 import { createReplication, type Replication } from './replication.ts';
-import { withinBounds } from './recent-commits.ts';
 import { revivedRollouts } from './revived.ts';
 import type { ControlState } from './state.ts';
 import type { WorkerFleet } from './worker-fleet.ts';
@@ -81,17 +80,10 @@ export async function beginShared(
       // The store forgot what this replica remembers: what it remembers counts, and goes back into the store.
       const forgotten = id === '' || (id === saved?.storeId && saved.revision > loaded.revision);
       if (saved !== null && saved.revision > 0 && forgotten) return remembered(saved, 0);
-      const last = newest([...loaded.recent, ...(loaded.faults ?? [])]);
-      const head: Head = {
-        storeId: id,
-        revision: loaded.revision,
-        changeId: last?.revision === loaded.revision ? last.changeId : '',
-        recent: withinBounds(loaded.recent),
-      };
       const { faults = [] } = loaded;
       return {
         loaded: { ...loaded, documents: withSaved(loaded.documents, faults, saved) },
-        head,
+        head: headOf(id, loaded),
         saved,
         faults,
         age: 0,
@@ -152,8 +144,6 @@ function rollbacksOf({ saved, loaded }: Beginning, now: string): readonly KnownR
 }
 
 export interface SharedControl {
-  readonly follower: Follower;
-  readonly rollbacks: KnownRollbacks;
   readonly replication: Replication;
   /** The state has changed. */
   changed(): void;
@@ -190,28 +180,27 @@ export function createSharedControl(
     state: () => inForce.state,
     onChange: () => void save(),
   });
+  const follower = createFollower({
+    ...parts,
+    store,
+    head: beginning.head,
+    faults: beginning.faults,
+    moment: (at) => replication.moment(at),
+    onRevived: (rollback) => rollbacks.revive(rollback),
+    onFollowed(services) {
+      changed();
+      parts.onFollowed(services);
+    },
+  });
   const replication: Replication = createReplication({
     ...options,
     ...parts,
     rollbacks,
-    follower: createFollower({
-      ...parts,
-      store,
-      head: beginning.head,
-      faults: beginning.faults,
-      moment: (at) => replication.moment(at),
-      onRevived: (rollback) => rollbacks.revive(rollback),
-      onFollowed(services) {
-        changed();
-        parts.onFollowed(services);
-      },
-    }),
+    follower,
     age: beginning.age,
     digests: () => options.digests(inForce.state, inForce.regionDatabase),
-    keyIds: () => parts.keyIds,
     save,
   });
-  const { follower } = replication;
 
   function changed(): void {
     rollbacks.settle();
@@ -223,13 +212,8 @@ export function createSharedControl(
 
   /** One write at a time; a call while one runs waits for another one, which has what is new. */
   function save(): Promise<void> {
-    if (saving !== null) {
-      again = true;
-      return saving;
-    }
-    saving = write().finally(() => {
-      saving = null;
-    });
+    if (saving === null) saving = write();
+    else again = true;
     return saving;
   }
 
@@ -256,6 +240,8 @@ export function createSharedControl(
         );
       }
     } while (again);
+    // In the same step as the question: who comes after it must not wait for this write.
+    saving = null;
   }
 
   for (const rollback of rollbacksOf(beginning, new Date(clock()).toISOString())) rollbacks.learn(rollback);
@@ -265,8 +251,6 @@ export function createSharedControl(
   const refresh = setInterval(() => void save(), SAVE_AGAIN).unref();
 
   return {
-    follower,
-    rollbacks,
     replication,
     changed,
     async close() {

@@ -9,7 +9,14 @@ import { createHash } from 'node:crypto';
 import type { WriteRequest } from '../admin/backend.ts';
 import type { KnownRollback } from '../fleet/known-rollback.ts';
 import type { Change, PercentageMove } from '../rollout/change.ts';
-import { changeId, type Changes, digestOf, parsePresentId, presentChange } from '../rollout/changes.ts';
+import {
+  changeId,
+  type Changes,
+  digestOf,
+  newChangeId,
+  parsePresentId,
+  presentChange,
+} from '../rollout/changes.ts';
 import type { Decrease } from '../rollout/exposure.ts';
 import type { ReachOf } from '../rollout/reach.ts';
 import { refused } from '../rollout/refusal.ts';
@@ -133,7 +140,7 @@ export function createWriter(options: WriterOptions): Writer {
     const { actor, reason, requestId } = request;
     const rolloutId = job.rollback?.() ?? null;
     if (rolloutId === null && shared?.available === false) throw unavailable(null);
-    const id = changeId(Buffer.from(random(10)).toString('hex'), digest);
+    const id = newChangeId(random, digest);
     changes.begin({ id, service, kind, actor, reason, requestId });
     let ahead: RollbackAhead | null = null;
     if (rolloutId !== null) {

@@ -9,7 +9,7 @@ import type { Commit, CommitKind } from '../store/store.ts';
 import type { ChangeStatus } from '../policy/change-status.ts';
 import { type Change, isFinal, type PercentageMove } from './change.ts';
 import { type Decrease, decreasesBetween } from './exposure.ts';
-import type { Reach, ReachOf } from './reach.ts';
+import type { ReachOf } from './reach.ts';
 
 /** How long a change can be read: a pipeline whose poll gets a 404 ends for good. */
 const KEPT = 24 * 3_600_000;
@@ -18,6 +18,9 @@ const KEPT = 24 * 3_600_000;
 const MOST_CHANGES = 100_000;
 
 const MOST_DECREASES = 100;
+
+/** Characters of a digest in a change's id. */
+const DIGEST_LENGTH = 8;
 
 export interface NewChange {
   /** Ends with the digest of what is asked for, so that it is known after a restart as well: see `changeId`. */
@@ -86,9 +89,8 @@ export function createChanges({ clock, reach, onUpdate }: ChangesOptions): Chang
   const latestOf = new Map<string, string>();
   /** Ids of the changes that wait for workers. */
   const waiting = new Set<string>();
-  /** By the id of a rollback that is in force ahead of the store: its rollout. */
-  const ahead = new Map<string, string>();
-
+  /** Ids of the rollbacks that are in force ahead of the store. */
+  const ahead = new Set<string>();
   /** By the id of a rollback: the rollout that it ended. */
   const rolloutIds = new Map<string, string>();
 
@@ -168,25 +170,36 @@ export function createChanges({ clock, reach, onUpdate }: ChangesOptions): Chang
     // A finish that was first ends the rollout; then it is the rollback that comes too late.
     if (!kind.startsWith('rollout.') || kind === 'rollout.rollback' || kind === 'rollout.finish')
       return false;
-    return [...ahead.keys()].some((id) => byId.get(id)?.service === service);
-  }
-
-  function reachOf({ service, revision, id }: Change, rolledBack: string | null): Reach {
-    return reach({ service, revision, changeId: id, rolledBack });
+    return [...ahead].some((id) => byId.get(id)?.service === service);
   }
 
   /** As far as it has got; a final status stays. */
-  function reached(change: Change, rolledBack: string | null): Pick<Change, 'status' | 'progress'> {
-    if (isFinal(change.status)) return { status: change.status, progress: change.progress };
-    const { applied, progress } = reachOf(change, rolledBack);
-    return { status: applied ? 'APPLIED' : 'APPLYING', progress };
+  function reached({ id, service, revision, status, progress }: Change): Pick<Change, 'status' | 'progress'> {
+    if (isFinal(status)) return { status, progress };
+    const far = reach({ service, revision, changeId: id, rolledBack: rolloutIds.get(id) ?? null });
+    return { status: far.applied ? 'APPLIED' : 'APPLYING', progress: far.progress };
+  }
+
+  /** The change made `revision`: it overtakes what the service had under way, and is how far it has got. */
+  function makes(change: Change, revision: number): Pick<Change, 'status' | 'progress' | 'revision'> {
+    ahead.delete(change.id);
+    overtake(change);
+    latestOf.set(change.service, change.id);
+    return { ...(isRolledBackAhead(change) ? ROLLED_BACK : reached({ ...change, revision })), revision };
+  }
+
+  /** The rollback of a rollout is in force, and the store does not have it yet. */
+  function goAhead(change: Change, rolloutId: string): void {
+    ahead.add(change.id);
+    rolloutIds.set(change.id, rolloutId);
+    update(change, { status: 'APPLYING', progress: 'in force; waiting for the store' });
   }
 
   function refresh(): void {
     for (const id of waiting) {
       const change = byId.get(id);
       if (change === undefined) continue;
-      const { status, progress } = reached(change, rolloutIds.get(id) ?? null);
+      const { status, progress } = reached(change);
       if (status !== change.status || progress !== change.progress) update(change, { status, progress });
     }
   }
@@ -223,49 +236,29 @@ export function createChanges({ clock, reach, onUpdate }: ChangesOptions): Chang
       update(change, { revision, degraded: false, ...(final ? {} : { status, progress }) });
     },
     applying(id, { revision, percentage, decreases, warnings }) {
-      ahead.delete(id);
       const change = need(id);
-      overtake(change);
-      latestOf.set(change.service, id);
       return update(change, {
-        ...(isRolledBackAhead(change)
-          ? ROLLED_BACK
-          : reached({ ...change, revision }, rolloutIds.get(id) ?? null)),
-        revision,
+        ...makes(change, revision),
         percentage,
         decreaseCount: decreases.length,
         decreases: decreases.slice(0, MOST_DECREASES),
         warnings,
       });
     },
-    aheadOfStore(id, rolloutId) {
-      ahead.set(id, rolloutId);
-      rolloutIds.set(id, rolloutId);
-      update(need(id), { status: 'APPLYING', progress: 'in force; waiting for the store' });
-    },
+    aheadOfStore: (id, rolloutId) => goAhead(need(id), rolloutId),
     adopt(commit, before) {
       expire();
       const { service, changeId: id, revision } = commit;
-      const known = byId.get(id);
-      ahead.delete(id);
       rememberRollout(commit);
       remember(service, commit.requestId, id, digestOf(id));
-      const change = known ?? put(remembered(commit, before, false));
-      overtake(change);
-      latestOf.set(service, id);
-      const { status, progress } = isRolledBackAhead(change)
-        ? ROLLED_BACK
-        : reached({ ...change, revision }, rolloutIds.get(id) ?? null);
-      update(change, { status, progress, revision, degraded: false });
+      const change = byId.get(id) ?? put(remembered(commit, before, false));
+      update(change, { ...makes(change, revision), degraded: false });
     },
     adoptRollback(change, rolloutId) {
       if (byId.has(change.id)) return;
       const now = new Date(clock()).toISOString();
-      put({ ...BLANK, ...change, degraded: true, createdAt: now, updatedAt: now });
       remember(change.service, change.requestId, change.id, digestOf(change.id));
-      ahead.set(change.id, rolloutId);
-      rolloutIds.set(change.id, rolloutId);
-      update(need(change.id), { status: 'APPLYING', progress: 'in force; waiting for the store' });
+      goAhead({ ...BLANK, ...change, degraded: true, createdAt: now, updatedAt: now }, rolloutId);
     },
     setDegraded(id, degraded) {
       const change = need(id);
@@ -302,6 +295,14 @@ export function createChanges({ clock, reach, onUpdate }: ChangesOptions): Chang
   };
 }
 
+/** The id of a new change. A write that nobody asked for has no digest. */
+export function newChangeId(
+  random: (size: number) => Uint8Array,
+  digest = '0'.repeat(DIGEST_LENGTH),
+): string {
+  return changeId(Buffer.from(random(10)).toString('hex'), digest);
+}
+
 /** The id of a change: something random, and the first 8 digits of a digest of what is asked for. */
 export function changeId(random: string, digest: string): string {
   return `${random}-${digest.slice(0, DIGEST_LENGTH)}`;
@@ -310,8 +311,6 @@ export function changeId(random: string, digest: string): string {
 export function digestOf(id: string): string {
   return id.slice(-DIGEST_LENGTH);
 }
-
-const DIGEST_LENGTH = 8;
 
 const BLANK = {
   status: 'PENDING',
