@@ -236,7 +236,8 @@ async function serve(
         revision: () => pool.snapshot?.revision ?? 0,
         ready: () => readiness().ready,
         storeAvailable: () => controlPlane?.storeAvailable() ?? false,
-        fleet: () => (fleet === null ? null : fleet.reading(controlPlane?.leadership() ?? null)),
+        fleet: () =>
+          fleet === null ? null : fleet.reading(controlPlane?.fleet() ?? null, controlPlane?.fence() ?? 0),
         memory: () => memory,
         latches: () => ({ ...pool.latchFigures(), waiting: latches?.waiting ?? 0 }),
         tcpMigrateReq: () => readTcpMigrateReq(),

@@ -9,7 +9,7 @@ import { ServiceDefinition } from '../config/schema.ts';
 import { REASONS, TIERS } from '../policy/rollout.ts';
 import { RolloutDocument } from '../policy/schema.ts';
 import { CHANGE_STATUSES } from '../policy/change-status.ts';
-import { STORE_CONDITIONS } from '../store/shared-store.ts';
+import { STORE_CONDITIONS } from '../telemetry/store-counters.ts';
 import { STANDINGS } from '../upstream/standing.ts';
 
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>

@@ -6,6 +6,7 @@
  */
 import type { ComparisonView } from '../comparison/comparison.ts';
 import type { ServiceDefinition } from '../config/schema.ts';
+import type { ReplicaRecord } from '../fleet/replica-record.ts';
 import type { DescribedRequest } from '../policy/described.ts';
 import type { Explanation } from '../policy/explain.ts';
 import type { RolloutState, Variant } from '../policy/rollout.ts';
@@ -14,7 +15,7 @@ import type { Difference } from '../rollout/diff.ts';
 import type { Decrease } from '../rollout/exposure.ts';
 import type { Precondition } from '../rollout/precondition.ts';
 import type { Refusal } from '../rollout/refusal.ts';
-import type { StoreCondition } from '../store/shared-store.ts';
+import type { StoreCondition } from '../telemetry/store-counters.ts';
 import type { CommitKind } from '../store/store.ts';
 import type { Standing } from '../upstream/standing.ts';
 
@@ -91,30 +92,15 @@ export interface FleetView {
   readonly replicas: readonly ReplicaView[];
 }
 
-export interface ReplicaView {
-  readonly name: string;
-  /** Random, new with each start; `''` of a replica that is alone, as is its address. */
-  readonly boot: string;
-  readonly version: string;
-  /** `host:port` where the others reach it. */
-  readonly address: string;
-  /** RFC 3339. */
-  readonly startedAt: string;
+/** What a replica said of itself; `boot` and `address` are `''` where it is alone. */
+export interface ReplicaView extends Pick<
+  ReplicaRecord,
+  'name' | 'boot' | 'version' | 'address' | 'startedAt' | 'workers' | 'rolledBack' | 'faults' | 'fenced'
+> {
   readonly state: 'live' | 'unreachable';
   readonly leader: boolean;
   /** The lowest revision of its workers, -1 while one decides by none. */
   readonly revision: number;
-  readonly workers: readonly { readonly index: number; readonly revision: number }[];
-  /** Ids of rollouts that it treats as rolled back although the store does not know it yet. */
-  readonly rolledBack: readonly string[];
-  /** Services whose newest document it can't read. */
-  readonly faults: readonly {
-    readonly service: string;
-    readonly revision: number;
-    readonly detail: string;
-  }[];
-  /** It has lost the store for so long that it gives stable to everybody. */
-  readonly fenced: boolean;
   /** Since it was last heard of, in ms. */
   readonly ageMs: number;
 }

@@ -1,6 +1,7 @@
 /** What holds for the fleet where the configuration says nothing. Times are milliseconds. */
 import type { EndpointAddress } from '../data-plane/snapshot.ts';
 import { parseAddress } from '../policy/address.ts';
+import { refuseDestination } from '../policy/destination.ts';
 import { milliseconds } from './duration.ts';
 import type { FleetDefinition } from './fleet-schema.ts';
 import { formatHostPort, parseListen } from './host-port.ts';
@@ -52,13 +53,12 @@ function reachable(host: string, { interfaces }: Machine): string {
   if (host !== '0.0.0.0' && !/^[0:]+$/.test(host)) return host;
   const addresses = Object.values(interfaces)
     .flatMap((list) => list ?? [])
-    .filter(({ internal, address }) => !internal && !isLinkLocal(address));
+    .filter(({ internal, address }) => !internal && isRouted(address));
   const first = addresses.find(({ family }) => family === 'IPv4') ?? addresses[0];
   return first?.address ?? (host.includes(':') ? '::1' : '127.0.0.1');
 }
 
-function isLinkLocal(text: string): boolean {
+function isRouted(text: string): boolean {
   const address = parseAddress(text);
-  if (address === null) return true;
-  return address.family === 4 ? address.v4 >>> 16 === 0xa9fe : address.w0 >>> 22 === 0xfe80 >>> 6;
+  return address !== null && refuseDestination(address) === null;
 }

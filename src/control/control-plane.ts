@@ -35,7 +35,6 @@ import { historyEntries, policyOf } from './history.ts';
 import { createInForce } from './in-force.ts';
 import { createJournal } from './journal.ts';
 import { createNetworkCache } from './network-cache.ts';
-import type { Leadership } from './replication.ts';
 import { loadRegionDatabase } from './region-database.ts';
 import { askedBy, commitKind, createRolloutPlanner } from './rollout-writes.ts';
 import { considerService, planDeletion, planService } from './service-writes.ts';
@@ -97,8 +96,8 @@ export interface ControlPlane extends Backend {
   certificates(): readonly CertificateReading[];
   /** Logs which certificates expire soon. */
   warnOfExpiry(): void;
-  /** Who leads, and how often the leadership has changed; null where this replica is alone. */
-  leadership(): Leadership | null;
+  /** The number of the leadership, which rises with every new leader; 0 where this replica is alone. */
+  fence(): number;
   /** Whether the store takes writes, as far as is known. */
   storeAvailable(): boolean;
   /** A message of another replica. When it resolves, what must not be lost is on disk. */
@@ -389,7 +388,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
     storeAvailable: () =>
       options.shared === null ? journal.available : options.shared.store.condition === 'available',
-    leadership: () => shared?.replication.leadership ?? null,
+    fence: () => shared?.replication.fence ?? 0,
     hear: (message, from) => shared?.replication.hear(message, from),
 
     async close() {

@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname, networkInterfaces } from 'node:os';
 import { performance } from 'node:perf_hooks';
+import type { FleetView } from '../admin/backend.ts';
 import { milliseconds } from '../config/duration.ts';
 import { fleetSettings, type FleetSettings } from '../config/fleet-defaults.ts';
 import type { Configuration } from '../config/schema.ts';
@@ -30,7 +31,6 @@ import { FleetCounters } from '../telemetry/fleet-counters.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { StoreCounters } from '../telemetry/store-counters.ts';
 import type { FleetSource } from '../telemetry/metrics-source.ts';
-import type { Leadership } from './replication.ts';
 import type { SharedOptions } from './shared-control.ts';
 
 export interface FleetMembershipOptions {
@@ -58,8 +58,8 @@ export interface FleetParts {
   readonly boot: string;
   /** Tells what this replica has counted, and gives what all have. */
   exchangeCounters(report: ReplicaReport): Promise<readonly HeardReport[]>;
-  /** What metrics show of the fleet. */
-  reading(leadership: Leadership | null): FleetSource;
+  /** What metrics show of the fleet. `view` is null before there is one; `fence` is the number of the leadership. */
+  reading(view: FleetView | null, fence: number): FleetSource;
   close(): Promise<void>;
 }
 
@@ -135,17 +135,17 @@ export async function joinFleet(options: FleetMembershipOptions): Promise<FleetP
     boot,
     exchangeCounters: redisCounters(connection),
     latchStore: (limit) => createRedisLatches({ connection, boot, limit }),
-    reading(leadership) {
-      const members = membership.replicas();
-      const own = members.find(({ record }) => record.boot === boot)?.record ?? null;
+    reading(view, fence) {
+      const { replicas = [], disagreements = [] } = view ?? {};
+      const own = replicas.find((one) => one.boot === boot);
       return {
         counters,
         store: { condition: store.condition, counters: options.storeCounters },
-        live: members.filter(({ state }) => state === 'live').length,
-        unreachable: members.filter(({ state }) => state === 'unreachable').length,
-        disagreements: own === null ? 0 : membership.disagreements(own.digests).length,
-        leader: leadership?.leader === name,
-        fence: leadership?.fence ?? 0,
+        live: replicas.filter(({ state }) => state === 'live').length,
+        unreachable: replicas.filter(({ state }) => state === 'unreachable').length,
+        disagreements: disagreements.length,
+        leader: own?.leader ?? false,
+        fence,
         fenced: own?.fenced ?? false,
         clockError: storeClock.errorBound(),
       };

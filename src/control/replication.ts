@@ -64,18 +64,14 @@ export interface ReplicationOptions {
   readonly log: Logger;
 }
 
-export interface Leadership {
-  readonly leader: string | null;
-  readonly fence: number;
-}
-
 export interface Replication extends SharedWrites {
   readonly reach: ReachOf;
   /** Tells and asks the store once; never rejects. */
   beat(): Promise<void>;
   /** A peer's message. When it resolves, what must not be lost is on disk. */
   hear(message: PeerMessage, from: string): void | Promise<void>;
-  readonly leadership: Leadership;
+  /** The number of the leadership that was last seen. */
+  readonly fence: number;
   /** What replicas do not have alike, in sentences. */
   disagreements(): readonly string[];
   view(): FleetView;
@@ -91,7 +87,8 @@ export function createReplication(options: ReplicationOptions): Replication {
   const { self, store, follower, inForce, changes, rollbacks, queue, fleet } = options;
   const { membership, storeClock, peers, now, log } = options;
   let sequence = 0;
-  let leadership: Leadership = { leader: null, fence: 0 };
+  let leader: string | null = null;
+  let fence = 0;
   let inAgreement = now() - options.age;
   let toFollow = false;
   let telling = false;
@@ -160,7 +157,7 @@ export function createReplication(options: ReplicationOptions): Replication {
 
   function learnOf(seen: Sync): void {
     follower.saw(seen);
-    leadership = { leader: seen.leader, fence: seen.fence };
+    ({ leader, fence } = seen);
     const register = seen.replicas.flatMap(({ record: text, age }) => {
       const read = parseReplicaRecord(text);
       return typeof read === 'string' || read.boot === self.boot ? [] : [{ record: read, age }];
@@ -232,8 +229,8 @@ export function createReplication(options: ReplicationOptions): Replication {
   return {
     beat,
     reach: (target) => membership.acknowledgement(target),
-    get leadership() {
-      return leadership;
+    get fence() {
+      return fence;
     },
     disagreements,
     view: () =>
@@ -242,7 +239,7 @@ export function createReplication(options: ReplicationOptions): Replication {
         store,
         disagreements: disagreements(),
         members: membership.replicas(),
-        leader: leadership.leader,
+        leader,
       }),
     staleness: () => now() - inAgreement,
     get available() {

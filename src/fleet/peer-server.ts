@@ -5,8 +5,8 @@
  * of its contents is looked at before its signature is verified. Connections, headers, bodies and the bytes of all bodies
  * together are bounded; whoever is slow is cut. A refusal is answered by a status and its reason, and never changes anything.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type SmallServer, startSmallServer } from '../server/small-server.ts';
 import type { FleetCounters, PeerRefusal } from '../telemetry/fleet-counters.ts';
 import { type PeerMessage, readBody } from './peer-message.ts';
 import type { PeerSeal } from './peer-seal.ts';
@@ -53,60 +53,31 @@ export interface PeerServerOptions {
   readonly counters: FleetCounters;
 }
 
-export interface PeerServer {
-  readonly port: number;
-  close(): Promise<void>;
-}
-
 /** Listens. Rejects with the system's error (EADDRINUSE, EACCES, …) when it cannot. */
-export async function startPeerServer(options: PeerServerOptions): Promise<PeerServer> {
+export function startPeerServer(options: PeerServerOptions): Promise<SmallServer> {
   const { counters, onRefused } = options;
   const receiving = { bytes: 0 };
-  let closing = false;
-  const server = createServer(
-    {
-      maxHeaderSize: 8192,
-      headersTimeout: 5000,
-      requestTimeout: 10_000,
-      keepAliveTimeout: 60_000,
-      connectionsCheckingInterval: 1000,
-    },
-    (request, response) => {
+  return startSmallServer({
+    ...options.listen,
+    maxConnections: MOST_CONNECTIONS,
+    keepAliveTimeout: 60_000,
+    checkingInterval: 1000,
+    closeTime: CLOSE_TIME,
+    // A connection that could not be accepted; its peer tries again with its next message.
+    onError: () => {},
+    handle(request, response, closing) {
       const answer = (refusal: Refusal | null): void => {
         if (refusal !== null) {
           counters.peerRefused(refusal.reason);
           onRefused(refusal.reason, refusal.from, refusal.detail);
         }
-        send(request, response, refusal, closing);
+        send(request, response, refusal, closing());
       };
       receive(request, options, receiving).then(answer, (error: unknown) => {
         answer({ reason: 'failed', from: claimed(request), detail: String(error) });
       });
     },
-  );
-  server.maxConnections = MOST_CONNECTIONS;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.listen, () => {
-      server.off('error', reject);
-      // A connection that could not be accepted; its peer tries again with its next message.
-      server.on('error', () => {});
-      resolve();
-    });
   });
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: () =>
-      new Promise((resolve) => {
-        closing = true;
-        const late = setTimeout(() => server.closeAllConnections(), CLOSE_TIME);
-        server.close(() => {
-          clearTimeout(late);
-          resolve();
-        });
-        server.closeIdleConnections();
-      }),
-  };
 }
 
 interface Refusal {

@@ -8,11 +8,10 @@
 import { createHash } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { Cluster, Redis } from 'ioredis';
-import type { StoreCounters } from '../telemetry/store-counters.ts';
+import type { StoreCondition, StoreCounters } from '../telemetry/store-counters.ts';
 import { makeClient, makeSubscriber } from './redis-client.ts';
 import { type Trouble, troubleOf } from './redis-trouble.ts';
 import { describeRedis, parseRedisUrl, type RedisTarget } from '../config/redis-url.ts';
-import type { StoreCondition } from './shared-store.ts';
 import { StoreError } from './store.ts';
 
 /** How long one command may take, in ms, where its caller says nothing. */

@@ -4,7 +4,7 @@
  * Errors of scripts name the cause somewhere in their text, so the text is searched for the words that Redis uses.
  */
 import type { StoreTrouble } from '../telemetry/store-counters.ts';
-import type { StoreCondition } from './shared-store.ts';
+import type { StoreCondition } from '../telemetry/store-counters.ts';
 import type { StoreErrorCode } from './store.ts';
 
 export interface Trouble {

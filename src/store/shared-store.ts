@@ -5,6 +5,7 @@
  * Any replica commits at any time; a commit is taken only on top of the revision that its writer knew. Hints may be lost,
  * so whoever follows calls `sync` regularly: what it says is the truth.
  */
+import type { StoreCondition } from '../telemetry/store-counters.ts';
 import type { Commit, Loaded, Store, StoreFault } from './store.ts';
 
 /** What one replica tells when it syncs. */
@@ -35,23 +36,6 @@ export interface Sync {
   /** Every replica whose record is kept; `age` is the time since its last beat, in ms. */
   readonly replicas: readonly { readonly name: string; readonly record: string; readonly age: number }[];
 }
-
-export const STORE_CONDITIONS = [
-  'available',
-  /** No connection, or no answer in time. */
-  'unreachable',
-  /** It answers, but takes no writes: a replica without its master, or not enough of them. */
-  'readOnly',
-  /** It answers, but has no memory left for writes. */
-  'full',
-  /** It refuses the name or the password. */
-  'denied',
-  /** What is in it can't be read by this version. */
-  'unreadable',
-] as const;
-
-/** How the store is doing, by the last thing that was tried. */
-export type StoreCondition = (typeof STORE_CONDITIONS)[number];
 
 export interface CommitOptions {
   /** The fencing number under which a leader acts; omitted for writes that anybody may make. */

@@ -4,8 +4,8 @@
  * It changes nothing and reads no body. It is open to its network, so it is kept small: GET and HEAD on three paths, short
  * limits, nothing cached. It answers until it is closed, also while the process drains.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type SmallServer, startSmallServer } from '../server/small-server.ts';
 import type { Exposition } from './exposition.ts';
 
 export interface OpsOptions {
@@ -17,12 +17,6 @@ export interface OpsOptions {
   readonly metrics: Exposition;
   /** Told of an answer that failed (it became a 500) and of a connection that could not be accepted. */
   readonly onError?: (error: unknown) => void;
-}
-
-export interface OpsServer {
-  readonly port: number;
-  /** Stops listening, ends idle connections, lets answers under way finish, for a moment. */
-  close(): Promise<void>;
 }
 
 /** What is still under way so long after `close`, in ms, is cut. */
@@ -37,49 +31,27 @@ interface Answer {
 }
 
 /** Listens. Rejects with the system's error (EADDRINUSE, EACCES, …) when it cannot. */
-export async function startOps(options: OpsOptions): Promise<OpsServer> {
-  let closing = false;
-  const server = createServer(
-    {
-      maxHeaderSize: 8192,
-      headersTimeout: 5000,
-      requestTimeout: 10_000,
-      keepAliveTimeout: 30_000,
-      connectionsCheckingInterval: 5000,
-    },
-    (request, response) => {
+export function startOps(options: OpsOptions): Promise<SmallServer> {
+  return startSmallServer({
+    host: options.host,
+    port: options.port,
+    maxConnections: 256,
+    keepAliveTimeout: 30_000,
+    checkingInterval: 5000,
+    closeTime: CLOSE_TIME,
+    onError: (error) => options.onError?.(error),
+    handle(request, response, closing) {
       answer(request, options).then(
         (result) => {
-          send(request, response, result, closing);
+          send(request, response, result, closing());
         },
         (error: unknown) => {
           options.onError?.(error);
-          send(request, response, { status: 500, type: TEXT, body: 'internal error\n' }, closing);
+          send(request, response, { status: 500, type: TEXT, body: 'internal error\n' }, closing());
         },
       );
     },
-  );
-  server.maxConnections = 256;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ host: options.host, port: options.port }, () => {
-      server.off('error', reject);
-      server.on('error', (error) => options.onError?.(error));
-      resolve();
-    });
   });
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: () =>
-      new Promise((resolve) => {
-        closing = true;
-        const late = setTimeout(() => server.closeAllConnections(), CLOSE_TIME);
-        server.close(() => {
-          clearTimeout(late);
-          resolve();
-        });
-      }),
-  };
 }
 
 async function answer(request: IncomingMessage, { ready, metrics }: OpsOptions): Promise<Answer> {

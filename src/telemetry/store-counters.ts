@@ -1,15 +1,21 @@
 /** What a replica counts of its talk with a store that replicas share. Lives on the main thread. Counting never throws. */
 import { HISTOGRAM_SLOTS, observe } from './duration-buckets.ts';
 
-/** How the store is doing; what each means is said where the store's interface is. */
 export const STORE_CONDITIONS = [
   'available',
+  /** No connection, or no answer in time. */
   'unreachable',
+  /** It answers, but takes no writes: a replica without its master, or not enough of them. */
   'readOnly',
+  /** It answers, but has no memory left for writes. */
   'full',
+  /** It refuses the name or the password. */
   'denied',
+  /** What is in it can't be read by this version. */
   'unreadable',
 ] as const;
+
+/** How the store is doing, by the last thing that was tried. */
 export type StoreCondition = (typeof STORE_CONDITIONS)[number];
 
 /** Why a command came to nothing. */

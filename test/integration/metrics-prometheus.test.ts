@@ -12,7 +12,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parse, stringify } from 'yaml';
 import { createExposition } from '../../src/telemetry/exposition.ts';
-import { startOps, type OpsServer } from '../../src/telemetry/ops-server.ts';
+import { startOps } from '../../src/telemetry/ops-server.ts';
+import type { SmallServer } from '../../src/server/small-server.ts';
 import { eventually, within } from '../support/bounded.ts';
 import { fakeSource, newService, rollout, type FakeSource } from '../unit/telemetry/fake-source.ts';
 import { documentedMetrics, documentedRules } from '../unit/telemetry/metrics-doc.ts';
@@ -27,7 +28,7 @@ const folder = mkdtempSync(join(tmpdir(), 'serin-prometheus-'));
 const source: FakeSource = fakeSource(2, []);
 source.serviceList = [newService('notes', 2, rollout()), newService('mail "m" \\ é', 2)];
 const exposition = createExposition(source);
-let ops: OpsServer;
+let ops: SmallServer;
 let prometheus: ChildProcess;
 let api: string;
 

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import type { StoreCondition } from '../../src/store/shared-store.ts';
+import type { StoreCondition } from '../../src/telemetry/store-counters.ts';
 import { StoreError } from '../../src/store/store.ts';
 import { makeAuthority } from '../support/certificates.ts';
 import { freePort } from '../support/ports.ts';

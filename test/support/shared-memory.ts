@@ -1,5 +1,6 @@
 /** A store in memory that several replicas share, each through a connection of its own that can be cut. */
-import type { Beat, SharedStore, StoreCondition, Sync } from '../../src/store/shared-store.ts';
+import type { Beat, SharedStore, Sync } from '../../src/store/shared-store.ts';
+import type { StoreCondition } from '../../src/telemetry/store-counters.ts';
 import {
   type Commit,
   type Loaded,

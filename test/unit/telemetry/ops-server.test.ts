@@ -3,13 +3,14 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { startOps, type OpsServer } from '../../../src/telemetry/ops-server.ts';
+import { startOps } from '../../../src/telemetry/ops-server.ts';
+import type { SmallServer } from '../../../src/server/small-server.ts';
 import { within } from '../../support/bounded.ts';
 
 const state = { ready: true, reasons: [] as string[] };
 let failure: Error | null = null;
 const errors: unknown[] = [];
-let ops: OpsServer;
+let ops: SmallServer;
 let url: string;
 
 before(async () => {
