@@ -5,18 +5,15 @@ import { eventually } from '../support/bounded.ts';
 import {
   fleetOf,
   perform,
-  startFleet,
+  startNotesFleet,
   type TestFleet,
   type TestReplica,
   together,
   write,
 } from '../support/fleet.ts';
-import { type Origin, startOrigin } from '../support/origin.ts';
 import { ask, request } from '../support/raw-client.ts';
 import { values } from '../support/strict-head.ts';
 
-let stable: Origin;
-let canary: Origin;
 let fleet: TestFleet;
 let a: TestReplica;
 let b: TestReplica;
@@ -27,18 +24,10 @@ const OLD = key('old', 1);
 const NEW = key('new', 2);
 
 before(async () => {
-  stable = await startOrigin('stable');
-  canary = await startOrigin('canary');
-  fleet = await startFleet({
+  fleet = await startNotesFleet({
     keyRing: OLD,
     configuration: { segments: { office: ['203.0.113.0/24'] } },
-    services: {
-      notes: {
-        hosts: ['notes.test'],
-        stable: { endpoints: [stable.endpoint] },
-        canary: { endpoints: [canary.endpoint] },
-      },
-    },
+    identity: null,
   });
   [a, b, c] = fleet.replicas as [TestReplica, TestReplica, TestReplica];
   await perform(a, 'PUT', '', { rules: [{ name: 'everyone', percentage: 50 }] });
@@ -46,8 +35,6 @@ before(async () => {
 
 after(async () => {
   await fleet?.close();
-  await stable?.close();
-  await canary?.close();
 });
 
 interface User {

@@ -2,31 +2,18 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { perform, startFleet, type TestFleet, type TestReplica, together } from '../support/fleet.ts';
-import { type Origin, startOrigin } from '../support/origin.ts';
+import { perform, startNotesFleet, type TestFleet, type TestReplica, together } from '../support/fleet.ts';
 
 /** What a machine with other work may add to each way, in ms; far less than the clocks are apart. */
 const BOUND = 1000;
 const SHIFT = 5000;
 
-let stable: Origin;
-let canary: Origin;
 let fleet: TestFleet;
 let replicas: readonly TestReplica[];
 
 before(async () => {
-  stable = await startOrigin('stable');
-  canary = await startOrigin('canary');
-  fleet = await startFleet({
+  fleet = await startNotesFleet({
     names: ['a', 'b'],
-    services: {
-      notes: {
-        hosts: ['notes.test'],
-        identity: [{ header: 'x-user-id' }],
-        stable: { endpoints: [stable.endpoint] },
-        canary: { endpoints: [canary.endpoint] },
-      },
-    },
   });
   ({ replicas } = fleet);
   await replicas[1]!.start({
@@ -38,8 +25,6 @@ before(async () => {
 
 after(async () => {
   await fleet?.close();
-  await stable?.close();
-  await canary?.close();
 });
 
 test('the moment of activation does not depend on wall clocks', async () => {

@@ -3,12 +3,9 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { ComparisonView } from '../../src/comparison/comparison.ts';
 import { eventually } from '../support/bounded.ts';
-import { perform, startFleet, type TestFleet, type TestReplica } from '../support/fleet.ts';
-import { type Origin, startOrigin } from '../support/origin.ts';
+import { perform, startNotesFleet, type TestFleet, type TestReplica } from '../support/fleet.ts';
 import { ask, request } from '../support/raw-client.ts';
 
-let stable: Origin;
-let canary: Origin;
 let fleet: TestFleet;
 let a: TestReplica;
 let b: TestReplica;
@@ -18,27 +15,15 @@ const AT_OFFICE = '203.0.113.7';
 const AT_HOME = '192.0.2.1';
 
 before(async () => {
-  stable = await startOrigin('stable');
-  canary = await startOrigin('canary');
-  fleet = await startFleet({
+  fleet = await startNotesFleet({
     names: ['a', 'b'],
     configuration: { trustedProxies: ['127.0.0.0/8'] },
-    services: {
-      notes: {
-        hosts: ['notes.test'],
-        identity: [{ header: 'x-user-id' }],
-        stable: { endpoints: [stable.endpoint] },
-        canary: { endpoints: [canary.endpoint] },
-      },
-    },
   });
   [a, b] = fleet.replicas as [TestReplica, TestReplica];
 });
 
 after(async () => {
   await fleet?.close();
-  await stable?.close();
-  await canary?.close();
 });
 
 async function variants(replica: TestReplica, users: readonly string[], from: string): Promise<Set<string>> {

@@ -8,16 +8,13 @@ import {
   changeAt,
   fleetOf,
   perform,
-  startFleet,
+  startNotesFleet,
   type TestFleet,
   type TestReplica,
   together,
   write,
 } from '../support/fleet.ts';
-import { type Origin, startOrigin } from '../support/origin.ts';
 
-let stable: Origin;
-let canary: Origin;
 let fleet: TestFleet;
 let a: TestReplica;
 let b: TestReplica;
@@ -26,25 +23,12 @@ let c: TestReplica;
 const EVERYONE = { rules: [{ name: 'everyone', percentage: 100 }] };
 
 before(async () => {
-  stable = await startOrigin('stable');
-  canary = await startOrigin('canary');
-  fleet = await startFleet({
-    services: {
-      notes: {
-        hosts: ['notes.test'],
-        identity: [{ header: 'x-user-id' }],
-        stable: { endpoints: [stable.endpoint] },
-        canary: { endpoints: [canary.endpoint] },
-      },
-    },
-  });
+  fleet = await startNotesFleet();
   [a, b, c] = fleet.replicas as [TestReplica, TestReplica, TestReplica];
 });
 
 after(async () => {
   await fleet?.close();
-  await stable?.close();
-  await canary?.close();
 });
 
 /** Everything is well again, whatever a test left behind. */

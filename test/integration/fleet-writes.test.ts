@@ -9,16 +9,13 @@ import {
   type FleetBody,
   fleetOf,
   perform,
-  startFleet,
+  startNotesFleet,
   type TestFleet,
   type TestReplica,
   together,
   write,
 } from '../support/fleet.ts';
-import { type Origin, startOrigin } from '../support/origin.ts';
 
-let stable: Origin;
-let canary: Origin;
 let fleet: TestFleet;
 let a: TestReplica;
 let b: TestReplica;
@@ -27,18 +24,8 @@ let c: TestReplica;
 const EVERYONE = (percentage: number): object => ({ rules: [{ name: 'everyone', percentage }] });
 
 before(async () => {
-  stable = await startOrigin('stable');
-  canary = await startOrigin('canary');
-  fleet = await startFleet({
+  fleet = await startNotesFleet({
     configuration: { proxy: { drain: { delay: '0s', grace: '1s' } } },
-    services: {
-      notes: {
-        hosts: ['notes.test'],
-        identity: [{ header: 'x-user-id' }],
-        stable: { endpoints: [stable.endpoint] },
-        canary: { endpoints: [canary.endpoint] },
-      },
-    },
   });
   [a, b, c] = fleet.replicas as [TestReplica, TestReplica, TestReplica];
   await perform(a, 'PUT', '', EVERYONE(10));
@@ -46,8 +33,6 @@ before(async () => {
 
 after(async () => {
   await fleet?.close();
-  await stable?.close();
-  await canary?.close();
 });
 
 interface HistoryBody {

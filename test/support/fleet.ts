@@ -6,6 +6,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { eventually } from './bounded.ts';
+import { startOrigin } from './origin.ts';
 import { freePort } from './ports.ts';
 import { ask, request } from './raw-client.ts';
 import { type RedisServer, startRedis } from './redis.ts';
@@ -76,8 +77,37 @@ const READY_TIME = 60_000;
 
 const KEY_RING = `k1:${Buffer.alloc(32, 7).toString('base64url')}\n`;
 
+/**
+ * A fleet that serves "notes" at notes.test, with an origin for each variant that tells its name. Users are known by the header
+ * `x-user-id` unless said.
+ */
+export async function startNotesFleet(
+  options: Omit<FleetOptions, 'services'> & { readonly identity?: readonly unknown[] | null } = {},
+): Promise<TestFleet> {
+  const { identity = [{ header: 'x-user-id' }], ...rest } = options;
+  const origins = [await startOrigin('stable'), await startOrigin('canary')];
+  const [stable, canary] = origins.map(({ endpoint }) => ({ endpoints: [endpoint] }));
+  const notes = { hosts: ['notes.test'], ...(identity === null ? {} : { identity }), stable, canary };
+  const closeOrigins = async (): Promise<void> => {
+    for (const origin of origins) await origin.close();
+  };
+  try {
+    const fleet = await startFleet({ ...rest, services: { notes } });
+    return {
+      ...fleet,
+      async close() {
+        await fleet.close();
+        await closeOrigins();
+      },
+    };
+  } catch (error) {
+    await closeOrigins();
+    throw error;
+  }
+}
+
 /** Resolves when all replicas know each other. */
-export async function startFleet(options: FleetOptions): Promise<TestFleet> {
+async function startFleet(options: FleetOptions): Promise<TestFleet> {
   const undo: (() => unknown)[] = [];
   const t = { after: (run: () => unknown) => void undo.push(run) };
   const close = async (): Promise<void> => {

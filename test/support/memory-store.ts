@@ -1,6 +1,7 @@
 /** A store in memory that can be made to fail, and a fleet without threads. */
 import type { Snapshot } from '../../src/data-plane/snapshot.ts';
 import type { WorkerFleet } from '../../src/control/worker-fleet.ts';
+import { applyCommit } from '../../src/store/log-records.ts';
 import {
   type Commit,
   type Loaded,
@@ -21,10 +22,7 @@ export function memoryStore(commits: Commit[] = []): MemoryStore {
     failing: false,
     async load(): Promise<Loaded> {
       const documents = new Map<string, StoredDocument>();
-      for (const { service, revision, document } of commits) {
-        if (document === null) documents.delete(service);
-        else documents.set(service, { revision, document });
-      }
+      for (const commit of commits) applyCommit(documents, commit);
       return { revision: commits.at(-1)?.revision ?? 0, documents, recent: commits };
     },
     async commit(commit) {

@@ -1,4 +1,5 @@
 /** A store in memory that several replicas share, each through a connection of its own that can be cut. */
+import { applyCommit } from '../../src/store/log-records.ts';
 import type { Beat, SharedStore, Sync } from '../../src/store/shared-store.ts';
 import type { StoreCondition } from '../../src/telemetry/store-counters.ts';
 import {
@@ -181,9 +182,6 @@ export function sharedMemory(time: () => number): SharedMemory {
 
 function documentsOf(commits: readonly Commit[]): Map<string, StoredDocument> {
   const documents = new Map<string, StoredDocument>();
-  for (const { service, revision, document } of commits) {
-    if (document === null) documents.delete(service);
-    else documents.set(service, { revision, document });
-  }
+  for (const commit of commits) applyCommit(documents, commit);
   return documents;
 }
