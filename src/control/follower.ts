@@ -98,7 +98,7 @@ export function createFollower(options: FollowerOptions): Follower {
     saw(seen);
     if (seen.id === '') return putBack('The store is empty');
     if (head.storeId === '') {
-      if (head.revision > 0 && seen.revision === head.revision && seen.changeId === head.changeId) {
+      if (head.revision > 0 && isAt(seen)) {
         head = { ...head, storeId: seen.id };
         return true;
       }
@@ -114,8 +114,8 @@ export function createFollower(options: FollowerOptions): Follower {
 
   async function learnId(): Promise<void> {
     try {
-      const { id, revision, changeId } = await store.sync(null);
-      if (revision === head.revision && changeId === head.changeId) head = { ...head, storeId: id };
+      const seen = await store.sync(null);
+      if (isAt(seen)) head = { ...head, storeId: seen.id };
     } catch {
       // The next beat asks again.
     }
@@ -126,8 +126,10 @@ export function createFollower(options: FollowerOptions): Follower {
     else emptySince ??= now();
   }
 
-  const isBehind = (seen: Sync): boolean =>
-    seen.id !== head.storeId || seen.revision !== head.revision || seen.changeId !== head.changeId;
+  const isAt = ({ revision, changeId }: Sync): boolean =>
+    revision === head.revision && changeId === head.changeId;
+
+  const isBehind = (seen: Sync): boolean => seen.id !== head.storeId || !isAt(seen);
 
   /** Whether this replica made or saw the commit that the store's revision is. */
   const isMine = ({ revision, changeId }: Sync): boolean =>
