@@ -5,42 +5,21 @@
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import packageJson from '../../package.json' with { type: 'json' };
 import { IMAGE_CONFIG, IMAGE_DATA, IMAGE_USER } from '../../scripts/image-root.ts';
 import { prometheusRule } from '../../scripts/prometheus-rule.ts';
 import { drainSettings } from '../../src/config/defaults.ts';
 import { parseListen } from '../../src/config/host-port.ts';
 import { storeDirectory } from '../../src/config/store-settings.ts';
-import {
-  bytes,
-  schemaCheck,
-  selects,
-  type Labels,
-  type Manifest,
-  type Workload,
-} from '../support/kubernetes.ts';
-import {
-  FOLDERS,
-  OVERLAYS,
-  renderAll,
-  type PolicySpec,
-  type Rendered,
-  type ServiceSpec,
-} from '../support/overlays.ts';
+import { bytes, schemaCheck, selects, type Labels, type Workload } from '../support/kubernetes.ts';
+import { FOLDERS, OVERLAYS, renderAll, type PolicySpec, type ServiceSpec } from '../support/overlays.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 
-let all: Rendered;
-before(() => {
-  all = renderAll();
-});
+const all = renderAll();
 after(() => all.remove());
-
-const of = (folder: string): Manifest[] => all.of(folder);
-const kind = (folder: string, name: string): Manifest[] => all.kind(folder, name);
-const serin: Rendered['serin'] = (folder) => all.serin(folder);
-const load: Rendered['load'] = (folder) => all.load(folder);
+const { of, kind, serin, load } = all;
 
 test('every folder is known, and what is written is what was meant', () => {
   assert.ok(OVERLAYS.length > 0);

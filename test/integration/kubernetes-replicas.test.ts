@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { IMAGE_DATA } from '../../scripts/image-root.ts';
 import { parseRedisUrl } from '../../src/config/redis-url.ts';
 import { parseKeyRing } from '../../src/config/secret.ts';
@@ -18,20 +18,12 @@ import {
   wantsSecrets,
   type PolicyPeer,
   type PolicySpec,
-  type Rendered,
   type ServiceSpec,
 } from '../support/overlays.ts';
 
-let all: Rendered;
-before(() => {
-  all = renderAll();
-});
+const all = renderAll();
 after(() => all.remove());
-
-const of = (folder: string): Manifest[] => all.of(folder);
-const kind = (folder: string, name: string): Manifest[] => all.kind(folder, name);
-const serin: Rendered['serin'] = (folder) => all.serin(folder);
-const load: Rendered['load'] = (folder) => all.load(folder);
+const { of, kind, serin, load } = all;
 
 /** The name of the Secret with the key ring. */
 function serinSecret(manifests: readonly Manifest[]): string {
@@ -66,8 +58,8 @@ for (const overlay of OVERLAYS.filter(wantsSecrets)) {
       assert.deepEqual(others, before);
       assert.notEqual(first!.id, before[0]!.id);
       assert.deepEqual([read('token-pipeline'), read('token-operator')], tokens);
-      const name = (all: Manifest[]) => serinSecret(all);
-      assert.notEqual(name(render(path.join(all.root, overlay))), name(of(overlay)), 'the pods are replaced');
+      const rendered = render(path.join(all.root, overlay));
+      assert.notEqual(serinSecret(rendered), serinSecret(of(overlay)), 'the pods are replaced');
     });
 
     test('each replica has a name and an address of its own, and the same key ring and store', async () => {
@@ -162,8 +154,7 @@ test('a real Redis takes the configuration of the example, and wants its passwor
   for (const client of [stranger, known]) client.on('error', () => {});
   try {
     const settings = await within(known.config('GET', 'append*', 'maxmemory*', 'save'), 'the settings');
-    const list = settings;
-    const get = (name: string): string | undefined => list[list.indexOf(name) + 1];
+    const get = (name: string): string | undefined => settings[settings.indexOf(name) + 1];
     assert.equal(get('appendonly'), 'yes');
     assert.equal(get('appendfsync'), 'always');
     assert.equal(get('maxmemory-policy'), 'noeviction');

@@ -111,8 +111,8 @@ function parseManifests(text: string): Manifest[] {
   });
 }
 
-/** The version of Kustomize inside of kubectl as [major, minor]; an error says what to install. */
-export function kustomizeVersion(): [number, number] {
+/** Throws where kubectl is missing or its Kustomize is too old, with what to install. */
+export function checkKustomize(): void {
   const remedy =
     'install kubectl 1.27 or newer: the Debian package kubernetes-client (from Debian 13 on), or see kubernetes.io/docs/tasks/tools';
   let text: string;
@@ -122,10 +122,9 @@ export function kustomizeVersion(): [number, number] {
     throw new Error(`kubectl does not run; ${remedy}`, { cause: error });
   }
   const { kustomizeVersion: version } = parse(text) as { kustomizeVersion?: string };
-  const [, major, minor] = /^v([0-9]+)\.([0-9]+)/.exec(version ?? '') ?? [];
+  const [, major] = /^v([0-9]+)\.[0-9]+/.exec(version ?? '') ?? [];
   if (major === undefined || Number(major) < 5)
     throw new Error(`kubectl has Kustomize ${version ?? 'of unknown version'}; ${remedy}`);
-  return [Number(major), Number(minor)];
 }
 
 export type KubernetesVersion = '1.30' | '1.37';

@@ -6,8 +6,8 @@ import path from 'node:path';
 import { IMAGE_CONFIG } from '../../scripts/image-root.ts';
 import { loadConfiguration, type LoadedConfiguration } from '../../src/config/load.ts';
 import {
+  checkKustomize,
   inside,
-  kustomizeVersion,
   render,
   type Container,
   type Labels,
@@ -32,23 +32,23 @@ export const wantsSecrets = (folder: string): boolean =>
 export interface Rendered {
   /** The copy of the repository's root, as far as it is needed. */
   readonly root: string;
-  of(folder: string): Manifest[];
-  kind(folder: string, kind: string): Manifest[];
+  readonly of: (folder: string) => Manifest[];
+  readonly kind: (folder: string, kind: string) => Manifest[];
   /** Serin's own deployment in an overlay. */
-  serin(folder: string): {
+  readonly serin: (folder: string) => {
     readonly workload: Workload;
     readonly pod: PodSpec;
     readonly container: Container;
   };
   /** The configuration as the pod sees it, by the real loader. */
-  load(folder: string): Promise<LoadedConfiguration>;
+  readonly load: (folder: string) => Promise<LoadedConfiguration>;
   makeSecrets(folder: string, ...more: string[]): void;
   remove(): void;
 }
 
 /** Renders everything. Throws where kubectl is missing or too old, with what to install. */
 export function renderAll(): Rendered {
-  kustomizeVersion();
+  checkKustomize();
   const root = mkdtempSync(path.join(tmpdir(), 'serin-kustomize-'));
   cpSync(path.join(ROOT, 'k8s'), path.join(root, 'k8s'), { recursive: true });
   const makeSecrets = (folder: string, ...more: string[]): void => {
