@@ -7,10 +7,11 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { parseAllDocuments, stringify } from 'yaml';
+import { parseAllDocuments } from 'yaml';
 import { type ApiServer, missingApiServer, startApiServer } from '../support/apiserver.ts';
 import { eventually } from '../support/bounded.ts';
 import { endpointOf, type SliceSpec } from '../support/kube-api.ts';
+import { kubeconfigOf } from '../support/kubeconfig.ts';
 import { type Serin, startSerin } from '../support/serin.ts';
 
 const SLICES = '/apis/discovery.k8s.io/v1/namespaces/notes/endpointslices';
@@ -32,15 +33,9 @@ describe('Serin at a real API server', missing === null ? {} : { skip: missing }
     await api.call('POST', '/api/v1/namespaces/serin/serviceaccounts', { metadata: { name: 'serin' } });
     await newToken();
     const user = { tokenFile: 'token' };
-    const cluster = { server: api.url, 'certificate-authority-data': Buffer.from(api.ca).toString('base64') };
     await writeFile(
       join(directory, 'kubeconfig'),
-      stringify({
-        'current-context': 'real',
-        contexts: [{ name: 'real', context: { cluster: 'real', user: 'serin', namespace: 'notes' } }],
-        clusters: [{ name: 'real', cluster }],
-        users: [{ name: 'serin', user }],
-      }),
+      kubeconfigOf({ server: api.url, ca: api.ca, user, namespace: 'notes' }),
     );
     await slice('notes-1', [endpointOf('10.1.0.1'), endpointOf('10.1.0.2')]);
     serin = await startSerin({

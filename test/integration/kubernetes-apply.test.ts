@@ -3,12 +3,12 @@
  * pod security standard, and the rights that the service account then has.
  */
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { stringify } from 'yaml';
 import { missingApiServer, startApiServer, type ApiServer } from '../support/apiserver.ts';
+import { kubeconfigOf } from '../support/kubeconfig.ts';
 import { type Workload } from '../support/kubernetes.ts';
 import { OVERLAYS, renderAll, type Rendered } from '../support/overlays.ts';
 
@@ -27,22 +27,18 @@ describe('k8s/ at a real API server', missing === null ? {} : { skip: missing },
     });
     return { status, text: stdout + stderr };
   }
+  /** Applies a kustomization; gives what kubectl says. */
+  function apply(folder: string): string {
+    const { status, text } = kubectl('apply', '-k', path.join(all.root, folder));
+    assert.equal(status, 0, text);
+    return text;
+  }
 
   before(async () => {
     all = renderAll();
     api = await startApiServer();
-    const cluster = { server: api.url, 'certificate-authority-data': Buffer.from(api.ca).toString('base64') };
     const user = { token: 'administrator-of-the-test' };
-    writeFileSync(
-      kubeconfig(),
-      stringify({
-        'current-context': 'real',
-        contexts: [{ name: 'real', context: { cluster: 'real', user: 'administrator' } }],
-        clusters: [{ name: 'real', cluster }],
-        users: [{ name: 'administrator', user }],
-      }),
-      { mode: 0o600 },
-    );
+    writeFileSync(kubeconfig(), kubeconfigOf({ server: api.url, ca: api.ca, user }), { mode: 0o600 });
     await api.call('POST', '/api/v1/namespaces', { metadata: { name: 'notes' } });
   });
   after(async () => {
@@ -55,8 +51,7 @@ describe('k8s/ at a real API server', missing === null ? {} : { skip: missing },
     (a, b) => Number(b.endsWith('single')) - Number(a.endsWith('single')),
   )) {
     test(`${overlay} is applied without a warning, and its pods are admitted`, async () => {
-      const { status, text } = kubectl('apply', '-k', path.join(all.root, overlay));
-      assert.equal(status, 0, text);
+      const text = apply(overlay);
       assert.doesNotMatch(text, /warning/i);
       const lines = text.trim().split('\n');
       assert.equal(lines.length, all.of(overlay).length, text);
@@ -74,8 +69,7 @@ describe('k8s/ at a real API server', missing === null ? {} : { skip: missing },
   }
 
   test('from one replica to several nothing of the former is left in the deployment', async () => {
-    for (const overlay of ['k8s/overlays/single', 'k8s/overlays/redis'])
-      execFileSync('kubectl', ['--kubeconfig', kubeconfig(), 'apply', '-k', path.join(all.root, overlay)]);
+    for (const overlay of ['k8s/overlays/single', 'k8s/overlays/redis']) apply(overlay);
     const { spec } = await api.call('GET', '/apis/apps/v1/namespaces/serin/deployments/serin');
     const { strategy, template } = spec as Workload;
     assert.deepEqual(strategy, { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } });
@@ -98,8 +92,7 @@ describe('k8s/ at a real API server', missing === null ? {} : { skip: missing },
   });
 
   test('the service account may look at the EndpointSlices of the application, and do nothing else', () => {
-    const { status, text } = kubectl('apply', '-k', path.join(all.root, 'k8s/access'));
-    assert.equal(status, 0, text);
+    apply('k8s/access');
     const may = (...what: string[]): boolean =>
       kubectl('auth', 'can-i', ...what, `--as=${ACCOUNT}`)
         .text.trim()

@@ -10,8 +10,8 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { stringify } from 'yaml';
 import { makeAuthority, type Issued } from './certificates.ts';
+import { kubeconfigOf } from './kubeconfig.ts';
 
 export interface SliceSpec {
   readonly addressType?: 'IPv4' | 'IPv6' | 'FQDN';
@@ -66,8 +66,6 @@ export interface KubeApi {
   goneBy: 'event' | 'status';
   /** Items on a page at most, whatever is asked for. */
   pageSize: number;
-  /** How long every answer waits, in ms. */
-  delay: number;
   /** Requests are taken and never answered. */
   stalled: boolean;
   /** Makes or replaces a slice, and tells the watches. */
@@ -94,8 +92,8 @@ export interface KubeApi {
   close(): Promise<void>;
 }
 
-export async function startKubeApi(certificate?: Issued & { readonly ca: string }): Promise<KubeApi> {
-  const issued = certificate ?? issue();
+export async function startKubeApi(): Promise<KubeApi> {
+  const issued = issue();
   const slices = new Map<string, Stored>();
   let log: LoggedEvent[] = [];
   let version = 100;
@@ -110,9 +108,7 @@ export async function startKubeApi(certificate?: Issued & { readonly ca: string 
 
   function listener(): Server {
     const made = createServer({ cert: issued.certificate, key: issued.key }, (request, response) => {
-      if (api.stalled) return;
-      if (api.delay > 0) setTimeout(() => answer(request, response), api.delay);
-      else answer(request, response);
+      if (!api.stalled) answer(request, response);
     });
     made.on('connection', (socket: Socket) => {
       sockets.add(socket);
@@ -204,7 +200,6 @@ export async function startKubeApi(certificate?: Issued & { readonly ca: string 
     forbidden: null,
     goneBy: 'event',
     pageSize: Infinity,
-    delay: 0,
     stalled: false,
     put(namespace, service, name, spec) {
       const key = `${namespace}/${name}`;
@@ -282,22 +277,7 @@ export async function startKubeApi(certificate?: Issued & { readonly ca: string 
       await listen(server, port);
     },
     kubeconfig: (user = { token: 'test-token' }, namespace = 'default') =>
-      stringify({
-        apiVersion: 'v1',
-        kind: 'Config',
-        'current-context': 'test',
-        contexts: [{ name: 'test', context: { cluster: 'test', user: 'serin', namespace } }],
-        clusters: [
-          {
-            name: 'test',
-            cluster: {
-              server: `https://127.0.0.1:${port}`,
-              'certificate-authority-data': Buffer.from(issued.ca).toString('base64'),
-            },
-          },
-        ],
-        users: [{ name: 'serin', user }],
-      }),
+      kubeconfigOf({ server: `https://127.0.0.1:${port}`, ca: issued.ca, user, namespace }),
     async close() {
       if (server.listening) await api.goDown();
     },
