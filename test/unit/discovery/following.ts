@@ -1,6 +1,10 @@
 /** A Service that is followed at a stand-in for the API server, with what its listener was told. */
 import { type ApiTimes, createKubernetesApi } from '../../../src/discovery/kubernetes/api.ts';
-import { createCredentials, type CredentialOptions } from '../../../src/discovery/kubernetes/credentials.ts';
+import {
+  createCredentials,
+  type CredentialOptions,
+  type Credentials,
+} from '../../../src/discovery/kubernetes/credentials.ts';
 import { createKubernetesSources } from '../../../src/discovery/kubernetes/sources.ts';
 import type { Finding, SourceListener } from '../../../src/discovery/source.ts';
 import type { After } from '../../../src/discovery/time.ts';
@@ -50,22 +54,23 @@ export function credentialsOf(read: () => string, more: Partial<CredentialOption
   });
 }
 
+/** The sources of Services at a stand-in, each as it is in the program unless said otherwise. */
 export function sourcesOf(
   api: KubeApi,
-  credentials = credentialsOf(() => api.kubeconfig()),
-  after = realAfter,
-  times?: ApiTimes,
+  {
+    credentials = credentialsOf(() => api.kubeconfig()),
+    after = realAfter,
+    now = () => performance.now(),
+    times,
+  }: {
+    readonly credentials?: Credentials;
+    readonly after?: After;
+    readonly now?: () => number;
+    readonly times?: ApiTimes;
+  } = {},
 ) {
-  const kubernetes = createKubernetesApi({
-    credentials,
-    random: () => 0,
-    ...(times === undefined ? {} : { times }),
-  });
-  const sources = createKubernetesSources({
-    api: kubernetes,
-    now: () => performance.now(),
-    after,
-    random: () => 0,
-  });
+  const random = (): number => 0;
+  const kubernetes = createKubernetesApi({ credentials, random, ...(times === undefined ? {} : { times }) });
+  const sources = createKubernetesSources({ api: kubernetes, now, after, random });
   return { sources, credentials };
 }

@@ -3,14 +3,9 @@ import { beforeEach, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { createKeeper, type Keeper } from '../../../src/discovery/keeper.ts';
 import type { Finding, FoundEndpoint } from '../../../src/discovery/source.ts';
+import { manualTime } from './manual-time.ts';
 
-interface Timer {
-  at: number;
-  run: () => void;
-}
-
-let now = 0;
-let timers: Timer[] = [];
+let time = manualTime();
 let lines: string[] = [];
 let changes = 0;
 
@@ -25,24 +20,12 @@ function keeper(more: { keepEmpty?: number; allowLoopback?: boolean } = {}): Kee
     name: 'dns notes.internal:80',
     keepEmpty: 60_000,
     allowLoopback: false,
-    now: () => now,
-    after(ms, run) {
-      const timer = { at: now + ms, run };
-      timers.push(timer);
-      return () => void (timers = timers.filter((one) => one !== timer));
-    },
+    now: time.now,
+    after: time.after,
     log,
     onChange: () => void (changes += 1),
     ...more,
   });
-}
-
-function pass(ms: number): void {
-  now += ms;
-  for (const timer of timers.filter(({ at }) => at <= now)) {
-    timers = timers.filter((one) => one !== timer);
-    timer.run();
-  }
 }
 
 const found = (
@@ -62,8 +45,7 @@ const hosts = (of: Keeper): string[] => of.endpoints.map(({ host }) => host);
 
 describe('the endpoints of a source', () => {
   beforeEach(() => {
-    now = 1000;
-    timers = [];
+    time = manualTime(1000);
     lines = [];
     changes = 0;
   });
@@ -96,15 +78,15 @@ describe('the endpoints of a source', () => {
     assert.deepEqual(lines, [
       'error a source names no endpoints any more; the last known ones are used for now',
     ]);
-    pass(59_000);
+    time.pass(59_000);
     kept.found(found([]));
     assert.equal(lines.length, 1, 'said once, and the time does not begin anew');
-    pass(1000);
+    time.pass(1000);
     assert.deepEqual(hosts(kept), []);
     assert.equal(kept.reading().holding, false);
     assert.equal(lines.at(-1), 'error a source still names no endpoints; the last known ones are given up');
     kept.found(found([]));
-    assert.equal(timers.length, 0);
+    assert.equal(time.timers, 0);
   });
 
   it('are replaced at once when there are some again', () => {
@@ -112,7 +94,7 @@ describe('the endpoints of a source', () => {
     kept.found(found(['10.0.0.1']));
     kept.found(found([]));
     kept.found(found(['10.0.0.9']));
-    assert.deepEqual([hosts(kept), kept.reading().holding, timers.length], [['10.0.0.9'], false, 0]);
+    assert.deepEqual([hosts(kept), kept.reading().holding, time.timers], [['10.0.0.9'], false, 0]);
     assert.equal(lines.at(-1), 'info a source names endpoints again');
   });
 
@@ -139,7 +121,7 @@ describe('the endpoints of a source', () => {
     const kept = keeper();
     kept.found(found(['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4']));
     kept.found(found(['10.0.0.2', '10.0.0.3', '10.0.0.4']));
-    pass(5000);
+    time.pass(5000);
     kept.found(found(['10.0.0.3', '10.0.0.4'], ['10.0.0.2']));
     kept.found(found(['10.0.0.4']));
     kept.found(found([]));
@@ -190,9 +172,9 @@ describe('the endpoints of a source', () => {
     kept.inStep();
     for (let minute = 0; minute < 60; minute++) {
       kept.trouble('connect', 'nobody listens');
-      pass(30_000);
+      time.pass(30_000);
       kept.trouble('connect', 'nobody listens');
-      pass(30_000);
+      time.pass(30_000);
     }
     assert.deepEqual(hosts(kept), ['10.0.0.1']);
     const { synced, staleSeconds, troubles } = kept.reading();
@@ -225,11 +207,11 @@ describe('the endpoints of a source', () => {
           if (usable.length > 0) assert.deepEqual(used, [...usable].sort());
           assert.ok(used.every((one) => named.has(one) && !bad.includes(one)));
           assert.equal(kept.reading().holding, usable.length === 0 && used.length > 0);
-          pass(wait);
+          time.pass(wait);
           if (wait >= 60_000) assert.equal(kept.reading().holding, false);
         }
         kept.close();
-        assert.equal(timers.length, 0, 'nothing is left behind');
+        assert.equal(time.timers, 0, 'nothing is left behind');
       }),
     );
   });

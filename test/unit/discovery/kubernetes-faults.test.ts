@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { eventually } from '../../support/bounded.ts';
 import { endpointOf, startKubeApi } from '../../support/kube-api.ts';
 import { seeded } from '../../support/seeded.ts';
-import { credentialsOf, listenerOf, realAfter, sourcesOf } from './following.ts';
+import { listenerOf, realAfter, sourcesOf } from './following.ts';
 
 const SEEDS = 10;
 const STEPS = 120;
@@ -17,11 +17,7 @@ for (let seed = 1; seed <= SEEDS; seed++) {
     const pick = (count: number): number => Math.floor(random() * count);
     const api = await startKubeApi();
     // Waiting is fifty times shorter than it is.
-    const { sources, credentials } = sourcesOf(
-      api,
-      credentialsOf(() => api.kubeconfig()),
-      (ms, run) => realAfter(ms / 50, run),
-    );
+    const { sources, credentials } = sourcesOf(api, { after: (ms, run) => realAfter(ms / 50, run) });
     const heard = listenerOf();
     /** What the API server has: of each slice, its usable addresses. */
     const truth = new Map<string, string[]>();

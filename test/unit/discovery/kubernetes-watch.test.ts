@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { KubernetesTarget } from '../../../src/config/endpoint-source.ts';
 import { eventually } from '../../support/bounded.ts';
 import { endpointOf, type KubeApi, sliceOf, startKubeApi } from '../../support/kube-api.ts';
-import { credentialsOf, type Heard, listenerOf, realAfter, sourcesOf } from './following.ts';
+import { credentialsOf, type Heard, listenerOf, sourcesOf } from './following.ts';
 
 const NOTES: KubernetesTarget = {
   kind: 'kubernetes',
@@ -29,9 +29,9 @@ describe('a Service that is followed', () => {
     await api.close();
   });
 
-  function follow(credentials = credentialsOf(() => api.kubeconfig()), target = NOTES, listener = heard) {
-    const { sources } = sourcesOf(api, credentials);
-    ends.push(() => credentials.close(), sources.open(target, listener));
+  function follow(options: Parameters<typeof sourcesOf>[1] = {}) {
+    const { sources, credentials } = sourcesOf(api, options);
+    ends.push(() => credentials.close(), sources.open(NOTES, heard));
     return sources;
   }
 
@@ -164,6 +164,23 @@ describe('a Service that is followed', () => {
     assert.match(heard.troubles.join(), /^too_large: a line is longer than 8388608 bytes/);
   });
 
+  it('is listed anew every half an hour, which heals versions that began anew in a restored cluster', async () => {
+    let later = 0;
+    follow({ now: () => performance.now() + later });
+    await watched();
+    api.restoreTo(50);
+    api.put('notes', 'notes', 'notes-1', sliceOf(['10.1.0.9'], 8080));
+    await eventually(() => heard.counts.events === 1, 'a word that seems to be old');
+    assert.deepEqual(heard.now(), ['10.1.0.1:8080', '10.1.0.2:8080']);
+    later = 1_800_000;
+    api.endWatches('ended');
+    await says(['10.1.0.9:8080'], 'the new list');
+    await watched();
+    api.put('notes', 'notes', 'notes-1', sliceOf(['10.1.0.10'], 8080));
+    await says(['10.1.0.10:8080'], 'a version above that of the restored cluster');
+    assert.equal(heard.counts.reads, 2);
+  });
+
   it('is asked again, less and less often, when the server fails; as late as it says', async () => {
     api.failNext(2, { status: 500 });
     follow();
@@ -197,8 +214,7 @@ describe('a Service that is followed', () => {
   it('reads a rotated token when the server no longer takes the old one', async () => {
     let token = 'first';
     api.token = 'first';
-    const credentials = credentialsOf(() => api.kubeconfig({ token }));
-    follow(credentials);
+    follow({ credentials: credentialsOf(() => api.kubeconfig({ token })) });
     await watched();
     api.token = 'second';
     token = 'second';
@@ -226,10 +242,8 @@ describe('a Service that is followed', () => {
   });
 
   it('gives up a server that does not answer, and a watch that falls silent', async () => {
-    const credentials = credentialsOf(() => api.kubeconfig());
-    const { sources } = sourcesOf(api, credentials, realAfter, { answer: 100, silence: 200 });
     api.stalled = true;
-    ends.push(() => credentials.close(), sources.open(NOTES, heard));
+    follow({ times: { answer: 100, silence: 200 } });
     await eventually(() => heard.troubles.length > 0, 'trouble');
     assert.match(heard.troubles[0] ?? '', /^timeout: /);
     api.stalled = false;
@@ -254,7 +268,9 @@ describe('a Service that is followed', () => {
   it('does not believe a server with a certificate of another authority', async () => {
     const other = await startKubeApi();
     ends.push(() => other.close());
-    follow(credentialsOf(() => api.kubeconfig().replace(String(api.port), String(other.port))));
+    follow({
+      credentials: credentialsOf(() => api.kubeconfig().replace(String(api.port), String(other.port))),
+    });
     await eventually(() => heard.troubles.length > 0, 'trouble');
     assert.match(heard.troubles[0] ?? '', /^tls: /);
     assert.equal(other.requests.length, 0);

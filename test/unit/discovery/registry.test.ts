@@ -4,25 +4,13 @@ import { coalesce } from '../../../src/discovery/coalesce.ts';
 import { createDiscovery, type FollowingDiscovery } from '../../../src/discovery/discovery.ts';
 import type { SourceListener } from '../../../src/discovery/source.ts';
 import { backoff, pause } from '../../../src/discovery/time.ts';
+import { manualTime } from './manual-time.ts';
 
 const A = { dns: 'a.internal:80' };
 const B = { kubernetes: { namespace: 'b', service: 'b', port: 'http' } };
 const LISTED = { endpoints: ['10.9.0.1:80', { address: '10.9.0.2:80', weight: 3 }] };
 
-let now = 0;
-let timers: { at: number; run: () => void }[] = [];
-const after = (ms: number, run: () => void): (() => void) => {
-  const timer = { at: now + ms, run };
-  timers.push(timer);
-  return () => void (timers = timers.filter((one) => one !== timer));
-};
-function pass(ms: number): void {
-  now += ms;
-  for (const timer of timers.filter(({ at }) => at <= now)) {
-    timers = timers.filter((one) => one !== timer);
-    timer.run();
-  }
-}
+let time = manualTime();
 
 describe('discovery', () => {
   let open: Map<string, SourceListener>;
@@ -31,8 +19,7 @@ describe('discovery', () => {
   let discovery: FollowingDiscovery;
 
   beforeEach(() => {
-    now = 0;
-    timers = [];
+    time = manualTime();
     open = new Map();
     opened = [];
     changes = 0;
@@ -40,8 +27,8 @@ describe('discovery', () => {
       keepEmpty: 1000,
       startTimeout: 10_000,
       allowLoopback: false,
-      now: () => now,
-      after,
+      now: time.now,
+      after: time.after,
       log: { info: () => {}, warn: () => {}, error: () => {} },
       onChange: () => void (changes += 1),
       open({ name }, listener) {
@@ -102,11 +89,11 @@ describe('discovery', () => {
     const second = discovery.prepare([A, B]);
     assert.equal(await isDone(discovery.prepare([A, B])), true, 'somebody waits for it already');
     open.get('kubernetes b/b:http')!.trouble('connect', 'gone');
-    pass(1999);
+    time.pass(1999);
     assert.equal(await isDone(second), false);
-    pass(1);
+    time.pass(1);
     assert.equal(await isDone(second), true);
-    assert.equal(timers.length, 0);
+    assert.equal(time.timers, 0);
   });
 
   it('is not ready while a source has said nothing, for as long as the start waits', () => {
@@ -118,7 +105,7 @@ describe('discovery', () => {
       ready: false,
       reasons: ['worker 0 does not serve yet', 'the endpoints of kubernetes b/b:http are not known yet'],
     });
-    pass(10_000);
+    time.pass(10_000);
     assert.equal(discovery.readiness(fine), fine, 'then it serves without');
   });
 
@@ -133,34 +120,33 @@ describe('discovery', () => {
 
 describe('changes that come closely together', () => {
   it('are acted on at once, then together, no more often than the work allows', () => {
-    now = 0;
-    timers = [];
+    time = manualTime();
     let runs = 0;
     let cost = 0;
     const changed = coalesce({
       run() {
         runs += 1;
-        now += cost;
+        time.pass(cost);
       },
-      now: () => now,
-      after,
+      now: time.now,
+      after: time.after,
     });
     changed();
     assert.equal(runs, 1, 'at once');
     for (let count = 0; count < 50; count++) changed();
     assert.equal(runs, 1);
-    pass(99);
+    time.pass(99);
     assert.equal(runs, 1);
-    pass(1);
+    time.pass(1);
     assert.equal(runs, 2);
-    pass(100);
+    time.pass(100);
     assert.equal(runs, 2, 'nothing has changed');
     cost = 50;
     changed();
     changed();
-    pass(499);
+    time.pass(499);
     assert.equal(runs, 3);
-    pass(1);
+    time.pass(1);
     assert.equal(runs, 4);
   });
 });
@@ -190,16 +176,15 @@ describe('waiting', () => {
   });
 
   it('ends when it is over or nobody wants it any more', async () => {
-    now = 0;
-    timers = [];
+    time = manualTime();
     const ending = new AbortController();
-    const long = pause(after, 1000, ending.signal);
-    pass(1000);
+    const long = pause(time.after, 1000, ending.signal);
+    time.pass(1000);
     await long;
-    const other = pause(after, 1000, ending.signal);
+    const other = pause(time.after, 1000, ending.signal);
     ending.abort();
     await other;
-    await pause(after, 1000, ending.signal);
-    assert.equal(timers.length, 0);
+    await pause(time.after, 1000, ending.signal);
+    assert.equal(time.timers, 0);
   });
 });
