@@ -59,3 +59,10 @@ export class SourceError extends Error {
     this.retryAfter = retryAfter;
   }
 }
+
+/** Whatever was thrown as a SourceError; what nobody foresaw counts as an answer that makes no sense. */
+export function asSourceError(error: unknown): SourceError {
+  return error instanceof SourceError
+    ? error
+    : new SourceError('bad_answer', error instanceof Error ? error.message : String(error));
+}

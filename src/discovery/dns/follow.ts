@@ -2,7 +2,7 @@
  * Follows a DNS name: asks again when the answer's time is over, a little earlier at random, so that replicas do not ask together.
  */
 import type { DnsTarget } from '../../config/endpoint-source.ts';
-import { SourceError, type SourceListener } from '../source.ts';
+import { asSourceError, type SourceListener } from '../source.ts';
 import { type After, backoff, pause } from '../time.ts';
 import { type DnsResolver, resolveEndpoints } from './resolve.ts';
 
@@ -40,8 +40,7 @@ export function followName({ resolver, target, listener, after, random }: Follow
     } catch (error) {
       if (signal.aborted) return 0;
       failures += 1;
-      const { reason, message } =
-        error instanceof SourceError ? error : new SourceError('bad_answer', String(error));
+      const { reason, message } = asSourceError(error);
       listener.trouble(reason, message);
       return backoff(failures, random);
     }

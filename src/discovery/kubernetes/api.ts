@@ -103,13 +103,13 @@ export function createKubernetesApi({ credentials, random, times = TIMES }: ApiO
 
   return {
     list: (subject, page, signal) =>
-      asSourceError(async () => {
+      withSourceErrors(async () => {
         const query = { limit: String(PAGE), ...(page === '' ? {} : { continue: page }) };
         return readList(await readAll(await ask(subject, query, times.answer, signal), MOST_PAGE));
       }),
 
     watch: (subject, version, listener, signal) =>
-      asSourceError(async () => {
+      withSourceErrors(async () => {
         const seconds = Math.round(WATCH_TIME * (1 + random()));
         const query = {
           watch: '1',
@@ -201,7 +201,7 @@ function failure(code: number, { message }: Status, wait: number, namespace: str
 }
 
 /** Every error but Expired becomes a SourceError. */
-async function asSourceError<T>(run: () => Promise<T>): Promise<T> {
+async function withSourceErrors<T>(run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {

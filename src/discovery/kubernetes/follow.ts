@@ -6,8 +6,7 @@
  * that place (410, in either shape), everything is listed anew. Every half an hour it is listed anew anyway, which heals what a
  * watch can't tell: versions that begin anew in a restored cluster.
  */
-import type { Trouble } from '../source.ts';
-import { SourceError } from '../source.ts';
+import { asSourceError, SourceError, type SourceListener } from '../source.ts';
 import { type After, backoff, pause } from '../time.ts';
 import { Expired, type KubernetesApi, type Subject } from './api.ts';
 import type { Slice, WatchEvent } from './objects.ts';
@@ -23,13 +22,9 @@ export interface FollowOptions {
   readonly random: () => number;
 }
 
-export interface SliceListener {
+export interface SliceListener extends Omit<SourceListener, 'found'> {
   /** All slices of the Service as they are now. */
   slices(slices: Iterable<Slice>): void;
-  read(): void;
-  event(): void;
-  inStep(): void;
-  trouble(reason: Trouble, detail: string): void;
 }
 
 /** What was listed this long ago is listed anew, in ms. */
@@ -154,10 +149,4 @@ export function followService(options: FollowOptions): () => void {
 function isNewer(a: string, b: string): boolean {
   if (!/^[0-9]+$/.test(a) || !/^[0-9]+$/.test(b)) return a !== b;
   return a.length === b.length ? a > b : a.length > b.length;
-}
-
-function asSourceError(error: unknown): SourceError {
-  return error instanceof SourceError
-    ? error
-    : new SourceError('bad_answer', error instanceof Error ? error.message : String(error));
 }

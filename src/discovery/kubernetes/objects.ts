@@ -51,7 +51,7 @@ export type WatchEvent =
   | { readonly kind: 'bookmark'; readonly version: string }
   | { readonly kind: 'error'; readonly status: Status }
   /** Something that is not about EndpointSlices, or that a later API has. */
-  | { readonly kind: 'other'; readonly what: string };
+  | { readonly kind: 'other' };
 
 /** A Status object: how the API tells of failures. */
 export interface Status {
@@ -89,8 +89,7 @@ export function readEvent(line: Uint8Array): WatchEvent {
   const { type, object } = event;
   if (type === 'ERROR') return { kind: 'error', status: readStatus(object) };
   if (!isRecord(object)) throw new BadObject(`an event ${clip(type)} has no object`);
-  if (object['kind'] !== 'EndpointSlice' || object['apiVersion'] !== API)
-    return { kind: 'other', what: `${clip(type)} of ${kindOf(object)}` };
+  if (object['kind'] !== 'EndpointSlice' || object['apiVersion'] !== API) return { kind: 'other' };
   if (type === 'BOOKMARK') return { kind: 'bookmark', version: metadataOf(object).version };
   if (type === 'ADDED' || type === 'MODIFIED') return { kind: 'put', slice: readSlice(object) };
   if (type === 'DELETED') {
@@ -98,7 +97,7 @@ export function readEvent(line: Uint8Array): WatchEvent {
     if (name === '') throw new BadObject('a deleted EndpointSlice has no name');
     return { kind: 'gone', name, version };
   }
-  return { kind: 'other', what: `${clip(type)} of EndpointSlice` };
+  return { kind: 'other' };
 }
 
 /** A failure, from what an API server or something before it answered. Never throws. */
