@@ -4,7 +4,7 @@
  *
  * It promises that what is cut short, damaged, foreign or from a newer version is refused as a whole.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { isRecord } from '../schema/json-value.ts';
 import { isCommit, isStoredDocument } from './log-records.ts';
 import { type Commit, StoreError, type StoreErrorCode, type StoredDocument } from './store.ts';
@@ -22,7 +22,7 @@ export function encodeExport({ id, revision, documents, history }: WholeStore): 
     ...history.map((commit) => ({ commit })),
   ];
   const body = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
-  return `${body}${JSON.stringify({ sha256: sumOf(body) })}\n`;
+  return `${body}${JSON.stringify({ sha256: hash('sha256', body) })}\n`;
 }
 
 /** Throws StoreError `foreign`, `newer` or `corrupt`; `name` is for its message. */
@@ -42,7 +42,7 @@ export function decodeExport(text: string, name: string): WholeStore {
   if (!isRecord(last) || typeof last['sha256'] !== 'string')
     throw refuse('corrupt', 'is cut short: its last line is not its sum');
   const body = text.slice(0, end);
-  if (last['sha256'] !== sumOf(body)) throw refuse('corrupt', 'is damaged: its sum does not match');
+  if (last['sha256'] !== hash('sha256', body)) throw refuse('corrupt', 'is damaged: its sum does not match');
 
   const { id, revision } = head;
   const documents = new Map<string, StoredDocument>();
@@ -73,8 +73,4 @@ function parse(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function sumOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }

@@ -8,6 +8,7 @@
 import { appendFile, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { FROM_THE_BEGINNING, type LatchStore, readEntries, writeEntries } from '../latches/latch-store.ts';
+import { errorCode } from './store-files.ts';
 import { StoreError } from './store.ts';
 
 /** Bytes that are read in one go. */
@@ -107,7 +108,7 @@ async function fileSize(file: string): Promise<number> {
   try {
     return (await stat(file)).size;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
+    if (errorCode(error) === 'ENOENT') return 0;
     throw error;
   }
 }
