@@ -3,11 +3,14 @@
  *
  * They need no API. Nothing is written over what is there unless that is asked for, and `--dry-run` writes nothing.
  */
-import { open, readFile, rename, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { reasonOf } from '../config/tokens.ts';
 import { decodeExport, encodeExport } from '../store/export-file.ts';
 import { StoreError } from '../store/store.ts';
+import { NODE_FILES } from '../store/store-files.ts';
+import { replaceWhole } from '../store/whole-file.ts';
 import type { WholeStore } from '../store/whole-store.ts';
 import { flag, type LocalCommand, string } from './command.ts';
 import { CommandError, EXIT, parse, UsageError } from './failure.ts';
@@ -67,7 +70,7 @@ async function exportStore(args: readonly string[], surroundings: Surroundings):
     const whole = await mustRead(place);
     const text = encodeExport(whole);
     if (file === '-') surroundings.out(text);
-    else await writeFileWhole(path.resolve(file), text);
+    else await writeText(path.resolve(file), text);
     surroundings.err(`exported ${inWords(whole)} from ${place.description}\n`);
     return EXIT.ok;
   } finally {
@@ -146,24 +149,13 @@ async function readText(file: string): Promise<string> {
   }
 }
 
-/** Replaces a file whole or not at all; for its owner only, since documents may name what is nobody else's concern. */
-async function writeFileWhole(file: string, text: string): Promise<void> {
-  const temporary = `${file}.new`;
+/** The file is for its owner only, since documents may name what is nobody else's concern. */
+async function writeText(file: string, text: string): Promise<void> {
   try {
-    await rm(temporary, { force: true });
-    const handle = await open(temporary, 'wx', 0o600);
-    try {
-      await handle.writeFile(text);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, file);
+    const written = await replaceWhole(NODE_FILES, file, (fresh) => fresh.write(Buffer.from(text), 0));
+    await written.close();
   } catch (error) {
-    throw new CommandError(`cannot write ${file}: ${reasonOf(error)}`, EXIT.configuration);
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CommandError(`cannot write ${file}: ${why}`, EXIT.configuration);
   }
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -12,6 +12,7 @@ import { decodeRecord, encodeCommits, encodeSnapshot } from './log-records.ts';
 import { damaged, type FramePlace, replay } from './log-replay.ts';
 import { type Commit, StoreError, type StoredDocument } from './store.ts';
 import { errorCode, type StoreFile, type StoreFiles } from './store-files.ts';
+import { replaceWhole, writeWhole } from './whole-file.ts';
 
 export const LOG_NAME = 'commits.log';
 const COPY_SIZE = 1024 * 1024;
@@ -49,7 +50,7 @@ export async function openLog(
 ): Promise<OpenedLog> {
   const name = path.join(directory, LOG_NAME);
   const existing = await openExisting(files, name, warn);
-  const file = existing?.file ?? (await makeNew(files, directory, name));
+  const file = existing?.file ?? (await makeNew(files, name));
   try {
     const found = await replay(file, name, existing?.base ?? 0, visit);
     if (found.tornBytes > 0) {
@@ -101,32 +102,11 @@ async function openExisting(
   }
 }
 
-async function makeNew(files: StoreFiles, directory: string, name: string): Promise<StoreFile> {
+async function makeNew(files: StoreFiles, name: string): Promise<StoreFile> {
   try {
-    const file = await writeWhole(files, `${name}.new`, async (fresh) => fresh.write(encodeHeader(0), 0));
-    await files.rename(`${name}.new`, name);
-    await files.syncDirectory(directory);
-    return file;
+    return await replaceWhole(files, name, (fresh) => fresh.write(encodeHeader(0), 0));
   } catch (error) {
     throw unavailable(`The store ${name} cannot be made`, error);
-  }
-}
-
-/** Makes a file whose contents are on the disk; where that fails, there is none. */
-export async function writeWhole(
-  files: StoreFiles,
-  name: string,
-  fill: (file: StoreFile) => Promise<void>,
-): Promise<StoreFile> {
-  const file = await files.create(name);
-  try {
-    await fill(file);
-    await file.sync();
-    return file;
-  } catch (error) {
-    await file.close();
-    await files.remove(name).catch(() => {});
-    throw error;
   }
 }
 

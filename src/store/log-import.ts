@@ -6,9 +6,10 @@
  */
 import path from 'node:path';
 import { encodeFrame, encodeHeader } from './log-format.ts';
-import { LOG_NAME, writeWhole } from './log-file.ts';
+import { LOG_NAME } from './log-file.ts';
 import { encodeCommits, encodeSnapshot } from './log-records.ts';
 import type { StoreFiles } from './store-files.ts';
+import { replaceWhole } from './whole-file.ts';
 import type { WholeStore } from './whole-store.ts';
 
 /** Commits that are written as one frame at most. */
@@ -27,8 +28,7 @@ export async function importLog(files: StoreFiles, directory: string, whole: Who
     const batch = history.slice(start, start + BATCH).map((commit) => JSON.stringify(commit));
     frames.push(encodeFrame(encodeCommits(batch)));
   }
-  const name = path.join(directory, LOG_NAME);
-  const file = await writeWhole(files, `${name}.new`, async (fresh) => {
+  const file = await replaceWhole(files, path.join(directory, LOG_NAME), async (fresh) => {
     let position = 0;
     for (const frame of frames) {
       await fresh.write(frame, position);
@@ -36,6 +36,4 @@ export async function importLog(files: StoreFiles, directory: string, whole: Who
     }
   });
   await file.close();
-  await files.rename(`${name}.new`, name);
-  await files.syncDirectory(directory);
 }

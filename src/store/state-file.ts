@@ -5,13 +5,15 @@
  * refused rather than used. The file is for its owner only: documents may hold names that are nobody else's concern. It is
  * one line `serin-state VERSION SHA-256` and one of JSON.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import path from 'node:path';
+import { reasonOf } from '../config/tokens.ts';
 import type { KnownRollback } from '../fleet/known-rollback.ts';
 import { isRecord } from '../schema/json-value.ts';
 import { isCommit, isStoredDocument } from './log-records.ts';
 import { type Commit, StoreError, type StoredDocument } from './store.ts';
 import { NODE_FILES, type StoreFile, type StoreFiles } from './store-files.ts';
+import { replaceWhole } from './whole-file.ts';
 
 const VERSION = 1;
 const HEADER = /^serin-state ([0-9]{1,9}) ([0-9a-f]{64})$/;
@@ -97,7 +99,7 @@ export function createStateFile({ file, files = NODE_FILES }: StateFileOptions):
         );
       }
       const body = bytes.subarray(end + 1);
-      const state = sumOf(body) === sum ? decode(body) : null;
+      const state = hash('sha256', body) === sum ? decode(body) : null;
       if (state === null)
         throw new StoreError(
           'corrupt',
@@ -111,24 +113,18 @@ export function createStateFile({ file, files = NODE_FILES }: StateFileOptions):
       const body = Buffer.from(
         `${JSON.stringify({ ...rest, documents: [...documents] }).slice(0, -1)},"recent":[${recent.map(textOf).join(',')}]}\n`,
       );
-      const temporary = `${file}.new`;
+      const header = Buffer.from(`serin-state ${VERSION} ${hash('sha256', body)}\n`);
       try {
         await files.makeDirectory(path.dirname(file));
-        await files.remove(temporary);
-        const handle = await files.create(temporary);
-        try {
-          const header = Buffer.from(`serin-state ${VERSION} ${sumOf(body)}\n`);
-          await handle.write(Buffer.concat([header, body]), 0);
-          await handle.sync();
-        } finally {
-          await handle.close();
-        }
-        await files.rename(temporary, file);
-        await files.syncDirectory(path.dirname(file));
+        const written = await replaceWhole(files, file, (fresh) =>
+          fresh.write(Buffer.concat([header, body]), 0),
+        );
+        await written.close();
       } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
         throw new StoreError(
           'unavailable',
-          `The state file ${file} cannot be written: ${reasonOf(error)}. Let the user that runs the proxy write its directory, or set store.snapshot.`,
+          `The state file ${file} cannot be written: ${why}. Let the user that runs the proxy write its directory, or set store.snapshot.`,
           { cause: error },
         );
       }
@@ -147,10 +143,6 @@ async function readWhole(files: StoreFiles, file: string): Promise<Buffer | null
   } finally {
     await handle.close();
   }
-}
-
-function sumOf(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }
 
 function decode(body: Buffer): SavedState | null {
@@ -197,8 +189,4 @@ function isRollback(value: unknown): value is KnownRollback {
 
 function isTexts(value: unknown): value is Readonly<Record<string, string>> {
   return isRecord(value) && Object.values(value).every((one) => typeof one === 'string');
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -23,7 +23,7 @@ export interface StoreFiles {
   makeDirectory(directory: string): Promise<void>;
   /** Opens a file that exists; null where there is none. */
   open(file: string): Promise<StoreFile | null>;
-  /** Makes an empty file, in place of one that was there. */
+  /** Makes an empty file, in place of one that was there; where a link had the name, what it leads to stays as it is. */
   create(file: string): Promise<StoreFile>;
   rename(from: string, to: string): Promise<void>;
   /** Removes a file, where there is one. */
@@ -47,7 +47,10 @@ export const NODE_FILES: StoreFiles = {
       throw error;
     }
   },
-  create: async (file) => storeFile(await open(file, 'w+', 0o600)),
+  async create(file) {
+    await rm(file, { force: true });
+    return storeFile(await open(file, 'wx+', 0o600));
+  },
   rename: (from, to) => rename(from, to),
   remove: (file) => rm(file, { force: true }),
   async syncDirectory(directory) {

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { createFileStore } from '../../../src/store/file-store.ts';
+import { createStateFile } from '../../../src/store/state-file.ts';
 import { StoreError } from '../../../src/store/store.ts';
 import { documentsAfter, makeCommit, revisions } from './commits.ts';
 
@@ -82,6 +83,27 @@ describe('a file store on a real file system', () => {
         error.code === 'unreadable' &&
         /there is a file of that name/.test(error.message),
     );
+  });
+});
+
+describe('a state file on a real file system', () => {
+  it('is for its owner only, and leaves alone what somebody linked its temporary name to', async () => {
+    const directory = path.join(scratch, 'state');
+    await mkdir(directory);
+    const victim = path.join(directory, 'victim');
+    const file = path.join(directory, 'state.json');
+    await writeFile(victim, 'precious');
+    await symlink(victim, `${file}.new`);
+    const recent = [makeCommit(1)];
+    const state = { savedAt: recent[0]!.at, storeId: 'a1', revision: 1, changeId: recent[0]!.changeId };
+    const whole = { ...state, documents: documentsAfter(recent), recent, rollbacks: [], peers: {} };
+    await createStateFile({ file }).write(whole);
+    assert.equal(await readFile(victim, 'utf8'), 'precious');
+    const found = await lstat(file);
+    assert.ok(found.isFile());
+    assert.equal(found.mode & 0o777, 0o600);
+    assert.deepEqual((await readdir(directory)).toSorted(), ['state.json', 'victim']);
+    assert.deepEqual(await createStateFile({ file }).read(), whole);
   });
 });
 
