@@ -1,5 +1,6 @@
 /** The arguments of the server's command. What is wrong with them ends the process with the usage. */
 import { parseArgs } from 'node:util';
+import { messageOf } from './schema/thrown.ts';
 
 /** As sysexits.h has it. */
 const EXIT_USAGE = 64;
@@ -25,7 +26,7 @@ export function readArguments(): Arguments {
     } as const;
     return parseArgs({ options }).values;
   } catch (error) {
-    return usage(error instanceof Error ? error.message : String(error));
+    return usage(messageOf(error));
   }
 }
 

@@ -1,4 +1,5 @@
 /** How the command fails: what is said, and with which exit code (as sysexits.h has them, 1 for a refusal). */
+import { messageOf } from '../schema/thrown.ts';
 
 export const EXIT = {
   ok: 0,
@@ -29,6 +30,6 @@ export function parse<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    throw new UsageError(messageOf(error));
   }
 }

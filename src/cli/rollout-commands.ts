@@ -10,6 +10,7 @@ import { parseBody } from '../admin/parse-body.ts';
 import { DocumentError } from '../policy/faults.ts';
 import { etagOf } from '../rollout/precondition.ts';
 import { isRecord } from '../schema/json-value.ts';
+import { messageOf } from '../schema/thrown.ts';
 import { type Json, waitForChange } from './api.ts';
 import { type Command, flag, print, servicePath, string } from './command.ts';
 import { CommandError, EXIT, UsageError } from './failure.ts';
@@ -131,10 +132,7 @@ async function readDocument(file: string, { stdin }: Surroundings): Promise<Json
   try {
     content = file === '-' ? await stdin() : await readFile(file, 'utf8');
   } catch (error) {
-    throw new CommandError(
-      `cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`,
-      EXIT.usage,
-    );
+    throw new CommandError(`cannot read ${file}: ${messageOf(error)}`, EXIT.usage);
   }
   try {
     // YAML is read as such, and JSON is YAML but for keys that are there twice: those YAML refuses as well.

@@ -6,7 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { reasonOf } from '../config/tokens.ts';
+import { fileTrouble, messageOf } from '../schema/thrown.ts';
 import { decodeExport, encodeExport } from '../store/export-file.ts';
 import { StoreError } from '../store/store.ts';
 import { NODE_FILES } from '../store/store-files.ts';
@@ -145,7 +145,7 @@ async function readText(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    throw new CommandError(`cannot read ${file}: ${reasonOf(error)}`, EXIT.configuration);
+    throw new CommandError(`cannot read ${file}: ${fileTrouble(error)}`, EXIT.configuration);
   }
 }
 
@@ -155,7 +155,6 @@ async function writeText(file: string, text: string): Promise<void> {
     const written = await replaceWhole(NODE_FILES, file, (fresh) => fresh.write(Buffer.from(text), 0));
     await written.close();
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new CommandError(`cannot write ${file}: ${why}`, EXIT.configuration);
+    throw new CommandError(`cannot write ${file}: ${messageOf(error)}`, EXIT.configuration);
   }
 }

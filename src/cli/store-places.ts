@@ -10,6 +10,7 @@ import path from 'node:path';
 import { DEFAULT_STORE_PREFIX } from '../config/defaults.ts';
 import { loadConfiguration } from '../config/load.ts';
 import { parseRedisUrl } from '../config/redis-url.ts';
+import { messageOf } from '../schema/thrown.ts';
 import { lockDirectory } from '../store/directory-lock.ts';
 import { createFileStore } from '../store/file-store.ts';
 import { LOG_NAME } from '../store/log-file.ts';
@@ -156,6 +157,7 @@ async function isThere(file: string): Promise<boolean> {
 
 function unwritable(directory: string, cause: unknown): StoreError {
   if (cause instanceof StoreError) return cause;
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new StoreError('unavailable', `The directory ${directory} cannot be written: ${why}.`, { cause });
+  return new StoreError('unavailable', `The directory ${directory} cannot be written: ${messageOf(cause)}.`, {
+    cause,
+  });
 }

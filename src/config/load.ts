@@ -9,12 +9,13 @@ import path from 'node:path';
 import { DocumentError, type Fault } from '../policy/faults.ts';
 import { checkSchema } from '../schema/check.ts';
 import { isRecord } from '../schema/json-value.ts';
+import { fileTrouble } from '../schema/thrown.ts';
 import { type ConfiguredNetworks, crossCheck } from './cross-checks.ts';
 import { DEFAULT_SECRET_NAME } from './defaults.ts';
 import { applyEnvironment, type Environment } from './environment.ts';
 import { Configuration, type TokenDefinition } from './schema.ts';
 import { storeSettings, type StoreSettings } from './store-settings.ts';
-import { reasonOf, resolveTokens } from './tokens.ts';
+import { resolveTokens } from './tokens.ts';
 import { withoutUnavailable } from './unavailable.ts';
 import { readYaml, type YamlDocument } from './yaml-document.ts';
 
@@ -53,7 +54,7 @@ export async function loadConfiguration({ file, env, readFile }: LoadOptions): P
   try {
     bytes = await readFile(absolute);
   } catch (error) {
-    const detail = `cannot read ${absolute}: ${reasonOf(error)}; name the file with --config FILE`;
+    const detail = `cannot read ${absolute}: ${fileTrouble(error)}; name the file with --config FILE`;
     throw new DocumentError('configuration_unreadable', 'The configuration cannot be read.', [
       { pointer: '', detail },
     ]);

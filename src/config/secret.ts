@@ -9,7 +9,7 @@ import { link, open, rename, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import type { KeyData } from '../policy/keys.ts';
 import { DocumentError, type Fault } from '../policy/faults.ts';
-import { reasonOf } from './tokens.ts';
+import { codeOf, fileTrouble } from '../schema/thrown.ts';
 
 /** Bytes of a secret that the proxy makes, and the fewest it accepts. */
 const SECRET_BYTES = 32;
@@ -61,8 +61,12 @@ async function readRing(file: string): Promise<KeyData[] | null> {
   try {
     handle = await open(file, 'r');
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return null;
-    throw refuse('secret_unreadable', file, `${reasonOf(error)}; let the user that runs the proxy read it`);
+    if (codeOf(error) === 'ENOENT') return null;
+    throw refuse(
+      'secret_unreadable',
+      file,
+      `${fileTrouble(error)}; let the user that runs the proxy read it`,
+    );
   }
   try {
     // Of the opened file, not of the name: nobody can swap it in between.
@@ -80,7 +84,7 @@ async function readRing(file: string): Promise<KeyData[] | null> {
     return parseKeyRing(await handle.readFile('latin1'), file);
   } catch (error) {
     if (error instanceof DocumentError) throw error;
-    throw refuse('secret_unreadable', file, reasonOf(error));
+    throw refuse('secret_unreadable', file, fileTrouble(error));
   } finally {
     await handle.close();
   }
@@ -143,7 +147,7 @@ async function writeNew(file: string, text: string): Promise<void> {
     throw refuse(
       'secret_unreadable',
       file,
-      `it cannot be made: ${reasonOf(error)}; let the user that runs the proxy write its directory, or set secretFile`,
+      `it cannot be made: ${fileTrouble(error)}; let the user that runs the proxy write its directory, or set secretFile`,
     );
   }
 }
@@ -153,9 +157,9 @@ async function publish(temporary: string, file: string): Promise<void> {
   try {
     await link(temporary, file);
   } catch (error) {
-    if (hasCode(error, 'EEXIST')) return unlink(temporary);
+    if (codeOf(error) === 'EEXIST') return unlink(temporary);
     // A file system without hard links. The store's lock keeps a second process away there.
-    if (!hasCode(error, 'EPERM') && !hasCode(error, 'ENOTSUP') && !hasCode(error, 'ENOSYS')) throw error;
+    if (codeOf(error) !== 'EPERM' && codeOf(error) !== 'ENOTSUP' && codeOf(error) !== 'ENOSYS') throw error;
     if (
       await stat(file).then(
         () => true,
@@ -181,12 +185,8 @@ async function unlinkIfThere(file: string): Promise<void> {
   try {
     await unlink(file);
   } catch (error) {
-    if (!hasCode(error, 'ENOENT')) throw error;
+    if (codeOf(error) !== 'ENOENT') throw error;
   }
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }
 
 function refuse(code: string, file: string, detail: string): DocumentError {

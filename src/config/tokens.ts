@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import type { Fault } from '../policy/faults.ts';
+import { fileTrouble } from '../schema/thrown.ts';
 import type { Environment } from './environment.ts';
 import type { TokenDefinition } from './schema.ts';
 
@@ -43,7 +44,7 @@ export async function resolveTokens(
           `the file ${absolute}`,
         ));
       } catch (error) {
-        fault = `cannot read the token from ${absolute}: ${reasonOf(error)}`;
+        fault = `cannot read the token from ${absolute}: ${fileTrouble(error)}`;
       }
     } else if (variable !== undefined) {
       const text = env[variable];
@@ -78,13 +79,4 @@ function hashOf(text: string, source: string): { hash: string | undefined; fault
     };
   }
   return { hash: createHash('sha256').update(token).digest('hex'), fault: null };
-}
-
-/** Why a file could not be read, in words. */
-export function reasonOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'ENOENT') return 'there is no such file';
-  if (code === 'EACCES' || code === 'EPERM') return 'permission denied';
-  if (code === 'EISDIR') return 'it is a directory';
-  return error instanceof Error ? error.message : String(error);
 }

@@ -8,6 +8,7 @@
 import { watch } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { codeOf } from '../schema/thrown.ts';
 import type { Environment } from './environment.ts';
 import { type LoadedConfiguration, loadConfiguration } from './load.ts';
 
@@ -191,7 +192,7 @@ export const SYSTEM: WatchSurroundings = {
       const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
       return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
     } catch (error) {
-      return `missing: ${error instanceof Error && 'code' in error ? String(error.code) : 'unknown'}`;
+      return `missing: ${codeOf(error) || 'unknown'}`;
     }
   },
   readFile: (file) => readFile(file),

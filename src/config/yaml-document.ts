@@ -18,6 +18,7 @@ import {
   type YAMLError,
 } from 'yaml';
 import type { Fault } from '../policy/faults.ts';
+import { messageOf } from '../schema/thrown.ts';
 
 /** The largest file that is read; 100,000 networks take a fifteenth of it. */
 const LARGEST = 32 * 1024 * 1024;
@@ -85,8 +86,7 @@ export function readYaml(bytes: Uint8Array): YamlDocument | Fault[] {
     if (error instanceof RangeError) return [TOO_DEEP];
     if (error instanceof ReferenceError) return [TOO_MANY_ALIASES];
     // A merge key with something that is no map, and the like: found only when the values are put together.
-    const why = error instanceof Error ? error.message : String(error);
-    return [{ pointer: '', detail: `not valid YAML: ${why.replaceAll(/\s+/g, ' ')}` }];
+    return [{ pointer: '', detail: `not valid YAML: ${messageOf(error).replaceAll(/\s+/g, ' ')}` }];
   }
 }
 

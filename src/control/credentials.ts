@@ -5,9 +5,9 @@
  * then leaves the former contents in force. Links are followed, so the way in which Kubernetes swaps secrets is seen.
  */
 import path from 'node:path';
-import { reasonOf } from '../config/tokens.ts';
 import type { Credential } from '../data-plane/snapshot.ts';
 import { DocumentError, type Fault } from '../policy/faults.ts';
+import { fileTrouble } from '../schema/thrown.ts';
 import type { CertificateReading } from '../telemetry/metrics-source.ts';
 import { checkCredential, type CheckedCredential } from './credential.ts';
 
@@ -86,7 +86,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
         if (bytes.length > MOST_BYTES) return fault(name, file, `it is larger than ${MOST_BYTES} bytes`);
         text[name] = Buffer.from(bytes).toString('latin1');
       } catch (error) {
-        return fault(name, file, `it cannot be read: ${reasonOf(error)}`);
+        return fault(name, file, `it cannot be read: ${fileTrouble(error)}`);
       }
     }
     const checked = checkCredential(text);

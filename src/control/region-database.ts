@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { DocumentError } from '../policy/faults.ts';
 import { openRegion, RegionError } from '../policy/region.ts';
+import { messageOf } from '../schema/thrown.ts';
 
 /**
  * The database's bytes, or null where none is configured; `previous` again where they are the same, so that workers keep
@@ -16,7 +17,7 @@ export async function loadRegionDatabase(
   try {
     bytes = await readFile(file);
   } catch (error) {
-    throw invalid(`cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`);
+    throw invalid(`cannot read ${file}: ${messageOf(error)}`);
   }
   if (previous !== null && bytes.equals(new Uint8Array(previous))) return previous;
   const shared = new SharedArrayBuffer(bytes.length);

@@ -15,6 +15,7 @@ import type { StoreClock } from '../fleet/store-clock.ts';
 import { isActive } from '../rollout/lifecycle.ts';
 import type { Changes } from '../rollout/changes.ts';
 import type { ReachOf } from '../rollout/reach.ts';
+import { messageOf } from '../schema/thrown.ts';
 import type { SharedStore, Sync } from '../store/shared-store.ts';
 import type { CommitKind } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -188,7 +189,7 @@ export function createReplication(options: ReplicationOptions): Replication {
 
   /** Says what is wrong once, not every second. */
   function complain(error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     if (message === trouble) return;
     trouble = message;
     log.error({ err: error }, 'this replica cannot follow the store; the last policy keeps serving');

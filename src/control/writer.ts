@@ -20,6 +20,7 @@ import {
 import type { Decrease } from '../rollout/exposure.ts';
 import type { ReachOf } from '../rollout/reach.ts';
 import { refused } from '../rollout/refusal.ts';
+import { messageOf } from '../schema/thrown.ts';
 import { type Commit, type CommitKind, type ServiceDocument, StoreError } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { InForce, RollbackAhead } from './in-force.ts';
@@ -206,7 +207,7 @@ export function createWriter(options: WriterOptions): Writer {
     } catch (error) {
       if (ahead !== null && shared !== null && error instanceof StoreError) return owed(id, ahead, shared);
       ahead?.undo();
-      if (early.has(id)) changes.fail(id, error instanceof Error ? error.message : String(error));
+      if (early.has(id)) changes.fail(id, messageOf(error));
       else if (changes.find(id)?.status !== 'CANCELED') changes.forget(id);
       throw error instanceof StoreError ? unavailable(error) : error;
     }

@@ -10,6 +10,7 @@ import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { AddressCache } from '../policy/address.ts';
 import { LatchMemory } from '../policy/latch-memory.ts';
 import { LatchTable } from '../policy/latch-table.ts';
+import { messageOf } from '../schema/thrown.ts';
 import { createAccessLog, type AccessLog } from '../telemetry/access-log.ts';
 import { LineWriter, openOutput } from '../telemetry/line-writer.ts';
 import { createUsageSampler } from '../telemetry/worker-usage.ts';
@@ -190,7 +191,7 @@ function apply(sequence: number, snapshot: WorkerStart['snapshot'], serviceBlock
       { err: error, 'serin.revision': snapshot.revision },
       'snapshot refused; the former one goes on',
     );
-    tell({ type: 'refused', sequence, message: error instanceof Error ? error.message : String(error) });
+    tell({ type: 'refused', sequence, message: messageOf(error) });
     return;
   }
   context.routing = routing;

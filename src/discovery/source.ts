@@ -2,6 +2,7 @@
  * What sources of endpoints say, and what is counted about them.
  */
 import type { EndpointSnapshot } from '../data-plane/snapshot.ts';
+import { messageOf } from '../schema/thrown.ts';
 
 /** Why a source could not be asked or followed. */
 export const TROUBLES = [
@@ -62,7 +63,5 @@ export class SourceError extends Error {
 
 /** Whatever was thrown as a SourceError; what nobody foresaw counts as an answer that makes no sense. */
 export function asSourceError(error: unknown): SourceError {
-  return error instanceof SourceError
-    ? error
-    : new SourceError('bad_answer', error instanceof Error ? error.message : String(error));
+  return error instanceof SourceError ? error : new SourceError('bad_answer', messageOf(error));
 }

@@ -9,6 +9,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { messageOf } from '../schema/thrown.ts';
 import { StoreError } from './store.ts';
 
 /** SQLite's primary result code for "another connection holds the lock". */
@@ -36,8 +37,7 @@ export const lockDirectory: LockDirectory = async (directory) => {
       const message = `The store ${directory} is in use by ${owner}. Stop that process, or give each proxy its own store.file.`;
       throw new StoreError('locked', message, { cause: error });
     }
-    const why = error instanceof Error ? error.message : String(error);
-    const message = `The store ${directory} cannot be locked: ${why}. Let the user that runs the proxy write this directory and its file "${LOCK_NAME}".`;
+    const message = `The store ${directory} cannot be locked: ${messageOf(error)}. Let the user that runs the proxy write this directory and its file "${LOCK_NAME}".`;
     throw new StoreError('unreadable', message, { cause: error });
   }
   const held = database;

@@ -8,7 +8,7 @@
 import { appendFile, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { FROM_THE_BEGINNING, type LatchStore, readEntries, writeEntries } from '../latches/latch-store.ts';
-import { errorCode } from './store-files.ts';
+import { codeOf, messageOf } from '../schema/thrown.ts';
 import { StoreError } from './store.ts';
 
 /** Bytes that are read in one go. */
@@ -99,8 +99,9 @@ async function guarded<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new StoreError('unavailable', `Latches cannot be written or read: ${why}.`, { cause: error });
+    throw new StoreError('unavailable', `Latches cannot be written or read: ${messageOf(error)}.`, {
+      cause: error,
+    });
   }
 }
 
@@ -108,7 +109,7 @@ async function fileSize(file: string): Promise<number> {
   try {
     return (await stat(file)).size;
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return 0;
+    if (codeOf(error) === 'ENOENT') return 0;
     throw error;
   }
 }

@@ -8,12 +8,13 @@
  * The log is compacted: it keeps the commits of the last 24 hours and at least the last 1000, and of older ones the
  * documents that they led to.
  */
+import { codeOf, messageOf } from '../schema/thrown.ts';
 import { lockDirectory, type LockDirectory } from './directory-lock.ts';
 import { type LogFile, openLog } from './log-file.ts';
 import { decodeRecord, encodeCommits } from './log-records.ts';
 import type { FramePlace } from './log-replay.ts';
 import { type Commit, type Loaded, type Store, StoreError } from './store.ts';
-import { errorCode, NODE_FILES, type StoreFiles } from './store-files.ts';
+import { NODE_FILES, type StoreFiles } from './store-files.ts';
 
 const KEPT_MS = 24 * 60 * 60 * 1000;
 const KEPT_COMMITS = 1000;
@@ -147,9 +148,7 @@ export function createFileStore(options: FileStoreOptions): Store {
       compactAt = Math.max(compactFrom, log.size() * 2);
     } catch (error) {
       compactAt = log.size() * 1.25;
-      warn(
-        `The store ${directory} could not be compacted; it goes on as it is: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      warn(`The store ${directory} could not be compacted; it goes on as it is: ${messageOf(error)}`);
     }
   };
 
@@ -159,12 +158,7 @@ export function createFileStore(options: FileStoreOptions): Store {
       try {
         await files.makeDirectory(directory);
       } catch (error) {
-        const why =
-          errorCode(error) === 'EEXIST'
-            ? 'there is a file of that name'
-            : error instanceof Error
-              ? error.message
-              : String(error);
+        const why = codeOf(error) === 'EEXIST' ? 'there is a file of that name' : messageOf(error);
         throw new StoreError(
           'unreadable',
           `The store's directory ${directory} cannot be made: ${why}. Set store.file to a directory that the user that runs the proxy can write.`,

@@ -6,12 +6,13 @@
  * give up what was once appended whole. Calls must not overlap; its owner sees to that.
  */
 import path from 'node:path';
+import { codeOf, messageOf } from '../schema/thrown.ts';
 import { decodeHeader, encodeFrame, encodeHeader, HEADER_SIZE } from './log-format.ts';
 import { readFrame } from './log-reader.ts';
 import { decodeRecord, encodeCommits, encodeSnapshot } from './log-records.ts';
 import { damaged, type FramePlace, replay } from './log-replay.ts';
 import { type Commit, StoreError, type StoredDocument } from './store.ts';
-import { errorCode, type StoreFile, type StoreFiles } from './store-files.ts';
+import type { StoreFile, StoreFiles } from './store-files.ts';
 import { replaceWhole, writeWhole } from './whole-file.ts';
 
 export const LOG_NAME = 'commits.log';
@@ -237,18 +238,14 @@ function refuseHeader(
 }
 
 function unavailable(what: string, cause: unknown): StoreError {
-  const full = errorCode(cause) === 'ENOSPC' || errorCode(cause) === 'EDQUOT';
+  const full = codeOf(cause) === 'ENOSPC' || codeOf(cause) === 'EDQUOT';
   const remedy = full ? 'free some space; the next write tries again' : 'the next write tries again';
-  return new StoreError('unavailable', `${what}: ${textOf(cause)}. Nothing was accepted; ${remedy}.`, {
+  return new StoreError('unavailable', `${what}: ${messageOf(cause)}. Nothing was accepted; ${remedy}.`, {
     cause,
   });
 }
 
 function unreadable(name: string, cause: unknown): StoreError {
-  const message = `The store ${name} cannot be read: ${textOf(cause)}. Let the user that runs the proxy read and write it, or set store.file to another directory.`;
+  const message = `The store ${name} cannot be read: ${messageOf(cause)}. Let the user that runs the proxy read and write it, or set store.file to another directory.`;
   return new StoreError('unreadable', message, { cause });
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { Cluster, Redis } from 'ioredis';
+import { codeOf, messageOf } from '../schema/thrown.ts';
 import type { StoreCondition, StoreCounters } from '../telemetry/store-counters.ts';
 import { makeClient, makeSubscriber } from './redis-client.ts';
 import { type Trouble, troubleOf } from './redis-trouble.ts';
@@ -194,7 +195,7 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
       } else if (condition === 'unreachable' || condition === 'denied') turn('available', null);
       return reply;
     } catch (error) {
-      const found = troubleOf(error instanceof Error ? error.message : String(error));
+      const found = troubleOf(messageOf(error));
       // Whatever is sent after it on this connection would wait behind it.
       if (found.reason === 'timeout') reconnect(client);
       if (found.reason === 'read_only') lookForMaster();
@@ -263,7 +264,7 @@ function reconnect(client: Redis | Cluster): void {
 function connectionTrouble(error: Error): Trouble {
   const inner =
     'lastNodeError' in error && error.lastNodeError instanceof Error ? error.lastNodeError : error;
-  const code = 'code' in inner && typeof inner.code === 'string' ? inner.code : '';
+  const code = codeOf(inner);
   const found = troubleOf(`${inner.message} ${code}`);
   if (found.condition !== null && found.reason !== 'disconnected') return found;
   const plain = found.condition === null ? troubleOf('Connection is closed') : found;

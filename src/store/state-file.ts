@@ -7,9 +7,9 @@
  */
 import { hash } from 'node:crypto';
 import path from 'node:path';
-import { reasonOf } from '../config/tokens.ts';
 import type { KnownRollback } from '../fleet/known-rollback.ts';
 import { isRecord } from '../schema/json-value.ts';
+import { fileTrouble, messageOf } from '../schema/thrown.ts';
 import { isCommit, isStoredDocument } from './log-records.ts';
 import { type Commit, StoreError, type StoredDocument } from './store.ts';
 import { NODE_FILES, type StoreFile, type StoreFiles } from './store-files.ts';
@@ -70,7 +70,7 @@ export function createStateFile({ file, files = NODE_FILES }: StateFileOptions):
       } catch (error) {
         throw new StoreError(
           'unreadable',
-          `The state file ${file} cannot be read: ${reasonOf(error)}. ${remedy}`,
+          `The state file ${file} cannot be read: ${fileTrouble(error)}. ${remedy}`,
           {
             cause: error,
           },
@@ -121,10 +121,9 @@ export function createStateFile({ file, files = NODE_FILES }: StateFileOptions):
         );
         await written.close();
       } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
         throw new StoreError(
           'unavailable',
-          `The state file ${file} cannot be written: ${why}. Let the user that runs the proxy write its directory, or set store.snapshot.`,
+          `The state file ${file} cannot be written: ${messageOf(error)}. Let the user that runs the proxy write its directory, or set store.snapshot.`,
           { cause: error },
         );
       }

@@ -4,6 +4,7 @@
  * All errors are those of node:fs, with their `code`.
  */
 import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { codeOf } from '../schema/thrown.ts';
 
 /** A file that is open for reading and writing. */
 export interface StoreFile {
@@ -43,7 +44,7 @@ export const NODE_FILES: StoreFiles = {
     try {
       return storeFile(await open(file, 'r+'));
     } catch (error) {
-      if (errorCode(error) === 'ENOENT') return null;
+      if (codeOf(error) === 'ENOENT') return null;
       throw error;
     }
   },
@@ -86,8 +87,4 @@ function storeFile(handle: Handle): StoreFile {
     sync: () => handle.datasync(),
     close: () => handle.close(),
   };
-}
-
-export function errorCode(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }

@@ -6,6 +6,7 @@
  */
 import type { RecordWithTtl, SrvRecord } from 'node:dns';
 import type { DnsTarget } from '../../config/endpoint-source.ts';
+import { codeOf } from '../../schema/thrown.ts';
 import { type FoundEndpoint, SourceError, type Trouble } from '../source.ts';
 
 /** What is used of `Resolver` of node:dns/promises. */
@@ -73,7 +74,7 @@ async function absent<T>(ask: () => Promise<T[]>, name: string): Promise<T[]> {
   try {
     return await ask();
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const code = codeOf(error);
     if (code === 'ENOTFOUND' || code === 'ENODATA') return [];
     throw new SourceError(
       REASONS[code] ?? 'server_error',

@@ -4,6 +4,7 @@
  * It promises that whatever is answered ends in objects that were looked at or in a SourceError, in bounded memory and time.
  */
 import { request, type Dispatcher } from 'undici';
+import { codeOf, messageOf } from '../../schema/thrown.ts';
 import { SourceError, type Trouble } from '../source.ts';
 import type { Access, Credentials } from './credentials.ts';
 import { createLineCutter, LineTooLong } from './lines.ts';
@@ -208,7 +209,7 @@ async function withSourceErrors<T>(run: () => Promise<T>): Promise<T> {
     if (error instanceof SourceError || error instanceof Expired) throw error;
     if (error instanceof BadObject) throw new SourceError('bad_answer', error.message);
     if (error instanceof LineTooLong) throw new SourceError('too_large', error.message);
-    throw new SourceError(reasonOf(error), messageOf(error));
+    throw new SourceError(reasonOf(error), messageWithCode(error));
   }
 }
 
@@ -227,12 +228,8 @@ function reasonOf(error: unknown): Trouble {
   return /CERT|TLS|SSL|SELF_SIGNED|UNABLE_TO/.test(code) ? 'tls' : 'connect';
 }
 
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
-}
-
-function messageOf(error: unknown): string {
+function messageWithCode(error: unknown): string {
   const code = codeOf(error);
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return code === '' || message.includes(code) ? message : `${message} (${code})`;
 }

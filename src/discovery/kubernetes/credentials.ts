@@ -7,7 +7,7 @@
 import path from 'node:path';
 import { Agent, type Dispatcher } from 'undici';
 import { formatHostPort } from '../../config/host-port.ts';
-import { reasonOf } from '../../config/tokens.ts';
+import { fileTrouble } from '../../schema/thrown.ts';
 import { SourceError } from '../source.ts';
 import { type ClusterAccess, type Content, readKubeconfig } from './kubeconfig.ts';
 
@@ -175,7 +175,7 @@ async function readBytes({ readFile }: CredentialOptions, file: string, what: st
   try {
     bytes = await readFile(file);
   } catch (error) {
-    throw new SourceError('credentials', `cannot read ${what} from ${file}: ${reasonOf(error)}`);
+    throw new SourceError('credentials', `cannot read ${what} from ${file}: ${fileTrouble(error)}`);
   }
   if (bytes.length > MOST_BYTES)
     throw new SourceError('credentials', `${file} is larger than ${MOST_BYTES} bytes; expected ${what}`);
