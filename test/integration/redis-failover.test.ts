@@ -8,7 +8,7 @@ import { until } from '../support/until.ts';
 import { makeCommit } from '../unit/store/commits.ts';
 
 /** An election of Sentinels that comes to nothing is repeated only after some time. */
-const TIME = { timeout: 140_000 };
+const TIME = { timeout: 60_000 };
 
 describe('Sentinels', () => {
   it('name the new master when the old one dies, or hangs', TIME, async (t) => {
@@ -18,7 +18,8 @@ describe('Sentinels', () => {
     await until(async () => (await set.replica.send('xlen', '{serin}:commits')) === 1);
     await set.master.kill();
     await until(() => works(store));
-    assert.equal(await set.masterPort(), set.replica.port);
+    // The store may have heard of it from another Sentinel than the one that is asked here.
+    await until(async () => (await set.masterPort()) === set.replica.port);
     assert.equal((await store.sync(null)).revision, 1);
     await store.commit(makeCommit(2));
     // The old one comes back as a replica and takes over in its turn.

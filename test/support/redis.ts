@@ -7,9 +7,9 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { freePort } from './ports.ts';
+import { until } from './until.ts';
 
 /** What a test has of `t` in node:test. */
 export interface Cleanup {
@@ -82,14 +82,12 @@ export async function startRedis(t: Cleanup, options: RedisServerOptions = {}): 
   }
 
   async function answers(): Promise<void> {
-    for (;;) {
-      try {
-        await send('ping');
-        return;
-      } catch {
-        await sleep(10);
-      }
-    }
+    await until(() =>
+      send('ping').then(
+        () => true,
+        () => false,
+      ),
+    );
   }
 
   async function send(command: string, ...rest: readonly (string | number)[]): Promise<unknown> {
@@ -150,14 +148,14 @@ export async function startRedis(t: Cleanup, options: RedisServerOptions = {}): 
 
 /** Waits until a server's INFO says something. A Sentinel that gives a server another part ends all of its connections. */
 export async function untilInfo(server: RedisServer, section: string, says: RegExp): Promise<void> {
-  for (;;) {
+  await until(async () => {
     try {
-      if (says.test(String(await server.send('info', section)))) return;
+      return says.test(String(await server.send('info', section)));
     } catch {
       // It is asked again over a new connection.
+      return false;
     }
-    await sleep(20);
-  }
+  });
 }
 
 /** A server that follows `master`; resolves when it has all of its data. */
@@ -192,14 +190,20 @@ export interface SentinelSet {
   masterPort(): Promise<number>;
 }
 
-/** A master, a replica and three Sentinels that fail over after `downAfter` ms. */
-export async function startSentinels(t: Cleanup, downAfter = 500): Promise<SentinelSet> {
+/**
+ * How long a server must be silent until a Sentinel calls it down, in ms. A Sentinel pings once a second: with less than that it also
+ * calls one down that it has only just begun to watch, and an empty server that was started again may become the master.
+ */
+const DOWN_AFTER = 2000;
+
+/** A master, a replica and three Sentinels. */
+export async function startSentinels(t: Cleanup): Promise<SentinelSet> {
   const args = ['--repl-diskless-sync-delay', '0'];
   const master = await startRedis(t, { args });
   const replica = await startReplica(t, master);
   const config = [
     `sentinel monitor serin 127.0.0.1 ${master.port} 2`,
-    `sentinel down-after-milliseconds serin ${downAfter}`,
+    `sentinel down-after-milliseconds serin ${DOWN_AFTER}`,
     'sentinel failover-timeout serin 3000',
     'sentinel parallel-syncs serin 1',
     '',
@@ -254,11 +258,10 @@ export async function startCluster(t: Cleanup): Promise<RedisCluster> {
     if (index > 0) await nodes[0]?.send('cluster', 'meet', '127.0.0.1', node.port, buses[index] ?? 0);
   }
   for (const node of nodes) {
-    for (;;) {
+    await until(async () => {
       const info = String(await node.send('cluster', 'info'));
-      if (/cluster_state:ok/.test(info) && /cluster_known_nodes:3/.test(info)) break;
-      await sleep(20);
-    }
+      return /cluster_state:ok/.test(info) && /cluster_known_nodes:3/.test(info);
+    });
   }
   return { nodes, url: `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}` };
 }
