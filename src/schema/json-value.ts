@@ -11,28 +11,37 @@ const DEEPEST = 64;
 /** A value with more parts than this is refused unread: no document of ours comes near it. */
 const MOST_PARTS = 5_000_000;
 
+/** A value that is still to be looked at. Its pointer is put together only where something is wrong with it. */
+interface Part {
+  readonly value: unknown;
+  readonly parent: Part | null;
+  readonly key: string | number;
+  readonly depth: number;
+}
+
 /**
  * The faults of `value` as JSON: numbers that are not finite, undefined, dates and other objects with a class,
  * keys that would reach an object's prototype or hold control characters, and too deep a nesting. `[]` when it is fit.
  */
 export function unfitForJson(value: unknown): Fault[] {
   const faults: Fault[] = [];
-  const waiting: { value: unknown; pointer: string; depth: number }[] = [{ value, pointer: '', depth: 0 }];
+  const waiting: Part[] = [{ value, parent: null, key: '', depth: 0 }];
   let parts = 0;
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     parts += 1;
     if (parts > MOST_PARTS)
       return [{ pointer: '', detail: `the document has over ${MOST_PARTS} values; expected fewer` }];
     if (faults.length >= 50) return faults;
-    const { value: part, pointer, depth } = next;
+    const { value: part, depth } = next;
     if (part === null || typeof part === 'string' || typeof part === 'boolean') continue;
     if (typeof part === 'number') {
-      if (!Number.isFinite(part)) faults.push({ pointer, detail: `expected a finite number, got ${part}` });
+      if (Number.isFinite(part)) continue;
+      faults.push({ pointer: pointerOf(next), detail: `expected a finite number, got ${part}` });
       continue;
     }
     if (typeof part !== 'object') {
       faults.push({
-        pointer,
+        pointer: pointerOf(next),
         detail: `expected a JSON value, got ${part === undefined ? 'nothing' : `a ${typeof part}`}`,
       });
       continue;
@@ -41,26 +50,26 @@ export function unfitForJson(value: unknown): Fault[] {
       return [{ pointer: '', detail: `the document is nested over ${DEEPEST} levels deep; expected fewer` }];
     if (Array.isArray(part)) {
       for (let index = part.length - 1; index >= 0; index--) {
-        waiting.push({ value: part[index], pointer: `${pointer}/${index}`, depth: depth + 1 });
+        waiting.push({ value: part[index], parent: next, key: index, depth: depth + 1 });
       }
       continue;
     }
     const prototype: unknown = Object.getPrototypeOf(part);
     if (prototype !== Object.prototype && prototype !== null) {
-      faults.push({ pointer, detail: 'expected a plain JSON object' });
+      faults.push({ pointer: pointerOf(next), detail: 'expected a plain JSON object' });
       continue;
     }
     const entries: [string, unknown][] = Object.entries(part);
     for (let index = entries.length - 1; index >= 0; index--) {
       const [key, inner] = entries[index] ?? ['', null];
-      const at = joinPointer(pointer, key);
+      const child: Part = { value: inner, parent: next, key, depth: depth + 1 };
       if (key === '__proto__' || CONTROL.test(key)) {
         faults.push({
-          pointer: at,
+          pointer: pointerOf(child),
           detail: `the key ${JSON.stringify(key)} is not allowed anywhere; expected a plain name`,
         });
       } else {
-        waiting.push({ value: inner, pointer: at, depth: depth + 1 });
+        waiting.push(child);
       }
     }
   }
@@ -69,6 +78,10 @@ export function unfitForJson(value: unknown): Fault[] {
 
 // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
 const CONTROL = /[\u0000-\u001f\u007f]/;
+
+function pointerOf({ parent, key }: Part): string {
+  return parent === null ? '' : joinPointer(pointerOf(parent), key);
+}
 
 /** `pointer` with one more reference token, escaped by RFC 6901. */
 export function joinPointer(pointer: string, key: string | number): string {
