@@ -21,8 +21,11 @@ export interface ValidationContext {
 
 const check = checkSchema(RolloutDocument);
 
-/** The document, typed. Throws DocumentError `rollout_invalid` with every fault, at most a few dozen. */
-export function validateRollout(value: unknown, context: ValidationContext): RolloutDocument {
+/**
+ * The document, typed. Throws DocumentError `rollout_invalid` with every fault, at most a few dozen. Where `context` is null,
+ * what depends on the configuration is not looked at.
+ */
+export function validateRollout(value: unknown, context: ValidationContext | null): RolloutDocument {
   const faults = check(value);
   if (faults.length === 0) {
     const document = value as RolloutDocument;
@@ -39,8 +42,8 @@ export function validateRollout(value: unknown, context: ValidationContext): Rol
 /** More faults than anybody corrects in one go. */
 const MOST_FAULTS = 50;
 
-function findFaults(document: RolloutDocument, context: ValidationContext): Fault[] {
-  const known: Known = { segments: new Set(context.segments), hasRegionDatabase: context.hasRegionDatabase };
+function findFaults(document: RolloutDocument, context: ValidationContext | null): Fault[] {
+  const known = context && { ...context, segments: new Set(context.segments) };
   const faults: Fault[] = [];
   const add = (pointer: string, detail: string): void => {
     faults.push({ pointer, detail });
@@ -63,7 +66,7 @@ function findFaults(document: RolloutDocument, context: ValidationContext): Faul
 }
 
 type Add = (pointer: string, detail: string) => void;
-type Known = { readonly segments: ReadonlySet<string>; readonly hasRegionDatabase: boolean };
+type Known = { readonly segments: ReadonlySet<string>; readonly hasRegionDatabase: boolean } | null;
 
 /** What is wrong with a percentage from 0 to 100, as a sentence, or null: a bucket is 0.0001 %. */
 export function percentageFault(percentage: number): string | null {
@@ -102,8 +105,8 @@ function checkSteps(document: RolloutDocument, add: Add): void {
 }
 
 function checkMatch(match: Match, at: string, known: Known, add: Add): void {
-  if (match.segment !== undefined)
-    checkSegments(list(match.segment), many(match.segment, `${at}/segment`), known, add);
+  if (match.segment !== undefined && known !== null)
+    checkSegments(list(match.segment), many(match.segment, `${at}/segment`), known.segments, add);
   if (match.cidr !== undefined) {
     const pointer = many(match.cidr, `${at}/cidr`);
     for (const [index, cidr] of list(match.cidr).entries()) {
@@ -145,19 +148,19 @@ function escapePointer(name: string): string {
 function checkSegments(
   names: readonly string[],
   at: (index: number) => string,
-  known: Known,
+  known: ReadonlySet<string>,
   add: Add,
 ): void {
   for (const [index, name] of names.entries()) {
-    if (known.segments.has(name)) continue;
-    const meant = nearest(name, known.segments);
+    if (known.has(name)) continue;
+    const meant = nearest(name, known);
     const hint = meant === undefined ? 'define it under "segments"' : `did you mean "${meant}"?`;
     add(at(index), `there is no segment "${name}"; ${hint}`);
   }
 }
 
 function checkRegion(region: RegionMatch, at: string, known: Known, add: Add): void {
-  if (!known.hasRegionDatabase) {
+  if (known?.hasRegionDatabase === false) {
     add(
       at,
       'a region needs a database; name one in the configuration, as region: { database: ./GeoLite2-City.mmdb }',
