@@ -1,7 +1,8 @@
-/** The entries of the stream in which Redis keeps the history, as an answer holds them. Reading them never throws. */
+/** The entries of the stream in which Redis keeps the history, as an answer holds them. Reading them never throws or rejects. */
 import { readCommit } from './commit-shape.ts';
 import type { Since } from './shared-store.ts';
 import type { Commit, StoreFault } from './store.ts';
+import { createTurns } from './turns.ts';
 
 export interface Entry {
   readonly revision: number;
@@ -33,11 +34,13 @@ export function readEntries(list: unknown): Entry[] {
   return entries;
 }
 
-/** What can be read of them, and what cannot. */
-export function sort(entries: readonly Entry[]): Since {
+/** What can be read of them, and what cannot. There may be many, and each is checked in full: it takes turns. */
+export async function sort(entries: readonly Entry[]): Promise<Since> {
+  const turn = createTurns();
   const commits: Commit[] = [];
   const faults: StoreFault[] = [];
   for (const { revision, service, changeId, json } of entries) {
+    await turn(json.length);
     const read = readCommit(json, revision);
     const commit = typeof read === 'string' || read.service === service ? read : 'it names another service';
     if (typeof commit === 'string') faults.push({ service, revision, changeId, detail: commit });

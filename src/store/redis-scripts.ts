@@ -195,14 +195,24 @@ return { 'ok', meta.id, text(meta.revision), meta.changeId, redis.call('HGETALL'
 );
 
 /**
- * KEYS meta, commits. ARGV format, first entry, last entry, how many. Answers ok, id, revision, changeId, entries | newer,
- * format. Each entry is its id and its fields.
+ * KEYS meta, commits. ARGV format, first entry, last entry, how many, how many bytes. Answers ok, id, revision, changeId, entries,
+ * where to go on or '' | newer, format. Each entry is its id and its fields. Some more than asked for may come, up to nine entries.
  */
 export const RANGE = redisScript(
   `${HEAD}
 local meta, newer = readMeta(KEYS[1], ARGV[1])
 if not meta then return { 'newer', newer } end
-return { 'ok', meta.id, text(meta.revision), meta.changeId, redis.call('XRANGE', KEYS[2], ARGV[2], ARGV[3], 'COUNT', ARGV[4]) }
+local found, size, from, more = {}, 0, ARGV[2], true
+while more and #found < tonumber(ARGV[4]) and size < tonumber(ARGV[5]) do
+  local entries = redis.call('XRANGE', KEYS[2], from, ARGV[3], 'COUNT', 10)
+  for _, entry in ipairs(entries) do
+    found[#found + 1] = entry
+    for _, field in ipairs(entry[2]) do size = size + #field end
+  end
+  more = #entries == 10
+  if more then from = '(' .. entries[10][1] end
+end
+return { 'ok', meta.id, text(meta.revision), meta.changeId, found, more and from or '' }
 `,
   { writes: false },
 );

@@ -24,6 +24,7 @@ import {
 } from './redis-scripts.ts';
 import type { Beat, CommitOptions, SharedStore, Since, Sync } from './shared-store.ts';
 import { type Commit, type Loaded, StoreError, type StoredDocument, type StoreFault } from './store.ts';
+import { createTurns } from './turns.ts';
 import type { StoreCounters } from '../telemetry/store-counters.ts';
 
 const KEPT_MS = 24 * 60 * 60 * 1000;
@@ -38,8 +39,9 @@ const COMMIT_TIME = 3000;
 /** Large answers may take longer, in ms. */
 const LONG_TIME = 5000;
 
-/** Commits that are read in one go. */
+/** Commits, and bytes of them, that one answer holds: in all a large history takes longer than any answer may. */
 const PAGE = 500;
+const PAGE_BYTES = 4 * 1024 * 1024;
 
 /** Hints are passed on at most so often, in ms. */
 const HINT_SPACING = 5;
@@ -56,6 +58,16 @@ export interface RedisStoreOptions {
 export interface RedisStore extends SharedStore {
   /** Puts a whole state in place of whatever there is; `''` makes a new id. */
   replace(id: string, state: Loaded): Promise<void>;
+}
+
+/** A part of the history. */
+interface Range extends Since {
+  /** The last answer, from the store's id on. */
+  readonly head: readonly unknown[];
+  /** No revision is missing between the first and the last. */
+  readonly whole: boolean;
+  /** The newest entry, whether or not it can be read. */
+  readonly last: Entry | undefined;
 }
 
 export function createRedisStore({ connection, counters, random }: RedisStoreOptions): RedisStore {
@@ -230,19 +242,25 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
     };
   }
 
-  /** Entries with a revision from one to another, in pages. */
-  async function range(from: number, to: number): Promise<{ head: readonly unknown[]; entries: Entry[] }> {
-    const entries: Entry[] = [];
-    let first = from;
+  /** The history from one revision to another. It comes in pages, each of which is let go of once it is read. */
+  async function range(from: number, to: number): Promise<Range> {
+    const commits: Commit[] = [];
+    const faults: StoreFault[] = [];
+    let expected = from;
+    let whole = true;
+    let last: Entry | undefined;
+    let next = `${from}-0`;
     for (;;) {
-      const head = await ask(RANGE, [meta, commitsKey], [FORMAT, `${first}-0`, `${to}-0`, PAGE], {
-        timeout: LONG_TIME,
-      });
+      const args = [FORMAT, next, `${to}-0`, PAGE, PAGE_BYTES];
+      const head = await ask(RANGE, [meta, commitsKey], args, { timeout: LONG_TIME });
       const page = readEntries(head[4]);
-      entries.push(...page);
-      const last = page.at(-1);
-      if (page.length < PAGE || last === undefined || last.revision >= to) return { head, entries };
-      first = last.revision + 1;
+      for (const { revision } of page) whole &&= revision === expected++;
+      const read = await sort(page);
+      commits.push(...read.commits);
+      faults.push(...read.faults);
+      last = page.at(-1) ?? last;
+      if (typeof head[5] !== 'string' || head[5] === '') return { head, commits, faults, whole, last };
+      next = head[5];
     }
   }
 
@@ -261,31 +279,29 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
       const documents = new Map<string, StoredDocument>();
       const faults: StoreFault[] = [];
       const texts = Array.isArray(list) ? list.map(String) : [];
+      const turn = createTurns();
       for (let at = 0; at + 1 < texts.length; at += 2) {
         const service = texts[at] ?? '';
         const json = texts[at + 1] ?? '';
+        await turn(json.length);
         const document = readDocument(json);
         if (typeof document === 'string')
           faults.push({ service, revision: claimedRevision(json), changeId: '', detail: document });
         else documents.set(service, document);
       }
       if (revision === 0) return { revision, documents, recent: [], faults };
-      const { head, entries } = await range(1, revision);
-      const last = entries.at(-1);
+      const { head, last, ...found } = await range(1, revision);
       if (head[1] !== id || (last?.revision === revision && last.changeId !== changeId)) continue;
-      const sorted = sort(entries);
-      return { revision, documents, recent: sorted.commits, faults: [...faults, ...sorted.faults] };
+      return { revision, documents, recent: found.commits, faults: [...faults, ...found.faults] };
     }
     throw new StoreError('unavailable', `The store ${connection.description} changes while it is read.`);
   }
 
   async function since(revision: number): Promise<Since | null> {
-    const { head, entries } = await range(revision + 1, Number.MAX_SAFE_INTEGER);
+    const { head, last, whole, commits, faults } = await range(revision + 1, Number.MAX_SAFE_INTEGER);
     const newest = Number(head[2]);
     if (newest <= revision) return { commits: [], faults: [] };
-    const whole = entries.every((entry, index) => entry.revision === revision + 1 + index);
-    if (!whole || (entries.at(-1)?.revision ?? 0) < newest) return null;
-    return sort(entries);
+    return whole && (last?.revision ?? 0) >= newest ? { commits, faults } : null;
   }
 
   async function put(id: string, state: Loaded, replaces: boolean): Promise<boolean> {
@@ -326,14 +342,14 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
         const [, next, list] = await ask(HISTORY, [meta, commitsKey], [FORMAT, service, from, wanted], {
           timeout: LONG_TIME,
         });
-        commits.push(...sort(readEntries(list)).commits);
+        commits.push(...(await sort(readEntries(list))).commits);
         from = String(next);
       }
       return commits;
     },
     async at(revision) {
-      const { entries } = await range(revision, revision);
-      return sort(entries).commits[0] ?? null;
+      const { commits } = await range(revision, revision);
+      return commits[0] ?? null;
     },
     restore: (id, state) => put(id, state, false),
     async replace(id, state) {

@@ -85,6 +85,46 @@ describe('a Redis store', () => {
     assert.deepEqual(await one.history('unknown', Infinity, 10), []);
   });
 
+  it('gives a long history in several answers, none of which is long, and leaves out what cannot be read', async (t) => {
+    const { server, one, two } = await pair(t);
+    const reason = 'x'.repeat(400_000);
+    const commits = Array.from({ length: 40 }, (_, index) => ({ ...makeCommit(index + 1), reason }));
+    for (const commit of commits) await one.commit(commit);
+    const { mock } = t.mock.method(two.connection, 'run');
+    assert.deepEqual((await two.load()).recent, commits);
+    // 16 MB, in answers of some 4.
+    const answers = mock.callCount() - 1;
+    assert.ok(answers >= 3 && answers <= 5, `${answers}`);
+    assert.deepEqual((await two.since(1))?.commits, commits.slice(1));
+    assert.equal((await two.since(39))?.commits.length, 1);
+    assert.deepEqual(await two.since(40), { commits: [], faults: [] });
+
+    // What is none of ours in between ends nothing, and a commit that is gone is a gap.
+    const poisoned = JSON.stringify({ ...makeCommit(41), document: { definition: null, rollout: {} } });
+    await server.send('xadd', '{serin}:commits', '40-7', 'more', 'of somebody else');
+    await server.send(
+      'xadd',
+      '{serin}:commits',
+      '41-0',
+      'service',
+      'mail',
+      'changeId',
+      'c',
+      'commit',
+      poisoned,
+    );
+    await server.send('hset', '{serin}:meta', 'revision', 41, 'changeId', 'c');
+    const { recent, faults = [] } = await two.load();
+    assert.deepEqual([recent.length, faults.map(({ revision }) => revision)], [40, [41]]);
+    await one.commit(makeCommit(42));
+    assert.deepEqual(
+      (await two.since(39))?.commits.map(({ revision }) => revision),
+      [40, 42],
+    );
+    await server.send('xdel', '{serin}:commits', '30-0');
+    assert.equal(await two.since(20), null);
+  });
+
   it('hints to others, not to the writer, and to all after a reconnection', async (t) => {
     const { server, one, two } = await pair(t);
     let own = 0;

@@ -7,6 +7,7 @@ import { checkState } from '../../../src/control/state.ts';
 import { claimedRevision, readCommit, readDocument } from '../../../src/store/commit-shape.ts';
 import { readEntries, sort } from '../../../src/store/redis-entries.ts';
 import type { ServiceDocument } from '../../../src/store/store.ts';
+import { CHARACTERS_A_TURN } from '../../../src/store/turns.ts';
 import { makeCommit } from './commits.ts';
 
 const COMMIT = makeCommit(3);
@@ -58,6 +59,12 @@ describe('a commit or a document of a shared store', () => {
     assert.deepEqual(readCommit(JSON.stringify(deletion), 3), deletion);
   });
 
+  it('is read where it names what only some configurations have', () => {
+    const match = { segment: ['staff'], region: { country: 'CN' } };
+    const named = changed(FULL, ['document', 'rollout', 'document', 'rules', 0, 'match'], match);
+    assert.deepEqual(readCommit(JSON.stringify(named), 3), named);
+  });
+
   it('is refused with what is wrong', () => {
     for (const [path, put, says] of [
       [['document', 'rollout', 'bucketAlgorithm'], 'xxh64-2', /bucketAlgorithm: expected "?xxh64-1/],
@@ -66,6 +73,12 @@ describe('a commit or a document of a shared store', () => {
       [['document', 'rollout', 'seed'], 'zz', /16 bytes in hex/],
       [['document', 'rollout', 'document', 'rules', 0, 'match'], { moon: 'full' }, /unknown field "moon"/],
       [['document', 'rollout', 'document', 'rules', 0, 'match'], { cidr: ['banana'] }, /banana/],
+      [
+        ['document', 'rollout', 'document'],
+        undefined,
+        /^\/rollout\/document: expected a JSON value, got nothing/,
+      ],
+      [['document', 'rollout', 'document', 'rules'], 5, /^\/rollout\/document\/rules: expected a list/],
       [['document', 'definition', 'hosts'], [], /^\/definition\/hosts: expected at least one/],
       [['document', 'definition'], undefined, /not a commit that this version can read|lacks its definition/],
       [['revision'], 4, /says revision 4/],
@@ -117,8 +130,8 @@ describe('the entries of the history', () => {
       JSON.stringify(makeCommit(revision)),
     );
 
-  it('are sorted into what can be read and what can not', () => {
-    const { commits, faults } = sort(
+  it('are sorted into what can be read and what can not', async () => {
+    const { commits, faults } = await sort(
       readEntries([whole(1), entry('2-0', 'service', 'notes', 'changeId', 'c'), whole(3), whole(4, 'other')]),
     );
     assert.deepEqual(commits, [makeCommit(1), makeCommit(3)]);
@@ -131,7 +144,33 @@ describe('the entries of the history', () => {
     );
   });
 
-  it('are read whatever the answer is', () => {
+  it('are many, and leave others their turns; what is poisoned among them is left out all the same', async () => {
+    const reason = 'x'.repeat(CHARACTERS_A_TURN / 8);
+    const list = Array.from({ length: 80 }, (_, index) => {
+      const commit = { ...makeCommit(index + 1), kind: 'rollout.put', document: FULL.document, reason };
+      const poisoned = changed(commit, ['document', 'rollout', 'document', 'rules', 0, 'match'], 5);
+      const json = JSON.stringify(index === 40 ? poisoned : commit);
+      return entry(`${index + 1}-0`, 'service', commit.service, 'changeId', commit.changeId, 'commit', json);
+    });
+    let turns = 0;
+    let done = false;
+    const others = (): void => {
+      turns += 1;
+      if (!done) setImmediate(others);
+    };
+    setImmediate(others);
+    const { commits, faults } = await sort(readEntries(list));
+    done = true;
+    assert.ok(turns >= 10, `${turns}`);
+    assert.equal(commits.length, 79);
+    assert.deepEqual(
+      faults.map(({ revision }) => revision),
+      [41],
+    );
+    assert.match(faults[0]?.detail ?? '', /^\/rollout\/document\/rules\/0\/match: expected/);
+  });
+
+  it('are read whatever the answer is', async () => {
     // All that Redis can answer.
     const { reply } = fc.letrec((tie) => ({
       reply: fc.oneof(
@@ -142,10 +181,10 @@ describe('the entries of the history', () => {
         fc.array(tie('reply'), { maxLength: 5 }),
       ),
     }));
-    fc.assert(
-      fc.property(reply, fc.array(reply), (answer, fields) => {
+    await fc.assert(
+      fc.asyncProperty(reply, fc.array(reply), async (answer, fields) => {
         for (const list of [answer, [answer], [['5-0', answer]], [['5-0', fields]], [[answer, fields]]]) {
-          const { commits, faults } = sort(readEntries(list));
+          const { commits, faults } = await sort(readEntries(list));
           assert.deepEqual(commits, []);
           for (const { revision } of faults) assert.ok(Number.isSafeInteger(revision));
         }
