@@ -10,6 +10,7 @@ import { type LatchScope, type RememberedLatches, ScopeLatches } from '../policy
 import { LatchTable } from '../policy/latch-table.ts';
 import { Latches, latchScope, tagOf } from '../policy/latch.ts';
 import type { RolloutDocument } from '../policy/schema.ts';
+import type { LatchFigures } from '../telemetry/metrics-source.ts';
 import type { ServiceSnapshot, Snapshot } from './snapshot.ts';
 
 /** A latch that a decision made, as it travels between threads, replicas and the store. */
@@ -27,22 +28,6 @@ export type LatchRollout = Pick<LatchNote, 'service' | 'rolloutId'>;
 export interface TakenOver {
   readonly taken: number;
   readonly refused: number;
-  readonly lost: number;
-}
-
-/** The latches of this replica in figures; all but the first three only rise. */
-export interface LatchFigures {
-  readonly held: number;
-  readonly limit: number;
-  /** Of the table, all of it. */
-  readonly bytes: number;
-  /** From other replicas, or from the store. */
-  readonly takenOver: number;
-  /** Not genuine, or not of a rollout under way. */
-  readonly refused: number;
-  /** Gone for others, because the table was full. */
-  readonly evicted: number;
-  /** Not kept or not passed on, because too much went on at once. */
   readonly lost: number;
 }
 

@@ -15,8 +15,9 @@ import {
   WORKER_COUNTER_BYTES,
   WorkerCounters,
 } from '../telemetry/counters.ts';
+import type { LatchFigures } from '../telemetry/metrics-source.ts';
 import { blocksOf, type ReplicaBlocks } from '../upstream/shared-blocks.ts';
-import { createLatchKeeper, type HeldLatches, type LatchFigures, type LatchNote } from './latch-keeper.ts';
+import { createLatchKeeper, type HeldLatches, type LatchNote } from './latch-keeper.ts';
 import type { FromWorker, ServiceBlocks, ToWorker, WorkerStart } from './messages.ts';
 import type { EndpointAddress, Snapshot } from './snapshot.ts';
 import { createUpstreamMemory } from './upstream-memory.ts';

@@ -69,14 +69,23 @@ export interface FleetSource {
   readonly clockError: number;
 }
 
-export interface LatchReading {
+/** The latches of this replica in figures; all but the first three only rise. */
+export interface LatchFigures {
   readonly held: number;
   readonly limit: number;
+  /** Of the table, all of it. */
   readonly bytes: number;
+  /** From other replicas, or from the store. */
   readonly takenOver: number;
+  /** Not genuine, or not of a rollout under way. */
   readonly refused: number;
+  /** Gone for others, because the table was full. */
   readonly evicted: number;
+  /** Not kept or not passed on, because too much went on at once. */
   readonly lost: number;
+}
+
+export interface LatchReading extends LatchFigures {
   /** Decided here and not stored yet. */
   readonly waiting: number;
 }
