@@ -39,13 +39,17 @@ const FAILURES = OUTCOMES.flatMap((outcome, index) =>
   outcome === 'ok' || outcome === 'gateway_error' || outcome === 'client_gone' ? [] : [index],
 );
 
+export function noTotals(): number[] {
+  return Array.from({ length: TOTALS }, () => 0);
+}
+
 /** All workers of this replica together. */
 export function totalsOf(blocks: readonly ServiceCounters[]): ServiceTotals {
   return [sumOf(blocks, 0), sumOf(blocks, 1)];
 }
 
 function sumOf(blocks: readonly ServiceCounters[], variant: 0 | 1): number[] {
-  const totals = Array.from({ length: TOTALS }, () => 0);
+  const totals = noTotals();
   for (const { slots } of blocks) {
     const codes = SERVICE_SLOT.codes + variant * STATUS_LABELS.length;
     for (const [slot, place] of CLASS_OF_SLOT.entries()) totals[place]! += slots[codes + slot]!;

@@ -4,7 +4,7 @@
  * Only what is new since a replica's last report counts, so a replica that stops keeps its past, and one that starts again
  * begins with nothing. What happened before this replica watched is not known; it says how much of a window it covers.
  */
-import { type ReplicaReport, type ServiceTotals, TOTALS } from './totals.ts';
+import { noTotals, type ReplicaReport, type ServiceTotals, TOTALS } from './totals.ts';
 
 const SLICE = 10_000;
 /** The longest window, in ms. */
@@ -109,8 +109,4 @@ export function createTrafficWindow(beganAt: number): TrafficWindow {
         .sort((a, b) => (a.name < b.name ? -1 : 1));
     },
   };
-}
-
-function noTotals(): number[] {
-  return Array.from({ length: TOTALS }, () => 0);
 }

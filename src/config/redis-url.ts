@@ -3,18 +3,14 @@
  *
  * No fault and no description holds the password.
  */
-import { parseEndpoint } from './host-port.ts';
-
-interface RedisAddress {
-  readonly host: string;
-  readonly port: number;
-}
+import type { EndpointAddress } from '../data-plane/snapshot.ts';
+import { formatHostPort, parseEndpoint } from './host-port.ts';
 
 export interface RedisTarget {
   readonly kind: 'server' | 'sentinel' | 'cluster';
   readonly tls: boolean;
   /** The server; or the Sentinels; or some nodes of the Cluster. */
-  readonly addresses: readonly RedisAddress[];
+  readonly addresses: readonly EndpointAddress[];
   /** The master's name, where Sentinels are asked; `''` otherwise. */
   readonly master: string;
   readonly database: number;
@@ -40,7 +36,7 @@ export function parseRedisUrl(text: string): RedisTarget | string {
   if (form === null) return `not the URL of a Redis; expected ${FORMS}`;
   const [, tls = '', kindText = 'server', user, hosts = '', path = '', query = ''] = form;
   const kind = kindText === 'sentinel' || kindText === 'cluster' ? kindText : 'server';
-  const addresses: RedisAddress[] = [];
+  const addresses: EndpointAddress[] = [];
   for (const part of hosts.split(',')) {
     const address = parseServer(part, PORTS[kind]);
     if (typeof address === 'string') return address;
@@ -77,11 +73,11 @@ export function parseRedisUrl(text: string): RedisTarget | string {
 /** The URL without what is secret. */
 export function describeRedis({ kind, tls, addresses, master }: RedisTarget): string {
   const scheme = `redis${tls ? 's' : ''}${kind === 'server' ? '' : `+${kind}`}`;
-  const hosts = addresses.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`);
+  const hosts = addresses.map((address) => formatHostPort(address));
   return `${scheme}://${hosts.join(',')}${master === '' ? '' : `/${master}`}`;
 }
 
-function parseServer(text: string, defaultPort: number): RedisAddress | string {
+function parseServer(text: string, defaultPort: number): EndpointAddress | string {
   if (text === '') return `no host; expected ${FORMS}`;
   const hasPort = text.startsWith('[') ? /\]:/.test(text) : text.includes(':');
   return parseEndpoint(hasPort ? text : `${text}:${defaultPort}`);

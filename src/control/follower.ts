@@ -141,7 +141,7 @@ export function createFollower(options: FollowerOptions): Follower {
     const { documents } = inForce.state;
     const state: Loaded = { revision: head.revision, documents, recent: head.recent };
     // The first write made the store, and it was emptied before anybody asked for its id.
-    if (head.storeId === '') head = { ...head, storeId: hexOf(options.random(16)) };
+    if (head.storeId === '') head = { ...head, storeId: Buffer.from(options.random(16)).toString('hex') };
     if (await store.restore(head.storeId, state))
       log.error({ 'serin.revision': head.revision }, `${why}: this replica put back what it knew`);
     return false;
@@ -378,8 +378,4 @@ function faultOf(state: ControlState, service: string, stored: StoredDocument | 
     if (error instanceof DocumentError) return error.faults.map(({ detail }) => detail).join('; ');
     throw error;
   }
-}
-
-function hexOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
 }
