@@ -3,6 +3,7 @@
  *
  * The token goes into the header and nowhere else: no message holds it.
  */
+import { parsedJson } from '../schema/json-value.ts';
 import { CommandError, EXIT } from './failure.ts';
 
 /** JSON as it comes; commands look at the few fields that they show. */
@@ -107,12 +108,8 @@ async function send(url: URL, options: RequestInit): Promise<RawAnswer> {
 }
 
 function parseJson(text: string): Json | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Json) : null;
-  } catch {
-    return null;
-  }
+  const value = parsedJson(text);
+  return typeof value === 'object' && value !== null ? (value as Json) : null;
 }
 
 /** A proxy in front of the API, or the API with its store gone: the same again may work. */

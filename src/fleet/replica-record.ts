@@ -6,6 +6,7 @@
  */
 import { Type } from 'typebox';
 import { checkSchema } from '../schema/check.ts';
+import { parsedJson } from '../schema/json-value.ts';
 
 /** What all replicas must have alike, each as a short digest of its contents. */
 export interface Digests {
@@ -90,12 +91,8 @@ const check = checkSchema(ReplicaRecordSchema);
 
 /** Reads a record as the store keeps it. A string is the reason why it is none. */
 export function parseReplicaRecord(json: string): ReplicaRecord | string {
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch {
-    return 'not JSON';
-  }
+  const value = parsedJson(json);
+  if (value === undefined) return 'not JSON';
   const [fault] = check(value);
   return fault === undefined ? (value as ReplicaRecord) : `${fault.pointer} ${fault.detail}`;
 }

@@ -4,14 +4,14 @@
  *
  * Fields that this version does not know stay: a newer replica may have written them.
  */
-import { isRecord } from '../schema/json-value.ts';
+import { isRecord, parsedJson } from '../schema/json-value.ts';
 import { documentFault } from './document-shape.ts';
 import { isCommit, isStoredDocument } from './log-records.ts';
 import type { Commit, StoredDocument } from './store.ts';
 
 /** A string is what is wrong with it. */
 export function readCommit(json: string, revision: number): Commit | string {
-  const value = parse(json);
+  const value = parsedJson(json);
   if (value === undefined) return 'the commit is not JSON';
   if (!isCommit(value) || typeof value.changeId !== 'string' || typeof value.actor !== 'string')
     return 'it is not a commit that this version can read';
@@ -25,7 +25,7 @@ export function readCommit(json: string, revision: number): Commit | string {
 
 /** A string is what is wrong with it. */
 export function readDocument(json: string): StoredDocument | string {
-  const value = parse(json);
+  const value = parsedJson(json);
   if (value === undefined) return 'the document is not JSON';
   if (!isStoredDocument(value)) return 'it is not a document that this version can read';
   return documentFault(value.document) ?? value;
@@ -33,15 +33,7 @@ export function readDocument(json: string): StoredDocument | string {
 
 /** The revision that a broken document claims to be of, or -1. */
 export function claimedRevision(json: string): number {
-  const value = parse(json);
+  const value = parsedJson(json);
   const revision = isRecord(value) ? value['revision'] : undefined;
   return typeof revision === 'number' && Number.isSafeInteger(revision) ? revision : -1;
-}
-
-function parse(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return undefined;
-  }
 }

@@ -5,7 +5,7 @@
  * It promises that what is cut short, damaged, foreign or from a newer version is refused as a whole.
  */
 import { hash } from 'node:crypto';
-import { isRecord } from '../schema/json-value.ts';
+import { isRecord, parsedJson } from '../schema/json-value.ts';
 import { isCommit, isStoredDocument } from './log-records.ts';
 import { type Commit, StoreError, type StoreErrorCode, type StoredDocument } from './store.ts';
 import type { WholeStore } from './whole-store.ts';
@@ -30,7 +30,7 @@ export function decodeExport(text: string, name: string): WholeStore {
   const refuse = (code: StoreErrorCode, what: string): StoreError =>
     new StoreError(code, `The export ${name} ${what}. Nothing was changed.`);
   const [firstLine = ''] = text.split('\n', 1);
-  const head = parse(firstLine);
+  const head = parsedJson(firstLine);
   if (!isRecord(head) || head['kind'] !== KIND)
     throw refuse('foreign', 'is none of Serin: its first line does not say so');
   const format = head['format'];
@@ -38,7 +38,7 @@ export function decodeExport(text: string, name: string): WholeStore {
     throw refuse('newer', `was written by a newer version (format ${format}; this one reads ${FORMAT})`);
 
   const end = text.lastIndexOf('\n', text.length - 2) + 1;
-  const last = parse(text.slice(end));
+  const last = parsedJson(text.slice(end));
   if (!isRecord(last) || typeof last['sha256'] !== 'string')
     throw refuse('corrupt', 'is cut short: its last line is not its sum');
   const body = text.slice(0, end);
@@ -48,7 +48,7 @@ export function decodeExport(text: string, name: string): WholeStore {
   const documents = new Map<string, StoredDocument>();
   const history: Commit[] = [];
   for (const [index, line] of body.split('\n').slice(1, -1).entries()) {
-    const value = parse(line);
+    const value = parsedJson(line);
     const { service, commit, ...stored } = isRecord(value) ? value : {};
     if (typeof service === 'string' && isStoredDocument(stored)) documents.set(service, stored);
     else if (isCommit(commit)) history.push(commit);
@@ -65,12 +65,4 @@ export function decodeExport(text: string, name: string): WholeStore {
     history.every((commit, index) => commit.revision === revision - history.length + 1 + index);
   if (!fits) throw refuse('corrupt', 'does not hold what its first line says');
   return { id, revision, documents, history };
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

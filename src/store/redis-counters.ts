@@ -6,7 +6,7 @@
  */
 import { type ReplicaReport, type ServiceTotals, TOTALS } from '../comparison/totals.ts';
 import type { HeardReport } from '../comparison/traffic-window.ts';
-import { isRecord } from '../schema/json-value.ts';
+import { isRecord, parsedJson } from '../schema/json-value.ts';
 import { type RedisConnection, redisScript } from './redis-connection.ts';
 
 /** In ms. */
@@ -58,12 +58,7 @@ export function redisCounters(
 
 /** Null for anything but a report of this version. */
 export function readReport(text: unknown): ReplicaReport | null {
-  let value: unknown;
-  try {
-    value = typeof text === 'string' ? JSON.parse(text) : null;
-  } catch {
-    return null;
-  }
+  const value = typeof text === 'string' ? parsedJson(text) : null;
   if (!isRecord(value)) return null;
   const { name, boot, uptime, services } = value;
   if (typeof name !== 'string' || typeof boot !== 'string' || typeof uptime !== 'number') return null;
