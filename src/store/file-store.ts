@@ -14,6 +14,7 @@ import { type LogFile, openLog } from './log-file.ts';
 import { decodeRecord, encodeCommits } from './log-records.ts';
 import type { FramePlace } from './log-replay.ts';
 import { type Commit, type Loaded, type Store, StoreError } from './store.ts';
+import { createSharing } from './shared-parts.ts';
 import { NODE_FILES, type StoreFiles } from './store-files.ts';
 
 const KEPT_MS = 24 * 60 * 60 * 1000;
@@ -169,12 +170,13 @@ export function createFileStore(options: FileStoreOptions): Store {
       try {
         const recent: Commit[] = [];
         const oldest = clock() - KEPT_MS;
+        const share = createSharing();
         const opened = await openLog(
           files,
           directory,
           (commit) => {
             remember(commit);
-            if (recent.length > 0 || !(Date.parse(commit.at) < oldest)) recent.push(commit);
+            if (recent.length > 0 || !(Date.parse(commit.at) < oldest)) recent.push(share(commit));
           },
           warn,
         );

@@ -1,5 +1,6 @@
 /** The entries of the stream in which Redis keeps the history, as an answer holds them. Reading them never throws or rejects. */
 import { readCommit } from './commit-shape.ts';
+import { createSharing } from './shared-parts.ts';
 import type { Since } from './shared-store.ts';
 import type { Commit, StoreFault } from './store.ts';
 import { createTurns } from './turns.ts';
@@ -35,7 +36,10 @@ export function readEntries(list: unknown): Entry[] {
 }
 
 /** What can be read of them, and what cannot. There may be many, and each is checked in full: it takes turns. */
-export async function sort(entries: readonly Entry[]): Promise<Since> {
+export async function sort(
+  entries: readonly Entry[],
+  share: (commit: Commit) => Commit = createSharing(),
+): Promise<Since> {
   const turn = createTurns();
   const commits: Commit[] = [];
   const faults: StoreFault[] = [];
@@ -44,7 +48,7 @@ export async function sort(entries: readonly Entry[]): Promise<Since> {
     const read = readCommit(json, revision);
     const commit = typeof read === 'string' || read.service === service ? read : 'it names another service';
     if (typeof commit === 'string') faults.push({ service, revision, changeId, detail: commit });
-    else commits.push(commit);
+    else commits.push(share(commit));
   }
   return { commits, faults };
 }

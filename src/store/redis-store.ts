@@ -22,6 +22,7 @@ import {
   READABLE_BY,
   RESTORE,
 } from './redis-scripts.ts';
+import { createSharing } from './shared-parts.ts';
 import type { Beat, CommitOptions, SharedStore, Since, Sync } from './shared-store.ts';
 import { type Commit, type Loaded, StoreError, type StoredDocument, type StoreFault } from './store.ts';
 import { createTurns } from './turns.ts';
@@ -250,12 +251,13 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
     let whole = true;
     let last: Entry | undefined;
     let next = `${from}-0`;
+    const share = createSharing();
     for (;;) {
       const args = [FORMAT, next, `${to}-0`, PAGE, PAGE_BYTES];
       const head = await ask(RANGE, [meta, commitsKey], args, { timeout: LONG_TIME });
       const page = readEntries(head[4]);
       for (const { revision } of page) whole &&= revision === expected++;
-      const read = await sort(page);
+      const read = await sort(page, share);
       commits.push(...read.commits);
       faults.push(...read.faults);
       last = page.at(-1) ?? last;
