@@ -1,6 +1,7 @@
 /**
- * What is still to be said to one peer, and the way there: one request at a time, and one more for rollbacks, so that
- * a rollback never waits behind anything else. Connections are kept alive.
+ * What is still to be said to one peer, and the way there: one request at a time, and a few more for rollbacks, so that
+ * a rollback never waits behind anything else, nor behind another one that the peer is still writing to its disk. Connections
+ * are kept alive.
  *
  * It never waits and never throws. What can't be delivered stays within bounds: of records and hints only the newest, of latches
  * the newest ten thousand; rollbacks all stay until the peer has acknowledged them. A peer that failed is tried again with
@@ -16,6 +17,8 @@ import { BODY_LIMIT, FROM_HEADER, PEER_PATH, SIGNATURE_HEADER, TO_HEADER } from 
 /** How long a connection and an answer may take, in ms: what takes longer than a beat is tried again with the next. */
 const CONNECT_TIME = 1000;
 const ANSWER_TIME = 1000;
+/** Requests with rollbacks that may be under way at a time; those that come meanwhile go together with the next. */
+const MOST_URGENT = 4;
 /** Bytes of waiting messages that go into one body. */
 const BODY_FILL = BODY_LIMIT / 2;
 
@@ -50,26 +53,34 @@ interface Waiting {
   readonly entries: number;
 }
 
-/** One request at a time. `take` gives what is to go, `failed` gives it back. */
+/** What goes in one request. */
+interface Parcel {
+  readonly messages: readonly Waiting[];
+  readonly delivered: () => void;
+  readonly failed: () => void;
+}
+
+/** Requests of which no more than `most` are under way at a time. */
 interface Lane {
-  busy: Promise<void> | null;
-  /** Something was said since the request under way was made: it is worth another attempt also after a failure. */
+  readonly most: number;
+  busy: number;
+  /** Something was said since the last request was made: it is worth another attempt also after a failure. */
   wanted: boolean;
-  readonly take: () => readonly Waiting[];
-  readonly delivered: (taken: readonly Waiting[]) => void;
-  readonly failed: (taken: readonly Waiting[]) => void;
+  /** What is to go now; null: nothing. */
+  readonly take: () => Parcel | null;
 }
 
 export function createPeerLink(options: LinkOptions): PeerLink {
   const { address, self, peer, seal, counters, onFailure } = options;
   const pool = new Pool(`http://${address}`, {
-    connections: 2,
+    connections: 1 + MOST_URGENT,
     pipelining: 1,
     connect: { timeout: CONNECT_TIME },
     keepAliveTimeout: 30_000,
     headersTimeout: ANSWER_TIME,
     bodyTimeout: ANSWER_TIME,
   });
+  const underWay = new Set<Promise<void>>();
   let closed = false;
   /** The last attempt came to nothing: only a record or a rollback leads to the next. */
   let down = false;
@@ -78,6 +89,8 @@ export function createPeerLink(options: LinkOptions): PeerLink {
   let latches: Waiting[] = [];
   let latchEntries = 0;
   const rollbacks = new Map<string, KnownRollback>();
+  /** Those that a request under way says. */
+  const saying = new Set<KnownRollback>();
 
   const addLatches = (more: readonly Waiting[], before: boolean): void => {
     latches = before ? [...more, ...latches] : [...latches, ...more];
@@ -87,69 +100,82 @@ export function createPeerLink(options: LinkOptions): PeerLink {
   };
 
   const ordinary: Lane = {
-    busy: null,
+    most: 1,
+    busy: 0,
     wanted: false,
     take() {
-      const taken = [...newest.values()];
+      const messages = [...newest.values()];
       newest.clear();
-      let size = taken.reduce((sum, { text }) => sum + text.length, 0);
-      while (latches.length > 0 && (taken.length === 0 || size + latches[0]!.text.length <= BODY_FILL)) {
+      let size = messages.reduce((sum, { text }) => sum + text.length, 0);
+      while (latches.length > 0 && (messages.length === 0 || size + latches[0]!.text.length <= BODY_FILL)) {
         const next = latches.shift()!;
         latchEntries -= next.entries;
         size += next.text.length;
-        taken.push(next);
+        messages.push(next);
       }
-      return taken;
-    },
-    delivered: () => {},
-    failed(taken) {
-      addLatches(
-        taken.filter(({ type }) => type === 'latches'),
-        true,
-      );
+      if (messages.length === 0) return null;
+      const failed = (): void => {
+        addLatches(
+          messages.filter(({ type }) => type === 'latches'),
+          true,
+        );
+      };
+      return { messages, delivered: () => {}, failed };
     },
   };
 
-  /** What the request under way says, so that it is forgotten only when just that was acknowledged. */
-  let saying: KnownRollback[] = [];
   const urgent: Lane = {
-    busy: null,
+    most: MOST_URGENT,
+    busy: 0,
     wanted: false,
     take() {
-      saying = [...rollbacks.values()];
-      if (saying.length === 0) return [];
-      const text = JSON.stringify({ type: 'rollback', rollbacks: saying } satisfies PeerMessage);
-      return [{ type: 'rollback', text, entries: 0 }];
+      const said = [...rollbacks.values()].filter((one) => !saying.has(one));
+      if (said.length === 0) return null;
+      for (const one of said) saying.add(one);
+      const text = JSON.stringify({ type: 'rollback', rollbacks: said } satisfies PeerMessage);
+      const failed = (): void => {
+        for (const one of said) saying.delete(one);
+      };
+      /** Only what was acknowledged is forgotten, not what was said again in other words meanwhile. */
+      const delivered = (): void => {
+        failed();
+        for (const one of said) if (rollbacks.get(one.rolloutId) === one) rollbacks.delete(one.rolloutId);
+      };
+      return { messages: [{ type: 'rollback', text, entries: 0 }], delivered, failed };
     },
-    delivered() {
-      for (const one of saying) {
-        if (rollbacks.get(one.rolloutId) === one) rollbacks.delete(one.rolloutId);
-      }
-    },
-    failed: () => {},
   };
 
+  /** One request after another, until there is nothing to say; `busy` falls in the very step in which that is found. */
   async function run(lane: Lane): Promise<void> {
-    // Whatever is said in one turn goes together, but a rollback goes before anything else is done.
-    if (lane !== urgent) await Promise.resolve();
-    for (;;) {
-      lane.wanted = false;
-      const taken = closed ? [] : lane.take();
-      if (taken.length === 0) break;
-      const failure = await post(taken.map(({ text }) => text));
-      if (closed) break;
-      down = failure !== null;
-      if (failure !== null) {
-        lane.failed(taken);
-        counters.peerFailed(failure.reason);
-        onFailure(peer, failure.reason, failure.detail);
-        if (!lane.wanted) break;
-        continue;
+    lane.busy += 1;
+    try {
+      // Whatever is said in one turn goes together, but a rollback goes before anything else is done.
+      if (lane !== urgent) await Promise.resolve();
+      for (let parcel = next(lane); parcel !== null; parcel = next(lane)) {
+        lane.wanted = false;
+        if (!(await carry(parcel)) && !lane.wanted) return;
       }
-      lane.delivered(taken);
-      for (const { type } of taken) counters.peerSent(type);
+    } finally {
+      lane.busy -= 1;
     }
-    lane.busy = null;
+  }
+
+  const next = (lane: Lane): Parcel | null => (closed ? null : lane.take());
+
+  /** Whether it was acknowledged. */
+  async function carry({ messages, delivered, failed }: Parcel): Promise<boolean> {
+    const failure = await post(messages.map(({ text }) => text));
+    if (closed) return false;
+    down = failure !== null;
+    if (failure === null) {
+      delivered();
+      for (const { type } of messages) counters.peerSent(type);
+      return true;
+    }
+    failed();
+    counters.peerFailed(failure.reason);
+    onFailure(peer, failure.reason, failure.detail);
+    return false;
   }
 
   async function post(
@@ -189,7 +215,9 @@ export function createPeerLink(options: LinkOptions): PeerLink {
 
   const start = (lane: Lane): void => {
     lane.wanted = true;
-    lane.busy ??= run(lane);
+    if (lane.busy >= lane.most) return;
+    const running = run(lane).finally(() => underWay.delete(running));
+    underWay.add(running);
   };
 
   return {
@@ -212,7 +240,7 @@ export function createPeerLink(options: LinkOptions): PeerLink {
     },
     owed: () => [...rollbacks.values()],
     async settled() {
-      await Promise.all([ordinary.busy, urgent.busy]);
+      await Promise.all(underWay);
     },
     close() {
       closed = true;

@@ -155,6 +155,37 @@ describe('the talk between replicas', () => {
     assert.ok(equal(heard[2]!, record('a', 3)), 'a rollback that was acknowledged is not said again');
   });
 
+  it('says a rollback while others wait for their acknowledgement, with a few requests at most', async () => {
+    const heard: string[] = [];
+    const acknowledgements: (() => void)[] = [];
+    const a = await peer('a');
+    const b = await peer('b', {
+      onMessage(message) {
+        if (message.type !== 'rollback') return undefined;
+        heard.push(message.rollbacks.map(({ rolloutId }) => rolloutId).join(' '));
+        return new Promise((resolve) => void acknowledgements.push(resolve));
+      },
+    });
+    join(a, b);
+    for (const id of ['r1', 'r2', 'r3', 'r4']) {
+      a.send(rolledBack(id));
+      await eventually(() => heard.at(-1) === id, id);
+    }
+    a.send(rolledBack('r5'));
+    a.send(rolledBack('r6'));
+    a.send(record('a', 1));
+    await eventually(() => b.counters.received[PEER_MESSAGES.indexOf('record')] === 1, 'the record');
+    assert.equal(heard.length, 4);
+    acknowledgements[1]!();
+    await eventually(() => heard.length === 5, 'the others');
+    assert.equal(heard[4], 'r5 r6');
+    for (const acknowledge of acknowledgements) acknowledge();
+    await eventually(() => a.counters.sent[PEER_MESSAGES.indexOf('rollback')] === 5, 'all acknowledgements');
+    a.send(record('a', 2));
+    await eventually(() => b.counters.received[PEER_MESSAGES.indexOf('record')] === 2, 'the next record');
+    assert.equal(heard.length, 5, 'a rollback that was acknowledged is not said again');
+  });
+
   it('takes rollbacks along to the new address of a peer', async () => {
     const a = await peer('a');
     const silent = await silentServer();
