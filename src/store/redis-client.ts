@@ -9,6 +9,9 @@ import type { RedisTarget } from '../config/redis-url.ts';
 const FIRST_WAIT = 50;
 const LAST_WAIT = 500;
 
+/** How often a Redis that is still loading its data is asked whether it has, in ms; a second unless said. */
+const LOADING_WAIT = 50;
+
 /** Ends a connection that is made but never gets ready, as one to a server that is paused. */
 function watchHandshake(client: Redis, commandTime: number): void {
   let timer: NodeJS.Timeout | undefined;
@@ -90,6 +93,7 @@ function commonOptions({ tls, database, username, password }: RedisTarget, { com
     ...(tls ? { tls: {} } : {}),
     connectionName: 'serin',
     connectTimeout: commandTime,
+    maxLoadingRetryTime: LOADING_WAIT,
     // What was sent is never sent again by itself, and nothing waits for a connection.
     autoResendUnfulfilledCommands: false,
     autoResubscribe: false,

@@ -25,6 +25,12 @@ const ASK_NAME = 10_000;
 /** How often the subscribed connection is asked for a sign of life, in ms. */
 const SIGN_OF_LIFE = 5000;
 
+/** It took the connection and has not answered on it yet. */
+const SILENT: Trouble = {
+  ...troubleOf('Command timed out'),
+  detail: 'it takes connections but does not answer yet: it is loading its data, or it hangs',
+};
+
 export interface RedisConnectionOptions {
   /** Throws StoreError `unreadable` where it is no URL of a Redis. */
   readonly url: string;
@@ -127,6 +133,9 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
     connecting = connectionTrouble(error);
     if (connecting.condition !== null)
       turn(connecting.condition, `The store ${description} can't be used: ${connecting.detail}.`);
+  });
+  client.on('connect', () => {
+    connecting = SILENT;
   });
   client.on('ready', () => {
     if (everReady) counters.reconnects++;

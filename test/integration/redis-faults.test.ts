@@ -72,6 +72,26 @@ describe('Redis', { concurrency: 2 }, () => {
     await until(() => works(store));
   });
 
+  it('loading its data: it is asked often whether it has', TIME, async (t) => {
+    // Some 0.15 ms a key, and it answers others after each thousand.
+    const server = await startRedis(t, { args: ['--appendonly', 'yes', '--key-load-delay', '100'] });
+    const store = openRedisStore(t, server.url);
+    await store.commit(makeCommit(1));
+    await Promise.all(Array.from({ length: 15_000 }, (_, index) => server.send('set', `key-${index}`, '')));
+    await server.kill();
+    await until(() => works(store).then((ok) => !ok));
+    const starting = server.start();
+    await until(
+      () => store.trouble?.includes('it is loading its data') === true || works(store).then(() => false),
+    );
+    await starting;
+    await until(() => works(store));
+    assert.equal((await store.sync(null)).revision, 1);
+    // Each of its two connections had some ten answers that it was still loading; once a second would be three.
+    const asked = /cmdstat_info:calls=([0-9]+)/.exec(String(await server.send('info', 'commandstats')));
+    assert.ok(Number(asked?.[1]) > 12, `asked ${asked?.[1]} times`);
+  });
+
   it('paused: calls end within their time, and what was given up is not done later', TIME, async (t) => {
     const { server, store } = await opened(t);
     server.pause();
