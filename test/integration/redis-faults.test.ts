@@ -87,7 +87,7 @@ describe('Redis', { concurrency: 2 }, () => {
     await starting;
     await until(() => works(store));
     assert.equal((await store.sync(null)).revision, 1);
-    // Each of its two connections had some ten answers that it was still loading; once a second would be three.
+    // Each of its two connections had some ten answers that it was still loading.
     const asked = /cmdstat_info:calls=([0-9]+)/.exec(String(await server.send('info', 'commandstats')));
     assert.ok(Number(asked?.[1]) > 12, `asked ${asked?.[1]} times`);
   });
