@@ -130,5 +130,5 @@ export function readBody(bytes: Uint8Array): readonly PeerMessage[] | Unreadable
 }
 
 function isEntry([hash, value]: readonly unknown[]): boolean {
-  return typeof hash === 'number' && typeof value === 'string';
+  return Number.isSafeInteger(hash) && Number(hash) >= 0 && typeof value === 'string';
 }

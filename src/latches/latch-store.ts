@@ -44,8 +44,11 @@ export function readEntries(text: string): LatchEntry[] {
   for (const line of text.split('\n')) {
     const space = line.indexOf(' ');
     if (space <= 0) continue;
-    const hash = Number.parseInt(line.slice(0, space), 36);
-    if (Number.isSafeInteger(hash)) entries.push([hash, line.slice(space + 1)]);
+    const text = line.slice(0, space);
+    const hash = Number.parseInt(text, 36);
+    // Written in one way only: half of a number, or one with a sign, would be another user's.
+    if (Number.isSafeInteger(hash) && hash >= 0 && hash.toString(36) === text)
+      entries.push([hash, line.slice(space + 1)]);
   }
   return entries;
 }

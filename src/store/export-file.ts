@@ -6,7 +6,7 @@
  */
 import { hash } from 'node:crypto';
 import { isRecord, parsedJson } from '../schema/json-value.ts';
-import { isCommit, isStoredDocument } from './log-records.ts';
+import { isCommit, isRevision, isStoredDocument } from './log-records.ts';
 import { type Commit, StoreError, type StoreErrorCode, type StoredDocument } from './store.ts';
 import type { WholeStore } from './whole-store.ts';
 
@@ -34,7 +34,9 @@ export function decodeExport(text: string, name: string): WholeStore {
   if (!isRecord(head) || head['kind'] !== KIND)
     throw refuse('foreign', 'is none of Serin: its first line does not say so');
   const format = head['format'];
-  if (typeof format === 'number' && format > FORMAT)
+  if (!isRevision(format))
+    throw refuse('corrupt', `names no format: ${JSON.stringify(format)} stands where 1 or more should`);
+  if (format > FORMAT)
     throw refuse('newer', `was written by a newer version (format ${format}; this one reads ${FORMAT})`);
 
   const end = text.lastIndexOf('\n', text.length - 2) + 1;
@@ -56,9 +58,7 @@ export function decodeExport(text: string, name: string): WholeStore {
   }
   const fits =
     typeof id === 'string' &&
-    typeof revision === 'number' &&
-    Number.isSafeInteger(revision) &&
-    revision >= 0 &&
+    isRevision(revision, 0) &&
     head['documents'] === documents.size &&
     head['commits'] === history.length &&
     [...documents.values()].every((one) => one.revision <= revision) &&

@@ -15,7 +15,7 @@ const FORMAT_VERSION = 1;
 const MAGIC = 'serin-store';
 /** Disks write whole sectors; one that a crash kept from being written reads as zeros. */
 const SECTOR = 512;
-const HEADER = /^serin-store ([0-9]+) ([0-9]{16}) ([0-9a-f]{8}) +\n$/;
+const HEADER = /^serin-store ([1-9][0-9]{0,8}) ([0-9]{16}) ([0-9a-f]{8}) +\n$/;
 export const HEADER_SIZE = SECTOR;
 
 /** `LLLLLLLL CCCCCCCC SSSSSSSSSSSSSSSSSSSSSS ` in front of the body; one newline after it. */

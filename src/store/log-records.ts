@@ -3,7 +3,7 @@
  *
  * A frame that is whole but says something else was written by another program or by a damaged one; it is refused.
  */
-import { isRecord } from '../schema/json-value.ts';
+import { isRecord, parsedJson } from '../schema/json-value.ts';
 import type { Commit, ServiceDocument, StoredDocument } from './store.ts';
 
 /** The documents as of one revision; it stands for all commits up to it. */
@@ -27,7 +27,7 @@ export function encodeSnapshot(snapshot: LogSnapshot): string {
 
 /** Null where the JSON is no record of this version. */
 export function decodeRecord(json: string): LogRecord | null {
-  const value: unknown = JSON.parse(json);
+  const value = parsedJson(json);
   if (!isRecord(value)) return null;
   const { commits, snapshot } = value;
   if (Array.isArray(commits) && commits.length > 0 && commits.every((one: unknown) => isCommit(one))) {
@@ -42,10 +42,15 @@ export function applyCommit(documents: Map<string, StoredDocument>, commit: Comm
   else documents.set(commit.service, { revision: commit.revision, document: commit.document });
 }
 
+/** Whether it is a revision: whole, exact, and no lower than the store's first (`lowest` 0: or that of an empty store). */
+export function isRevision(value: unknown, lowest: 0 | 1 = 1): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= lowest;
+}
+
 export function isCommit(value: unknown): value is Commit {
   return (
     isRecord(value) &&
-    Number.isSafeInteger(value['revision']) &&
+    isRevision(value['revision']) &&
     typeof value['service'] === 'string' &&
     typeof value['kind'] === 'string' &&
     typeof value['at'] === 'string' &&
@@ -54,16 +59,17 @@ export function isCommit(value: unknown): value is Commit {
 }
 
 function isSnapshot(value: unknown): value is LogSnapshot {
-  if (!isRecord(value) || !Number.isSafeInteger(value['revision']) || !Array.isArray(value['documents']))
-    return false;
-  return value['documents'].every((pair: unknown) => {
+  if (!isRecord(value) || !Array.isArray(value['documents'])) return false;
+  const { revision, documents } = value;
+  if (!isRevision(revision)) return false;
+  return documents.every((pair: unknown) => {
     if (!Array.isArray(pair) || typeof pair[0] !== 'string') return false;
-    return isStoredDocument(pair[1]);
+    return isStoredDocument(pair[1]) && pair[1].revision <= revision;
   });
 }
 
 export function isStoredDocument(value: unknown): value is StoredDocument {
-  return isRecord(value) && Number.isSafeInteger(value['revision']) && isDocument(value['document']);
+  return isRecord(value) && isRevision(value['revision']) && isDocument(value['document']);
 }
 
 function isDocument(value: unknown): value is ServiceDocument {

@@ -38,8 +38,9 @@ local function text(number)
 end
 local function readMeta(key, format)
   local meta = redis.call('HMGET', key, 'readable', 'id', 'revision', 'changeId', 'documents')
-  local readable = tonumber(meta[1] or '0')
-  if readable == nil or readable > tonumber(format) then return nil, meta[1] end
+  local readable = meta[1] and #meta[1] < 10 and string.match(meta[1], '^[1-9]%d*$') and tonumber(meta[1])
+  if readable and readable > tonumber(format) then return nil, meta[1] end
+  if (meta[1] or meta[2]) and not readable then return nil, 'broken' end
   if meta[2] and not (meta[3] and string.match(meta[3], '^%d+$') and #meta[3] < 16) then return nil, 'broken' end
   return { id = meta[2] or '', revision = tonumber(meta[3] or '0'), changeId = meta[4] or '', documents = meta[5] }
 end

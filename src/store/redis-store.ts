@@ -113,7 +113,7 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
       found === 'lost'
         ? `A part of the store ${description} is gone: somebody removed it, or Redis evicted it (its maxmemory-policy must be noeviction). A replica that knows what was in it puts it back; otherwise restore it from an export.`
         : found === 'broken'
-          ? `The store ${description} is damaged: its key ${meta} has an id and no revision. Restore it from an export, or remove the keys under its prefix.`
+          ? `The store ${description} is damaged: its key ${meta} lacks the revision, or the format that can read it (both are whole numbers). Restore it from an export, or remove the keys under its prefix.`
           : `The store ${description} was written by a newer version of Serin, which this one can't read (format ${found}, this version reads up to ${FORMAT}). Use that version, or another store.prefix.`;
     const code = found === 'lost' || found === 'broken' ? 'corrupt' : 'newer';
     counters.commandFailed(code);

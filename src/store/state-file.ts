@@ -3,20 +3,22 @@
  *
  * It promises that a write replaces the file whole or not at all, whatever happens meanwhile, and that what is damaged is
  * refused rather than used. The file is for its owner only: documents may hold names that are nobody else's concern. It is
- * one line `serin-state VERSION SHA-256` and one of JSON.
+ * one line `serin-state VERSION SHA-256` and one of JSON. The sum is over `serin-state VERSION` and the JSON, so that no damage
+ * can make one version look like another; in version 1, which is still read, it was over the JSON alone.
  */
-import { hash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import path from 'node:path';
 import type { KnownRollback } from '../fleet/known-rollback.ts';
 import { isRecord } from '../schema/json-value.ts';
 import { fileTrouble, messageOf } from '../schema/thrown.ts';
-import { isCommit, isStoredDocument } from './log-records.ts';
+import { isCommit, isRevision, isStoredDocument } from './log-records.ts';
 import { type Commit, StoreError, type StoredDocument } from './store.ts';
 import { NODE_FILES, type StoreFile, type StoreFiles } from './store-files.ts';
 import { replaceWhole } from './whole-file.ts';
 
-const VERSION = 1;
-const HEADER = /^serin-state ([0-9]{1,9}) ([0-9a-f]{64})$/;
+const VERSION = 2;
+/** A version is written in one way only: 1, never 01 or 0. */
+const HEADER = /^serin-state ([1-9][0-9]{0,8}) ([0-9a-f]{64})$/;
 
 /** No state of ours is half as large, in bytes. */
 const LARGEST = 1024 * 1024 * 1024;
@@ -99,7 +101,7 @@ export function createStateFile({ file, files = NODE_FILES }: StateFileOptions):
         );
       }
       const body = bytes.subarray(end + 1);
-      const state = hash('sha256', body) === sum ? decode(body) : null;
+      const state = sumOf(Number(version), body) === sum ? decode(body) : null;
       if (state === null)
         throw new StoreError(
           'corrupt',
@@ -113,7 +115,7 @@ export function createStateFile({ file, files = NODE_FILES }: StateFileOptions):
       const body = Buffer.from(
         `${JSON.stringify({ ...rest, documents: [...documents] }).slice(0, -1)},"recent":[${recent.map(textOf).join(',')}]}\n`,
       );
-      const header = Buffer.from(`serin-state ${VERSION} ${hash('sha256', body)}\n`);
+      const header = Buffer.from(`serin-state ${VERSION} ${sumOf(VERSION, body)}\n`);
       try {
         await files.makeDirectory(path.dirname(file));
         const written = await replaceWhole(files, file, (fresh) =>
@@ -129,6 +131,11 @@ export function createStateFile({ file, files = NODE_FILES }: StateFileOptions):
       }
     },
   };
+}
+
+function sumOf(version: number, body: Buffer): string {
+  if (version === 1) return hash('sha256', body);
+  return createHash('sha256').update(`serin-state ${version}\n`).update(body).digest('hex');
 }
 
 async function readWhole(files: StoreFiles, file: string): Promise<Buffer | null> {
@@ -157,8 +164,7 @@ function decode(body: Buffer): SavedState | null {
     typeof savedAt !== 'string' ||
     typeof storeId !== 'string' ||
     typeof changeId !== 'string' ||
-    typeof revision !== 'number' ||
-    !Number.isSafeInteger(revision) ||
+    !isRevision(revision, 0) ||
     !isListOf(documents, isPair) ||
     !isListOf(recent, isCommit) ||
     !isListOf(rollbacks, isRollback) ||

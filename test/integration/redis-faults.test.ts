@@ -323,6 +323,15 @@ describe('Redis', { concurrency: 2 }, () => {
       });
     }
     assert.equal(store.condition, 'unreadable');
+    for (const none of ['0', '-1', '0.5', '1.5', 'nan', '0x1', '01', ' 1', '']) {
+      await server.send('hset', '{serin}:meta', 'readable', none);
+      for (const call of [() => store.load(), () => store.sync(beat), () => store.commit(makeCommit(3))])
+        await assert.rejects(
+          call(),
+          (error) => error instanceof StoreError && error.code === 'corrupt',
+          none,
+        );
+    }
     await server.send('hset', '{serin}:meta', 'readable', '1');
     await store.sync(null);
     assert.equal(store.condition, 'available');

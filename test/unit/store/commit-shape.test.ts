@@ -65,6 +65,13 @@ describe('a commit or a document of a shared store', () => {
     assert.deepEqual(readCommit(JSON.stringify(named), 3), named);
   });
 
+  it('is refused where its revision is none that a store gives', () => {
+    for (const revision of [0, -1, 0.5, 2 ** 53, null, '3']) {
+      assert.equal(typeof readCommit(JSON.stringify({ ...FULL, revision }), Number(revision)), 'string');
+      assert.equal(typeof readDocument(JSON.stringify({ revision, document: FULL.document })), 'string');
+    }
+  });
+
   it('is refused with what is wrong', () => {
     for (const [path, put, says] of [
       [['document', 'rollout', 'bucketAlgorithm'], 'xxh64-2', /bucketAlgorithm: expected "?xxh64-1/],

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { decodeExport, encodeExport } from '../../../src/store/export-file.ts';
@@ -60,6 +61,16 @@ describe('an export', () => {
       `{"kind":"serin-export","format":${format},"id":"","revision":1,"documents":0,"commits":0}\n`;
     assert.throws(() => decodeExport(head(2), 'x'), isCode('newer', /format 2; this one reads 1/));
     assert.throws(() => decodeExport(head(1), 'x'), isCode('corrupt', /cut short/));
+  });
+
+  it('is refused where its format is none, though the sum is right', () => {
+    const text = encodeExport(whole(25));
+    const body = text.slice(0, text.lastIndexOf('\n', text.length - 2) + 1);
+    for (const format of ['0', '-1', '0.5', '1.5', '"1"', 'null', '1e400', '9007199254740992', '[1]']) {
+      const changed = body.replace('"format":1', `"format":${format}`);
+      const summed = `${changed}${JSON.stringify({ sha256: hash('sha256', changed) })}\n`;
+      assert.throws(() => decodeExport(summed, 'x'), isCode('corrupt', /names no format/), format);
+    }
   });
 
   it('is refused where its lines are not what the first one says, though the sum is right', () => {

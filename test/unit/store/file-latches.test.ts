@@ -57,6 +57,15 @@ test('a torn last line costs that latch alone, whatever comes after it', async (
   );
 });
 
+test('a line whose hash is not written as ours are is left out: it would be another user', async (t) => {
+  const directory = await directoryOf(t);
+  await createFileLatches({ directory, limit: 1000 }).append('r1', some(40, 1));
+  const [name = ''] = await readdir(directory);
+  const wrong = ['-5', '+5', '05', '1.5', 'Z', '5é', '', 'NaN!', 'zzzzzzzzzzzzzz', '0x5'];
+  await appendFile(path.join(directory, name), wrong.map((hash) => `${hash} 1.value\n`).join(''));
+  assert.deepEqual(await readAll(createFileLatches({ directory, limit: 1000 }), 'r1'), some(40, 1));
+});
+
 test('a rollout that is over leaves no file, nor one that nobody knows', async (t) => {
   const directory = await directoryOf(t);
   const store = createFileLatches({ directory, limit: 1000 });

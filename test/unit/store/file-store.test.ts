@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { encodeFrame, encodeHeader } from '../../../src/store/log-format.ts';
 import { StoreError } from '../../../src/store/store.ts';
 import { documentsAfter, LOG, makeCommit, NOW, revisions, storeOn, writtenLog } from './commits.ts';
 import { fault, memoryFiles, type Operation } from './memory-files.ts';
@@ -184,6 +185,28 @@ describe('what cannot be opened is refused with the reason and the remedy', () =
         store.load(),
         isCode('newer', /format (2|12); this one reads format 1.*Run that version/),
       );
+    }
+  });
+
+  it('whole frames that say what no version writes: a revision or a snapshot that is none, no JSON', async () => {
+    const document = { definition: null, rollout: null };
+    const snapshot = (revision: unknown, of: unknown) => ({
+      snapshot: { revision, documents: [['notes', { revision: of, document }]] },
+    });
+    for (const [base, frame] of [
+      [0, JSON.stringify({ commits: [{ ...makeCommit(1), revision: 0 }] })],
+      [0, JSON.stringify({ commits: [{ ...makeCommit(1), revision: 0.5 }] })],
+      [0, 'no JSON'],
+      [0, '[]'],
+      [5, JSON.stringify(snapshot(5, 6))],
+      [5, JSON.stringify(snapshot(5, 0))],
+      [5, JSON.stringify(snapshot(5.5, 1))],
+      [5, JSON.stringify(snapshot(-5, -6))],
+    ] as const) {
+      const bytes = Buffer.concat([encodeHeader(base), encodeFrame(frame)]);
+      const { store, files } = storeOn(memoryFiles(new Map([[LOG, bytes]])));
+      await assert.rejects(store.load(), isCode('corrupt', /no record of this version/), frame);
+      assert.deepEqual(files.contents(LOG), bytes);
     }
   });
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { createStateFile, type SavedState } from '../../../src/store/state-file.ts';
@@ -101,8 +102,42 @@ describe('a state file', () => {
     );
     await assert.rejects(withText('{"services":{}}\n'), isCode('foreign', /store\.snapshot/));
     await assert.rejects(
-      withText(bytes.toString().replace('serin-state 1', 'serin-state 2')),
-      isCode('newer', /format 2, this version reads up to 1/),
+      withText(bytes.toString().replace('serin-state 2', 'serin-state 3')),
+      isCode('newer', /format 3, this version reads up to 2/),
     );
+  });
+
+  it('takes no version for another one: not even where only the version is changed', async () => {
+    const text = (await written()).toString();
+    const read = (header: string) =>
+      opened(memoryFiles(new Map([[FILE, Buffer.from(text.replace('serin-state 2', header))]]))).state.read();
+    for (const version of ['0', '1', '-1', '1.0', '2.5', '02', '+2', '1e0', 'NaN', '', ' 2', '2 '])
+      await assert.rejects(read(`serin-state ${version}`), isCode('corrupt', /Remove it/), version);
+    for (const version of ['3', '9', '12', '999999999'])
+      await assert.rejects(read(`serin-state ${version}`), isCode('newer', /reads up to 2/), version);
+  });
+
+  it('reads what version 1 wrote, whose sum was over the state alone', async () => {
+    const text = (await written()).toString();
+    const body = text.slice(text.indexOf('\n') + 1);
+    const former = `serin-state 1 ${hash('sha256', body)}\n${body}`;
+    const read = (whole: string) => opened(memoryFiles(new Map([[FILE, Buffer.from(whole)]]))).state.read();
+    assert.deepEqual(await read(former), STATE);
+    for (const version of ['0', '2', '01'])
+      await assert.rejects(
+        read(former.replace('serin-state 1', `serin-state ${version}`)),
+        isCode('corrupt', /Remove it/),
+      );
+  });
+
+  it('refuses a state whose revision is none', async () => {
+    for (const revision of [-1, 0.5, 2 ** 53, null, '12']) {
+      const body = `${JSON.stringify({ ...STATE, revision, documents: [...STATE.documents] })}\n`;
+      const whole = `serin-state 1 ${hash('sha256', body)}\n${body}`;
+      await assert.rejects(
+        opened(memoryFiles(new Map([[FILE, Buffer.from(whole)]]))).state.read(),
+        isCode('corrupt', /Remove it/),
+      );
+    }
   });
 });
