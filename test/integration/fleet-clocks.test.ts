@@ -4,9 +4,10 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { perform, startNotesFleet, type TestFleet, type TestReplica, together } from '../support/fleet.ts';
 
-/** What a machine with other work may add to each way, in ms; far less than the clocks are apart. */
-const BOUND = 1000;
 const SHIFT = 5000;
+
+/** How long after a write all begin by it unless that is set, in ms. */
+const ACTIVATION = 100;
 
 let fleet: TestFleet;
 let replicas: readonly TestReplica[];
@@ -35,7 +36,7 @@ test('the moment of activation does not depend on wall clocks', async () => {
     [b, 0, 'stable'],
     [b, 100, 'canary'],
   ] as const) {
-    // Asked without a pause, each replica shows the moment at which it begins.
+    // Asked without a pause, each replica shows the moment at which it begins, a request's time late at most.
     const begins = replicas.map(async (replica) => {
       for (;;) {
         const [variant] = await replica.variants('someone', 1);
@@ -44,9 +45,9 @@ test('the moment of activation does not depend on wall clocks', async () => {
     });
     const asked = performance.now();
     await perform(writer, 'POST', '/percentage', { percentage, allowDecrease: true });
-    const moments = await Promise.all(begins);
-    const apart = Math.max(...moments) - Math.min(...moments);
-    assert.ok(apart < BOUND, `${apart.toFixed(0)} ms apart`);
-    assert.ok(Math.max(...moments) - asked < BOUND + 100, 'nobody waits for a clock that is behind');
+    // By a clock that is five seconds ahead the moment is past, and by one that is behind it is too far away to be waited for:
+    // either would begin at once.
+    for (const moment of await Promise.all(begins))
+      assert.ok(moment - asked >= ACTIVATION - 10, `after ${(moment - asked).toFixed(0)} ms`);
   }
 });

@@ -123,11 +123,15 @@ describe('HTTP/2 to an endpoint of HTTP/2', () => {
       socket: (stream) => stream.session?.socket.destroy(),
     };
     for (const [name, cut] of Object.entries(cuts)) {
+      let atEndpoint: ServerHttp2Stream | null = null;
       h2.route(`/${name}`, (stream) => {
+        atEndpoint = stream;
         begun(stream);
-        setTimeout(() => cut(stream), 20);
       });
-      const result = await client.ask({ headers: head(`/${name}`) });
+      const stream = client.open({ headers: head(`/${name}`) });
+      // Cut when the client has the head.
+      stream.once('response', () => cut(atEndpoint!));
+      const result = await within(resultOf(stream), name, 20_000);
       assert.equal(result.status, 200, name);
       assert.equal(result.rstCode, constants.NGHTTP2_INTERNAL_ERROR, name);
     }
@@ -229,13 +233,16 @@ describe('HTTP/1.1 to an endpoint of HTTP/2', () => {
       methods: ['HEAD'],
     });
     assert.equal(message.status, 200);
+    let torn: ServerHttp2Stream | null = null;
     h2.route('/torn', (stream) => {
+      torn = stream;
       stream.respond({ ':status': 200 }, { waitForTrailers: true });
       stream.write('part');
-      setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), 20);
     });
     const raw = await connect(serin.proxyPort);
     raw.write(request('/torn', { host: 'two.test' }));
+    await eventually(() => raw.answers.length === 1, 'the head');
+    (torn as unknown as ServerHttp2Stream).close(constants.NGHTTP2_NO_ERROR);
     await within(raw.finished, 'the end of the connection');
     assert.ok(!raw.raw().toString('latin1').includes('\r\n0\r\n'), 'the last chunk was sent');
   });

@@ -1,5 +1,8 @@
 /** The end of a process: not ready first, then no new connections, running requests finish, and nobody is reset. */
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { eventually, within } from '../support/bounded.ts';
 import { inspect } from '../support/inspector.ts';
@@ -173,17 +176,23 @@ test('requests that are pipelined are all answered, and only the last answer say
   assert.equal(await within(serin.exit, 'the end of the process'), 0, serin.output());
 });
 
-test('connections that the kernel has accepted and the worker has not are served before the listener closes', async () => {
+test('connections that the kernel has accepted and the worker has not are served before the listener closes', async (t) => {
   const inspectorPort = await freePort();
   const serin = await start(
     { delay: '0s', grace: '30s', idle: '1s' },
     { workers: 1, nodeArguments: [`--inspect=127.0.0.1:${inspectorPort}`] },
   );
   const inspector = await inspect(inspectorPort);
+  const directory = await mkdtemp(path.join(tmpdir(), 'serin-drain-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const release = path.join(directory, 'release');
   const listeners = `process.getActiveResourcesInfo().filter((kind) => kind === 'TCPServerWrap').length`;
   for (const worker of inspector.workers) {
     if ((await inspector.ask(worker, listeners)) === 1)
-      inspector.evaluate(worker, 'for (const end = Date.now() + 2000; Date.now() < end;);');
+      inspector.evaluate(
+        worker,
+        `const { existsSync } = process.getBuiltinModule('node:fs'); while (!existsSync(${JSON.stringify(release)}));`,
+      );
   }
   await eventually(async () => {
     const client = await connect(serin.proxyPort);
@@ -202,6 +211,15 @@ test('connections that the kernel has accepted and the worker has not are served
     }),
   );
   process.kill(serin.pid, 'SIGTERM');
+  await eventually(
+    () =>
+      fetch(`http://127.0.0.1:${serin.opsPort}/readyz`).then(
+        ({ status }) => status !== 200,
+        () => true,
+      ),
+    'the beginning of the end',
+  );
+  await writeFile(release, '');
   const answers = await Promise.all(clients.map(async (client) => client.answer()));
   assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
   for (const client of clients) client.destroy();

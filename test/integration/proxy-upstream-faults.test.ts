@@ -187,10 +187,11 @@ for (const [name, bytes] of Object.entries(TRUNCATED)) {
 test('a reset in the middle of a close-delimited answer is no clean end', async () => {
   origin.route('/cut-close', (received) => {
     reply(received, `HTTP/1.1 200 OK\r\n\r\nhello`);
-    setTimeout(() => received.connection.socket.resetAndDestroy(), 20);
   });
   const client = await connect(serin.proxyPort);
   client.write(request('/cut-close'));
+  await eventually(() => client.answers.length === 1, 'the head');
+  (origin.at('/cut-close').at(-1) as Received).connection.socket.resetAndDestroy();
   const how = await within(client.finished, 'the end of the connection');
   assert.ok(how === 'reset' || client.answers[0]?.complete !== true, 'a clean end to a cut answer');
   client.destroy();

@@ -52,8 +52,8 @@ describe('Redis', { concurrency: 2 }, () => {
       () => store.load(),
       () => store.since(0),
     ])
-      assert.ok((await refused(call(), /no connection/)) < 500);
-    assert.ok((await refused(store.commit(makeCommit(2)))) < 500);
+      await refused(call(), /no connection/);
+    await refused(store.commit(makeCommit(2)), /no connection/);
     hints = 0;
     await server.start();
     await until(() => store.condition === 'available' && hints > 0);
@@ -67,7 +67,7 @@ describe('Redis', { concurrency: 2 }, () => {
     const server = await startRedis(t);
     await server.kill();
     const store = openRedisStore(t, server.url);
-    assert.ok((await refused(store.load())) < 2000);
+    await refused(store.load());
     await server.start();
     await until(() => works(store));
   });
@@ -95,13 +95,12 @@ describe('Redis', { concurrency: 2 }, () => {
   it('paused: calls end within their time, and what was given up is not done later', TIME, async (t) => {
     const { server, store } = await opened(t);
     server.pause();
-    assert.ok((await refused(store.sync(beat), /no answer in time/)) < 1500);
+    await refused(store.sync(beat), /no answer in time/);
     assert.equal(store.condition, 'unreachable');
     server.resume();
     await until(() => works(store));
     server.pause();
-    const took = await refused(store.commit(makeCommit(2)), /not known whether it took revision 2/);
-    assert.ok(took < 5000, `${took} ms`);
+    await refused(store.commit(makeCommit(2)), /not known whether it took revision 2/);
     server.resume();
     await until(() => works(store));
     assert.equal((await store.sync(null)).revision, 1);
@@ -147,7 +146,7 @@ describe('Redis', { concurrency: 2 }, () => {
     await until(() => works(store));
     await store.commit(makeCommit(2));
     link.delay = 700;
-    assert.ok((await refused(store.sync(beat), /no answer in time/)) < 1500);
+    await refused(store.sync(beat), /no answer in time/);
     link.delay = 0;
     await until(() => works(store));
     // What is large may take longer.

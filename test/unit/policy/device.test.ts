@@ -208,16 +208,7 @@ test('no user agent makes it throw, and hostile ones take no time', () => {
     ),
     { numRuns: 500 },
   );
-  const started = performance.now();
-  for (const hostile of [
-    'a'.repeat(30_000),
-    ' '.repeat(30_000),
-    'Opera '.repeat(5000),
-    ';('.repeat(15_000),
-    'Android '.repeat(4000),
-    'bo'.repeat(15_000),
-  ]) {
-    readDevice(hostile);
-  }
-  assert.ok(performance.now() - started < 2000);
+  // Were it the square of the length, each would take an hour: the limit of a test file ends it then.
+  for (const hostile of ['a', ' ', 'Opera ', ';(', 'Android ', 'bo'])
+    readDevice(hostile.repeat(Math.ceil(3_000_000 / hostile.length)));
 });

@@ -82,16 +82,15 @@ test('no text makes reading or testing throw, and hostile ones take no time', ()
     ),
     { numRuns: 5000 },
   );
-  const started = performance.now();
+  // Were it the square of the length, each would take an hour: the limit of a test file ends it then.
   for (const hostile of [
-    '1'.repeat(30_000),
-    ' '.repeat(30_000),
-    '-.'.repeat(15_000),
-    `1.${'0'.repeat(30_000)}`,
+    '1'.repeat(3_000_000),
+    ' '.repeat(3_000_000),
+    '-.'.repeat(1_500_000),
+    `1.${'0'.repeat(3_000_000)}`,
     '>'.repeat(250),
   ]) {
     test(hostile);
     rangeFault(hostile);
   }
-  assert.ok(performance.now() - started < 1000);
 });

@@ -39,11 +39,9 @@ test('a real pipe that nobody reads is filled, then lines are dropped; once read
     onDropped: (count) => (dropped += count),
   });
   const total = 5000;
-  const before = performance.now();
   let taken = 0;
   for (let n = 0; n < total; n++) if (lines.write(`${n} ${'x'.repeat(90)}\n`)) taken++;
-  // A writer that blocks would be here for ever.
-  assert.ok(performance.now() - before < 5000);
+  // A writer that blocks would never come here: nobody reads yet.
   assert.ok(dropped > 0);
   assert.equal(taken + dropped, total);
 

