@@ -8,7 +8,7 @@
  * control plane that dies takes the process with it: traffic must not go on uncontrolled in silence.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { availableParallelism, hostname, totalmem } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -28,6 +28,7 @@ import {
   memoryLimit,
 } from './config/defaults.ts';
 import { loadConfiguration } from './config/load.ts';
+import { readRegular } from './config/regular-file.ts';
 import { openKeyRing } from './config/secret.ts';
 import { storeDirectory } from './config/store-settings.ts';
 import { watchConfiguration } from './config/watch.ts';
@@ -111,7 +112,7 @@ async function serve(
   banner: (urls: Urls) => string | undefined,
   afterwards: () => Promise<void>,
 ): Promise<void> {
-  const loaded = await loadConfiguration({ file, env: process.env, readFile });
+  const loaded = await loadConfiguration({ file, env: process.env, readFile: readRegular });
   let { configuration } = loaded;
   const log = createLog(logSettings(configuration));
   for (const { pointer, line, detail } of loaded.warnings)

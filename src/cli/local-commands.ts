@@ -4,11 +4,11 @@
  * A token goes to standard output alone, so that it can be piped; how to send it goes to standard error. It is a
  * password for as long as it lives.
  */
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { parseDuration } from '../config/duration.ts';
 import { loadConfiguration } from '../config/load.ts';
+import { readRegular } from '../config/regular-file.ts';
 import { openKeyRing } from '../config/secret.ts';
 import { OVERRIDE_COOKIE, OVERRIDE_HEADER } from '../policy/cookies.ts';
 import { KeyRing } from '../policy/keys.ts';
@@ -54,7 +54,7 @@ async function configCheck(args: readonly string[], { env, out, err }: Surroundi
   const { positionals } = parse(() => parseArgs({ args: [...args], options: {}, allowPositionals: true }));
   const [file] = positionals;
   if (file === undefined || positionals.length > 1) throw new UsageError('config check needs one FILE');
-  const { configuration, warnings } = await loadConfiguration({ file, env, readFile });
+  const { configuration, warnings } = await loadConfiguration({ file, env, readFile: readRegular });
   for (const { pointer, line, detail } of warnings) {
     err(`warning: line ${line ?? '?'} (${pointer}): ${detail}\n`);
   }

@@ -5,12 +5,12 @@
  * has not seen.
  */
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { parseBody } from '../admin/parse-body.ts';
 import { DocumentError } from '../policy/faults.ts';
 import { etagOf } from '../rollout/precondition.ts';
 import { isRecord } from '../schema/json-value.ts';
-import { messageOf } from '../schema/thrown.ts';
+import { readRegular } from '../config/regular-file.ts';
+import { fileTrouble } from '../schema/thrown.ts';
 import { type Json, waitForChange } from './api.ts';
 import { type Command, flag, print, servicePath, string } from './command.ts';
 import { CommandError, EXIT, UsageError } from './failure.ts';
@@ -127,12 +127,15 @@ async function sendDocument(
   return finish(invocation, surroundings, body);
 }
 
+/** The largest document that the API takes, in bytes. */
+const MOST_BYTES = 16 * 1024 * 1024;
+
 async function readDocument(file: string, { stdin }: Surroundings): Promise<Json> {
   let content: string;
   try {
-    content = file === '-' ? await stdin() : await readFile(file, 'utf8');
+    content = file === '-' ? await stdin() : new TextDecoder().decode(await readRegular(file, MOST_BYTES));
   } catch (error) {
-    throw new CommandError(`cannot read ${file}: ${messageOf(error)}`, EXIT.usage);
+    throw new CommandError(`cannot read ${file}: ${fileTrouble(error)}`, EXIT.usage);
   }
   try {
     // YAML is read as such, and JSON is YAML but for keys that are there twice: those YAML refuses as well.

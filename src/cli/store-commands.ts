@@ -3,9 +3,9 @@
  *
  * They need no API. Nothing is written over what is there unless that is asked for, and `--dry-run` writes nothing.
  */
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { readRegular } from '../config/regular-file.ts';
 import { fileTrouble, messageOf } from '../schema/thrown.ts';
 import { decodeExport, encodeExport } from '../store/export-file.ts';
 import { StoreError } from '../store/store.ts';
@@ -141,9 +141,12 @@ function inWords({ revision, documents, history }: WholeStore): string {
   return `revision ${revision} (${services}, ${commits} of history)`;
 }
 
+/** The largest export, in bytes: no text can be longer. */
+const MOST_BYTES = 512 * 1024 * 1024 - 32;
+
 async function readText(file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    return new TextDecoder().decode(await readRegular(file, MOST_BYTES));
   } catch (error) {
     throw new CommandError(`cannot read ${file}: ${fileTrouble(error)}`, EXIT.configuration);
   }

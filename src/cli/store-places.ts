@@ -5,11 +5,12 @@
  * latter two keep a password out of the list of processes.
  */
 import { randomBytes } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { DEFAULT_STORE_PREFIX } from '../config/defaults.ts';
 import { loadConfiguration } from '../config/load.ts';
 import { parseRedisUrl } from '../config/redis-url.ts';
+import { readRegular } from '../config/regular-file.ts';
 import { messageOf } from '../schema/thrown.ts';
 import { lockDirectory } from '../store/directory-lock.ts';
 import { createFileStore } from '../store/file-store.ts';
@@ -56,7 +57,7 @@ export async function openStorePlace(
     return openNamed(option, value, prefix, warn);
   }
   if (scheme === 'config') {
-    const { configuration } = await loadConfiguration({ file: rest, env, readFile });
+    const { configuration } = await loadConfiguration({ file: rest, env, readFile: readRegular });
     const { store } = configuration;
     return 'file' in store
       ? directoryPlace(store.file, warn)

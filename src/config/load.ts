@@ -15,6 +15,7 @@ import { DEFAULT_SECRET_NAME } from './defaults.ts';
 import { applyEnvironment, type Environment } from './environment.ts';
 import { Configuration, type TokenDefinition } from './schema.ts';
 import { storeSettings, type StoreSettings } from './store-settings.ts';
+import type { ReadFile } from './regular-file.ts';
 import { resolveTokens } from './tokens.ts';
 import { withoutUnavailable } from './unavailable.ts';
 import { readYaml, type YamlDocument } from './yaml-document.ts';
@@ -23,8 +24,7 @@ export interface LoadOptions {
   /** The configuration file. Relative paths, also those inside it, start at the working directory. */
   readonly file: string;
   readonly env: Environment;
-  /** Rejects like `readFile` of node:fs/promises. */
-  readonly readFile: (file: string) => Promise<Uint8Array>;
+  readonly readFile: ReadFile;
 }
 
 export interface LoadedConfiguration {
@@ -45,6 +45,9 @@ export interface LoadedConfiguration {
   readonly digest: string;
 }
 
+/** The largest configuration file, in bytes: 100,000 networks take two or three million. */
+const MOST_BYTES = 32 * 1024 * 1024;
+
 const check = checkSchema(Configuration);
 
 /** Rejects with DocumentError `configuration_unreadable` or `configuration_invalid`. */
@@ -52,7 +55,7 @@ export async function loadConfiguration({ file, env, readFile }: LoadOptions): P
   const absolute = path.resolve(file);
   let bytes: Uint8Array;
   try {
-    bytes = await readFile(absolute);
+    bytes = await readFile(absolute, MOST_BYTES);
   } catch (error) {
     const detail = `cannot read ${absolute}: ${fileTrouble(error)}; name the file with --config FILE`;
     throw new DocumentError('configuration_unreadable', 'The configuration cannot be read.', [
@@ -124,7 +127,7 @@ function withTokens(configuration: Configuration, tokens: readonly TokenDefiniti
 }
 
 function absolutePaths(configuration: Configuration): LoadedConfiguration['configuration'] {
-  const { region, kubernetes } = configuration;
+  const { admin, region, kubernetes } = configuration;
   const store = storeSettings(configuration.store);
   return {
     ...configuration,
@@ -133,6 +136,9 @@ function absolutePaths(configuration: Configuration): LoadedConfiguration['confi
       configuration.secretFile === undefined
         ? path.join('file' in store ? store.file : path.dirname(store.snapshot), DEFAULT_SECRET_NAME)
         : path.resolve(configuration.secretFile),
+    ...(admin?.tlsDirectory === undefined
+      ? {}
+      : { admin: { ...admin, tlsDirectory: path.resolve(admin.tlsDirectory) } }),
     ...(region === undefined ? {} : { region: { database: path.resolve(region.database) } }),
     ...(kubernetes?.kubeconfig === undefined
       ? {}

@@ -280,6 +280,9 @@ export const AdminDefinition = Type.Object(
       }),
     ),
     tokens: Type.Optional(Type.Array(TokenDefinition, { maxItems: 1000 })),
+    tlsDirectory: Type.Optional(
+      path('the directory of the certificates, keys and authorities that services of the API may name'),
+    ),
   },
   closed,
 );

@@ -10,6 +10,7 @@ import path from 'node:path';
 import type { KeyData } from '../policy/keys.ts';
 import { DocumentError, type Fault } from '../policy/faults.ts';
 import { codeOf, fileTrouble } from '../schema/thrown.ts';
+import { openRegular, readOpened } from './regular-file.ts';
 
 /** Bytes of a secret that the proxy makes, and the fewest it accepts. */
 const SECRET_BYTES = 32;
@@ -57,9 +58,9 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyData[]> {
 
 /** The ring, or null where there is no file. */
 async function readRing(file: string): Promise<KeyData[] | null> {
-  let handle;
+  let opened;
   try {
-    handle = await open(file, 'r');
+    opened = await openRegular(file);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return null;
     throw refuse(
@@ -70,7 +71,7 @@ async function readRing(file: string): Promise<KeyData[] | null> {
   }
   try {
     // Of the opened file, not of the name: nobody can swap it in between.
-    const { mode, size } = await handle.stat();
+    const { mode, size } = opened.stats;
     if ((mode & 0o004) !== 0) {
       const detail =
         'every user of this machine can read it; run `chmod 600` on it (in Kubernetes: defaultMode: 0400), and replace its keys if others had access';
@@ -81,12 +82,12 @@ async function readRing(file: string): Promise<KeyData[] | null> {
     }
     if (size > LARGEST_FILE)
       throw refuse('secret_invalid', file, `it has ${size} bytes; expected at most ${LARGEST_FILE}`);
-    return parseKeyRing(await handle.readFile('latin1'), file);
+    return parseKeyRing((await readOpened(opened, LARGEST_FILE)).toString('latin1'), file);
   } catch (error) {
     if (error instanceof DocumentError) throw error;
     throw refuse('secret_unreadable', file, fileTrouble(error));
   } finally {
-    await handle.close();
+    await opened.handle.close();
   }
 }
 

@@ -8,10 +8,14 @@ import path from 'node:path';
 import type { Fault } from '../policy/faults.ts';
 import { fileTrouble } from '../schema/thrown.ts';
 import type { Environment } from './environment.ts';
+import type { ReadFile } from './regular-file.ts';
 import type { TokenDefinition } from './schema.ts';
 
 /** Fewer characters than this can be guessed. */
 const SHORTEST = 16;
+
+/** The largest file of a token, in bytes; no head could carry a longer one. */
+const MOST_BYTES = 64 * 1024;
 
 export interface ResolvedTokens {
   /** Every token with `sha256`, and with neither `file` nor `env`. */
@@ -26,7 +30,7 @@ export interface ResolvedTokens {
 export async function resolveTokens(
   definitions: readonly TokenDefinition[],
   env: Environment,
-  readFile: (file: string) => Promise<Uint8Array>,
+  readFile: ReadFile,
 ): Promise<ResolvedTokens> {
   const tokens: TokenDefinition[] = [];
   const faults: Fault[] = [];
@@ -40,7 +44,7 @@ export async function resolveTokens(
       files.push(absolute);
       try {
         ({ hash, fault } = hashOf(
-          new TextDecoder().decode(await readFile(absolute)),
+          new TextDecoder().decode(await readFile(absolute, MOST_BYTES)),
           `the file ${absolute}`,
         ));
       } catch (error) {

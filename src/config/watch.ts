@@ -6,11 +6,12 @@
  * configuration that runs stays. Equal contents are no change.
  */
 import { watch } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { codeOf } from '../schema/thrown.ts';
 import type { Environment } from './environment.ts';
 import { type LoadedConfiguration, loadConfiguration } from './load.ts';
+import { type ReadFile, readRegular } from './regular-file.ts';
 
 /** How often files are looked at, where the system tells of no change (network file systems). */
 const POLL_MS = 2000;
@@ -27,7 +28,7 @@ export interface WatchSurroundings {
   readonly after: (milliseconds: number, run: () => void) => () => void;
   /** Something that differs once a file was written or replaced. Never rejects. */
   readonly look: (file: string) => Promise<string>;
-  readonly readFile: (file: string) => Promise<Uint8Array>;
+  readonly readFile: ReadFile;
   /** Calls `changed` when something in a directory may have changed, where the system tells. */
   readonly watchDirectory: (directory: string, changed: () => void) => () => void;
 }
@@ -103,10 +104,10 @@ export function watchConfiguration(options: WatchOptions): ConfigurationWatch {
     const settled = await settle();
     if (settled === null || signal.aborted) return;
     const asked = new Map<string, string>();
-    const readFile = async (one: string): Promise<Uint8Array> => {
+    const readFile: ReadFile = async (one, most) => {
       // Looked at before it is read, so that what changes from now on is a change.
       asked.set(one, settled.get(one) ?? (await surroundings.look(one)));
-      return surroundings.readFile(one);
+      return surroundings.readFile(one, most);
     };
     try {
       const loaded = await loadConfiguration({ file, env, readFile });
@@ -195,7 +196,7 @@ export const SYSTEM: WatchSurroundings = {
       return `missing: ${codeOf(error) || 'unknown'}`;
     }
   },
-  readFile: (file) => readFile(file),
+  readFile: readRegular,
   watchDirectory(directory, changed) {
     try {
       const watcher = watch(directory, { persistent: false }, changed);

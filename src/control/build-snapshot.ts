@@ -59,7 +59,9 @@ export function buildSnapshot(source: SnapshotSource): Snapshot {
   return {
     revision,
     proxy: proxySettings(configuration.proxy),
-    services: [...services].map((view) => serviceSnapshot(view, networks, credential, endpoints)),
+    services: [...services].map((view) =>
+      serviceSnapshot(view, networks, credential, endpoints, configuration.admin?.tlsDirectory),
+    ),
     trustedProxies: compiled(named.trustedProxies),
     followPeers: compiled(named.followPeers),
     proxyProtocol: compiled(named.proxyProtocol),
@@ -74,11 +76,15 @@ export function buildSnapshot(source: SnapshotSource): Snapshot {
 
 /** One service as the workers see it. */
 export function serviceSnapshot(
-  { name, definition, rollout, revision }: ServiceView,
+  view: ServiceView,
   networks: ReadonlyMap<string, NetworkSetData>,
   credential: SnapshotSource['credential'],
   endpoints: SnapshotSource['endpoints'],
+  tlsDirectory?: string,
 ): ServiceSnapshot {
+  const { name, definition, rollout, revision } = view;
+  const tlsOf = (variant: VariantDefinition): EndpointTls | null =>
+    endpointTls(variant, (files) => credential(allowedFiles(view, files, tlsDirectory)));
   const { stable, canary = {} } = definition;
   return {
     name,
@@ -89,8 +95,8 @@ export function serviceSnapshot(
     cache: definition.cache ?? DEFAULT_CACHE,
     follow: definition.follow ?? [],
     settings: serviceSettings(definition),
-    stable: variantSnapshot(stable, endpointTls(stable, credential), endpoints(stable)),
-    canary: variantSnapshot(canary, endpointTls(canary, credential), endpoints(canary)),
+    stable: variantSnapshot(stable, tlsOf(stable), endpoints(stable)),
+    canary: variantSnapshot(canary, tlsOf(canary), endpoints(canary)),
     rollout,
     revision,
     networks: rollout === null || !isUnderWay(rollout.phase) ? {} : compiledAhead(rollout.document, networks),
@@ -165,7 +171,7 @@ function listsOf(document: RolloutDocument): Readonly<Record<string, readonly st
 
 /** The files of every certificate, key and authority that a snapshot of these services needs. */
 export function neededCredentials(
-  { proxy }: Configuration,
+  { proxy, admin }: Configuration,
   services: Iterable<ServiceView>,
 ): NeededCredential[] {
   const needed: NeededCredential[] = [];
@@ -173,13 +179,29 @@ export function neededCredentials(
     needed.push({ pointer: `/proxy/tls/certificates/${index}`, files });
   const clientCa = proxy?.tls?.clientCa;
   if (clientCa !== undefined) needed.push({ pointer: '/proxy/tls', files: { ca: clientCa } });
-  for (const { name, definition } of services) {
+  for (const view of services) {
     for (const variant of ['stable', 'canary'] as const) {
-      const tls = definition[variant]?.tls;
-      if (tls !== undefined) needed.push({ pointer: `/services/${name}/${variant}/tls`, files: tls });
+      const tls = view.definition[variant]?.tls;
+      if (tls === undefined) continue;
+      const files = allowedFiles(view, tls, admin?.tlsDirectory);
+      needed.push({ pointer: `/services/${view.name}/${variant}/tls`, files });
     }
   }
   return needed;
+}
+
+/** The files that a service names, and for one that the API made the directory that they have to be in. */
+function allowedFiles(
+  { source }: ServiceView,
+  { certificate, key, ca }: CredentialFiles,
+  tlsDirectory = '',
+): CredentialFiles {
+  return {
+    ...(certificate === undefined ? {} : { certificate }),
+    ...(key === undefined ? {} : { key }),
+    ...(ca === undefined ? {} : { ca }),
+    ...(source === 'api' ? { within: tlsDirectory } : {}),
+  };
 }
 
 /** The variants of these services, whose endpoints a snapshot of them needs. */

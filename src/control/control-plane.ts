@@ -4,9 +4,10 @@
  * Writes are taken one after another; each is in the store before it is answered and before any worker sees it. A
  * rollback alone never waits: not for the queue, not for the store. A refused write leaves everything as it was.
  */
-import { readFile } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import type { ComparisonView } from '../comparison/comparison.ts';
 import type { Backend, EndpointView, WriteRequest } from '../admin/backend.ts';
+import { readRegular } from '../config/regular-file.ts';
 import type { Configuration } from '../config/schema.ts';
 import { SYSTEM } from '../config/watch.ts';
 import type { KeyData } from '../data-plane/snapshot.ts';
@@ -126,7 +127,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const helper = createHelper();
   const networks = createNetworkCache(helper);
   const credentials = createCredentials({
-    readFile,
+    readFile: readRegular,
+    realPath: (file) => realpath(file),
     look: SYSTEM.look,
     log,
     clock,

@@ -5,6 +5,8 @@
  * then leaves the former contents in force. Links are followed, so the way in which Kubernetes swaps secrets is seen.
  */
 import path from 'node:path';
+import { isBelow } from '../config/api-files.ts';
+import type { ReadFile } from '../config/regular-file.ts';
 import type { Credential } from '../data-plane/snapshot.ts';
 import { DocumentError, type Fault } from '../policy/faults.ts';
 import { fileTrouble } from '../schema/thrown.ts';
@@ -16,6 +18,8 @@ export interface CredentialFiles {
   readonly certificate?: string;
   readonly key?: string;
   readonly ca?: string;
+  /** The directory that they have to be in, links followed: whoever names them may use no others, and learn nothing of them. */
+  readonly within?: string;
 }
 
 export interface NeededCredential {
@@ -25,7 +29,9 @@ export interface NeededCredential {
 }
 
 export interface CredentialsOptions {
-  readonly readFile: (file: string) => Promise<Uint8Array>;
+  readonly readFile: ReadFile;
+  /** A path without links. Rejects like `realpath` of node:fs/promises. */
+  readonly realPath: (file: string) => Promise<string>;
   /** Something that differs once a file was written or replaced. Never rejects. */
   readonly look: (file: string) => Promise<string>;
   readonly log: {
@@ -69,7 +75,7 @@ interface Entry {
 }
 
 export function createCredentials(options: CredentialsOptions): Credentials {
-  const { readFile, look, log, clock, onReload } = options;
+  const { readFile, realPath, look, log, clock, onReload } = options;
   const entries = new Map<string, Entry>();
 
   const looks = async (files: CredentialFiles): Promise<string> =>
@@ -82,8 +88,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     const text: { [file: string]: string } = {};
     for (const [name, file] of namesIn(files)) {
       try {
-        const bytes = await readFile(file);
-        if (bytes.length > MOST_BYTES) return fault(name, file, `it is larger than ${MOST_BYTES} bytes`);
+        const bytes = await readFile(await allowed(file, files.within), MOST_BYTES);
         text[name] = Buffer.from(bytes).toString('latin1');
       } catch (error) {
         return fault(name, file, `it cannot be read: ${fileTrouble(error)}`);
@@ -92,6 +97,17 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     const checked = checkCredential(text);
     if ('detail' in checked) return fault(checked.file, files[checked.file] ?? '', checked.detail);
     return { checked, seen, changed: null, stale: false };
+  }
+
+  /** The file without links, where it has to be in a directory; rejects where it is not. */
+  async function allowed(file: string, within: string | undefined): Promise<string> {
+    if (within === undefined) return file;
+    const real = await realPath(file);
+    if (within === '' || !isBelow(real, await realPath(within)))
+      throw new Error(
+        `it leads out of ${within || 'every directory'}; expected a file below admin.tlsDirectory`,
+      );
+    return real;
   }
 
   async function reload(entry: Entry, changed: string): Promise<boolean> {
@@ -152,8 +168,16 @@ export function createCredentials(options: CredentialsOptions): Credentials {
         if (entries.has(key) || found.has(key)) continue;
         const files = absolute(named);
         const loaded = await load(files);
-        if ('detail' in loaded) faults.push({ ...loaded, pointer: `${pointer}${loaded.pointer}` });
-        else found.set(key, { files, ...loaded });
+        if (!('detail' in loaded)) found.set(key, { files, ...loaded });
+        else if (files.within === undefined)
+          faults.push({ ...loaded, pointer: `${pointer}${loaded.pointer}` });
+        else {
+          faults.push({ pointer, detail: WITHHELD });
+          log.warn(
+            { 'serin.pointer': pointer + loaded.pointer, 'error.message': loaded.detail },
+            WITHHELD_LOG,
+          );
+        }
       }
       if (faults.length > 0) {
         throw new DocumentError('certificate_invalid', 'A certificate or its key cannot be used.', faults);
@@ -185,7 +209,12 @@ export function createCredentials(options: CredentialsOptions): Credentials {
   };
 }
 
-type FileName = keyof CredentialFiles;
+/** All that is said to whoever may not learn which files there are. */
+const WITHHELD =
+  "a file that tls names can not be used; expected PEM files that this proxy can read, with the key of the certificate. The proxy's log says what is wrong";
+const WITHHELD_LOG = 'a file that a service of the API names can not be used';
+
+type FileName = Exclude<keyof CredentialFiles, 'within'>;
 
 function namesIn(files: CredentialFiles): [FileName, string][] {
   return (['certificate', 'key', 'ca'] as const).flatMap((name): [FileName, string][] => {
@@ -195,11 +224,15 @@ function namesIn(files: CredentialFiles): [FileName, string][] {
 }
 
 function absolute(files: CredentialFiles): CredentialFiles {
-  return Object.fromEntries(namesIn(files).map(([name, file]) => [name, path.resolve(file)]));
+  const { within } = files;
+  return {
+    ...Object.fromEntries(namesIn(files).map(([name, file]) => [name, path.resolve(file)])),
+    ...(within === undefined ? {} : { within }),
+  };
 }
 
 function keyOf(files: CredentialFiles): string {
-  return JSON.stringify(namesIn(absolute(files)));
+  return JSON.stringify([namesIn(absolute(files)), files.within ?? null]);
 }
 
 function fault(name: FileName, file: string, detail: string): Fault {

@@ -138,7 +138,14 @@ export function createInForce(options: InForceOptions): InForce {
   }
 
   function snapshotOf(view: ServiceView): ServiceSnapshot {
-    return serviceSnapshot(view, networks.compiled, credentials.get, discovery.endpoints);
+    const { admin } = state.configuration;
+    return serviceSnapshot(
+      view,
+      networks.compiled,
+      credentials.get,
+      discovery.endpoints,
+      admin?.tlsDirectory,
+    );
   }
 
   function contextOf(current: Snapshot): PolicyContext {

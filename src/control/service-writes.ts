@@ -2,6 +2,7 @@
  * What a write to a service's definition comes to. Services of the configuration file are only read here.
  */
 import type { ServiceView, WriteRequest } from '../admin/backend.ts';
+import { apiFileFaults } from '../config/api-files.ts';
 import type { ServiceDefinition } from '../config/schema.ts';
 import { ServiceName } from '../config/schema.ts';
 import { checkServiceDefinition, collisionFaults, serviceWarnings } from '../config/service-checks.ts';
@@ -28,6 +29,10 @@ export function considerService(
     detail: `the name in the path: ${detail}`,
   }));
   const wrong = [...faults, ...checkServiceDefinition(value)];
+  if (wrong.length === 0) {
+    const { admin } = inForce.state.configuration;
+    wrong.push(...apiFileFaults(value as ServiceDefinition, admin?.tlsDirectory));
+  }
   if (wrong.length > 0) throw new DocumentError('service_invalid', 'The service is not valid.', wrong);
   const existing = inForce.views.get(name);
   refuseFileService(inForce, name);

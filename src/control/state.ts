@@ -3,6 +3,7 @@
  */
 import { joinPointer } from '../schema/json-value.ts';
 import type { ServiceView } from '../admin/backend.ts';
+import { apiFileFaults } from '../config/api-files.ts';
 import type { Configuration } from '../config/schema.ts';
 import { collisionFaults } from '../config/service-checks.ts';
 import { DocumentError, type Fault } from '../policy/faults.ts';
@@ -60,13 +61,18 @@ export function validationContext(configuration: Configuration): ValidationConte
 }
 
 /**
- * Checks that the configuration fits what writes made: rollouts under way still find their segments and regions, and no
- * service of the API answers to a place of another one. Throws DocumentError `configuration_invalid`.
+ * Checks that the configuration fits what writes made: rollouts under way still find their segments and regions, no
+ * service of the API answers to a place of another one, and none names a file that it may not. Throws DocumentError `configuration_invalid`.
  */
 export function checkState(state: ControlState): void {
   const views = viewServices(state);
   const faults: Fault[] = collisionFaults([...views].map(([name, { definition }]) => [name, definition]));
   const context = validationContext(state.configuration);
+  for (const { name, source, definition } of views.values()) {
+    if (source === 'file') continue;
+    for (const { pointer, detail } of apiFileFaults(definition, state.configuration.admin?.tlsDirectory))
+      faults.push({ pointer: joinPointer('/services', name) + pointer, detail });
+  }
   for (const { name, rollout } of views.values()) {
     if (rollout === null || !isUnderWay(rollout.phase)) continue;
     try {

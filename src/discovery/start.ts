@@ -2,8 +2,8 @@
  * Starts discovery with what it needs of the machine: files, timers, DNS, connections.
  */
 import { Resolver } from 'node:dns/promises';
-import { readFile } from 'node:fs/promises';
 import { discoverySettings } from '../config/defaults.ts';
+import { readRegular } from '../config/regular-file.ts';
 import type { Configuration } from '../config/schema.ts';
 import { coalesce } from './coalesce.ts';
 import { createDiscovery, type FollowingDiscovery } from './discovery.ts';
@@ -40,7 +40,7 @@ export function startDiscovery({ configuration, env, log, onChange }: StartOptio
     context,
     env,
     serviceAccount: SERVICE_ACCOUNT,
-    readFile,
+    readFile: readRegular,
     now,
   });
   const api = createKubernetesApi({ credentials, random: Math.random });

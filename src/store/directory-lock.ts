@@ -5,10 +5,11 @@
  * The kernel gives it up when the process ends, however it ends, and it holds between containers that share a volume,
  * where process ids say nothing. It must never be broken by deleting the file.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { readRegular } from '../config/regular-file.ts';
 import { messageOf } from '../schema/thrown.ts';
 import { StoreError } from './store.ts';
 
@@ -52,7 +53,8 @@ export const lockDirectory: LockDirectory = async (directory) => {
 
 async function readOwner(directory: string): Promise<string> {
   try {
-    const text = await readFile(path.join(directory, OWNER_NAME), 'utf8');
+    const bytes = await readRegular(path.join(directory, OWNER_NAME), 4096);
+    const text = new TextDecoder().decode(bytes);
     return text.trim().slice(0, 300) || 'another process';
   } catch {
     return 'another process';

@@ -5,9 +5,10 @@
  * less than the log: what was written in the last moment before the machine (not the process) fails may be gone, a torn line
  * is left out, and a file that has grown too large takes no more.
  */
-import { appendFile, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { FROM_THE_BEGINNING, type LatchStore, readEntries, writeEntries } from '../latches/latch-store.ts';
+import { openRegular } from '../config/regular-file.ts';
 import { codeOf, messageOf } from '../schema/thrown.ts';
 import { StoreError } from './store.ts';
 
@@ -115,7 +116,7 @@ async function fileSize(file: string): Promise<number> {
 }
 
 async function readPart(file: string, from: number, length: number): Promise<string> {
-  const handle = await open(file, 'r');
+  const { handle } = await openRegular(file);
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, from);
     return buffer.toString('latin1', 0, bytesRead);

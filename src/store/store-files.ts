@@ -3,7 +3,9 @@
  *
  * All errors are those of node:fs, with their `code`.
  */
+import { constants } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { openRegular } from '../config/regular-file.ts';
 import { codeOf } from '../schema/thrown.ts';
 
 /** A file that is open for reading and writing. */
@@ -42,7 +44,7 @@ export const NODE_FILES: StoreFiles = {
   },
   async open(file) {
     try {
-      return storeFile(await open(file, 'r+'));
+      return storeFile((await openRegular(file, constants.O_RDWR)).handle);
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return null;
       throw error;

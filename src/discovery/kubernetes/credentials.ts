@@ -7,6 +7,7 @@
 import path from 'node:path';
 import { Agent, type Dispatcher } from 'undici';
 import { formatHostPort } from '../../config/host-port.ts';
+import type { ReadFile } from '../../config/regular-file.ts';
 import { fileTrouble } from '../../schema/thrown.ts';
 import { SourceError } from '../source.ts';
 import { type ClusterAccess, type Content, readKubeconfig } from './kubeconfig.ts';
@@ -20,7 +21,7 @@ export interface CredentialOptions {
   readonly context: string | null;
   readonly env: { readonly [name: string]: string | undefined };
   readonly serviceAccount: string;
-  readonly readFile: (file: string) => Promise<Uint8Array>;
+  readonly readFile: ReadFile;
   /** Monotonic, in ms. */
   readonly now: () => number;
 }
@@ -171,13 +172,9 @@ async function readText(options: CredentialOptions, file: string, what: string):
 }
 
 async function readBytes({ readFile }: CredentialOptions, file: string, what: string): Promise<Uint8Array> {
-  let bytes: Uint8Array;
   try {
-    bytes = await readFile(file);
+    return await readFile(file, MOST_BYTES);
   } catch (error) {
     throw new SourceError('credentials', `cannot read ${what} from ${file}: ${fileTrouble(error)}`);
   }
-  if (bytes.length > MOST_BYTES)
-    throw new SourceError('credentials', `${file} is larger than ${MOST_BYTES} bytes; expected ${what}`);
-  return bytes;
 }

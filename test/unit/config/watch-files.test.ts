@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { loadConfiguration, type LoadedConfiguration } from '../../../src/config/load.ts';
+import { readRegular } from '../../../src/config/regular-file.ts';
 import { SYSTEM, watchConfiguration } from '../../../src/config/watch.ts';
 
 let scratch = '';
@@ -26,7 +27,7 @@ const surroundings = {
 
 /** Watches `file`; `next` resolves with each new configuration's ops address. */
 async function watching(file: string) {
-  const current = await loadConfiguration({ file, env: {}, readFile });
+  const current = await loadConfiguration({ file, env: {}, readFile: readRegular });
   const arrived: LoadedConfiguration[] = [];
   let wake = (): void => {};
   const watch = watchConfiguration({

@@ -56,6 +56,7 @@ async function startWriter(store: MemoryStore, patience: number) {
   const networks = createNetworkCache(createHelper());
   const credentials = createCredentials({
     readFile: () => Promise.reject(new Error('no file is named')),
+    realPath: () => Promise.reject(new Error('no file is named')),
     look: () => Promise.resolve(''),
     log,
     clock: Date.now,
