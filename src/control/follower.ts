@@ -298,12 +298,17 @@ export function createFollower(options: FollowerOptions): Follower {
       if (detail === null) continue;
       found.push({ service, revision: documents.get(service)?.revision ?? revision, detail });
     }
-    for (const { service } of found) {
+    const keepFormer = (service: string): void => {
       const former = state.documents.get(service);
       if (former === undefined) documents.delete(service);
       else documents.set(service, former);
-    }
+    };
+    for (const { service } of found) keepFormer(service);
     const next: ControlState = { ...state, revision, documents };
+    for (const [service, detail] of await unreadyServices(inForce, next)) {
+      found.push({ service, revision: documents.get(service)?.revision ?? revision, detail });
+      keepFormer(service);
+    }
     await inForce.ready(next);
     const before = new Map<string, RolloutState | null>();
     for (const commit of commits) {
@@ -366,6 +371,26 @@ function newest(
     (last, one) => (last === null || one.revision > last.revision ? one : last),
     null,
   );
+}
+
+/**
+ * The services that can't be made ready, with why: files that they name are each replica's own. One that lacks them must go on with
+ * all other services. Rejects where something else is wrong.
+ */
+async function unreadyServices(inForce: InForce, next: ControlState): Promise<ReadonlyMap<string, string>> {
+  try {
+    await inForce.ready(next);
+    return new Map();
+  } catch (error) {
+    if (!(error instanceof DocumentError)) throw error;
+    const found = new Map<string, string>();
+    for (const { pointer, detail } of error.faults) {
+      const [, service = ''] = /^\/services\/([^/]+)\//.exec(pointer) ?? [];
+      if (!next.documents.has(service)) throw error;
+      found.set(service, found.get(service) ?? detail);
+    }
+    return found;
+  }
 }
 
 /** Why the service can't be served by its new document with this replica's configuration; null where it can. */
