@@ -26,16 +26,20 @@ import {
   latchLimit,
   logSettings,
   memoryLimit,
+  proxySettings,
 } from './config/defaults.ts';
 import { loadConfiguration } from './config/load.ts';
 import { readRegular } from './config/regular-file.ts';
 import { openKeyRing } from './config/secret.ts';
+import type { Configuration } from './config/schema.ts';
 import { storeDirectory } from './config/store-settings.ts';
 import { watchConfiguration } from './config/watch.ts';
 import { type ControlPlane, startControlPlane } from './control/control-plane.ts';
 import { joinFleet } from './control/join-fleet.ts';
-import { availableMemory, createMemoryWatch } from './data-plane/memory-watch.ts';
+import { createMemoryReadings } from './data-plane/memory-readings.ts';
+import { createMemoryWatch } from './data-plane/memory-watch.ts';
 import { createUpstreamWatch } from './control/upstream-watch.ts';
+import { createLimitNotes } from './data-plane/limit-notes.ts';
 import { createWorkerPool } from './data-plane/worker-pool.ts';
 import { shareCounters } from './control/share-counters.ts';
 import { type SharedLatches, shareLatches } from './control/share-latches.ts';
@@ -47,32 +51,24 @@ import { startDemo } from './demo/demo.ts';
 import { createHttpProbe } from './health/http-probe.ts';
 import { listenAddress, listening, url } from './listening.ts';
 import { REFUSALS } from './http1/refusal.ts';
-import { DocumentError } from './policy/faults.ts';
 import { PROXY_HEADER_FAULTS } from './proxy-protocol/outcome.ts';
 import { createFileStore } from './store/file-store.ts';
-import { StoreError } from './store/store.ts';
+import { onStopSignal } from './stop-signal.ts';
+import { fail } from './fail.ts';
+import { threadClock } from './runtime/awake-timer.ts';
+import { descriptorLimit } from './runtime/descriptors.ts';
+import { detached, guarded, survivedFaults } from './runtime/guard.ts';
 import { ControlCounters } from './telemetry/control-counters.ts';
 import { createExposition } from './telemetry/exposition.ts';
+import { surviveFaults } from './telemetry/fault-log.ts';
 import { readTcpMigrateReq } from './telemetry/kernel.ts';
-import { createLog, type Logger } from './telemetry/log.ts';
+import { createLog } from './telemetry/log.ts';
 import { startOps } from './telemetry/ops-server.ts';
 import { StoreCounters } from './telemetry/store-counters.ts';
+import { startUpkeep } from './upkeep.ts';
 
 /** A worker that was silent for this long hangs, in ms. */
 const HANG_TIME = 5000;
-const HEARTBEAT_CHECK = 1000;
-
-/** How long the keys of TLS session tickets are used, in ms. */
-const TICKET_KEY_TIME = 12 * 3_600_000;
-/** How often breakers and health checks are looked at, in ms. */
-const UPSTREAM_TICK = 250;
-
-/** How often the memory in use is looked at, in ms. */
-const MEMORY_SAMPLE = 250;
-
-/** Exit codes, as sysexits.h has them: 78 for a configuration that can't be used. */
-const EXIT_FAILURE = 1;
-const EXIT_CONFIGURATION = 78;
 
 try {
   await main();
@@ -115,6 +111,9 @@ async function serve(
   const loaded = await loadConfiguration({ file, env: process.env, readFile: readRegular });
   let { configuration } = loaded;
   const log = createLog(logSettings(configuration));
+  surviveFaults({ log, end: fail });
+  const awake = threadClock();
+  const descriptors = descriptorLimit();
   for (const { pointer, line, detail } of loaded.warnings)
     log.warn({ 'serin.pointer': pointer, 'serin.line': line }, detail);
 
@@ -165,7 +164,9 @@ async function serve(
       accessLog: accessLogSettings(configuration),
       log,
       clock: Date.now,
+      awake: awake.now,
       hangTime: HANG_TIME,
+      descriptors,
       latchLimit: latchLimit(configuration.proxy),
     }),
   );
@@ -175,7 +176,8 @@ async function serve(
     blocks: (service) => pool.upstreamBlocks(service),
     counters: (service) => pool.serviceCounters(service),
     probe: health.probe,
-    now: () => performance.now(),
+    now: awake.now,
+    slept: () => awake.slept,
     wall: Date.now,
     random: Math.random,
     log,
@@ -188,11 +190,14 @@ async function serve(
     onChange: () => refreshEndpoints(),
   });
   const memory = createMemoryWatch({
-    rss: () => process.memoryUsage.rss(),
-    available: () => availableMemory(process.constrainedMemory(), totalmem()),
+    ...createMemoryReadings({
+      rss: () => process.memoryUsage.rss(),
+      constrained: () => process.constrainedMemory(),
+      total: totalmem,
+    }),
     limit: () => memoryLimit(configuration.proxy),
     held: () => pool.counters().reduce((sum, { counters: worker }) => sum + worker.bufferedBytes, 0),
-    now: () => performance.now(),
+    now: awake.now,
     apply: (short) => pool.shortOfMemory(short),
     log,
   });
@@ -241,6 +246,9 @@ async function serve(
           fleet === null ? null : fleet.reading(controlPlane?.fleet() ?? null, controlPlane?.fence() ?? 0),
         memory: () => memory,
         latches: () => ({ ...pool.latchFigures(), waiting: latches?.waiting ?? 0 }),
+        faults: survivedFaults,
+        slept: () => awake.slept,
+        limits: () => pool.limits(),
         tcpMigrateReq: () => readTcpMigrateReq(),
       }),
     }),
@@ -270,6 +278,12 @@ async function serve(
   refreshEndpoints = () => started.refreshEndpoints();
   // Some may have changed while the control plane started.
   if (discovery.readings().length > 0) refreshEndpoints();
+  const noteLimits = createLimitNotes({ descriptors, limits: () => pool.limits(), log });
+  const tellOfLimits = ({ proxy }: Configuration): void => {
+    const { connections, requests } = proxy?.limits ?? {};
+    noteLimits(proxySettings(proxy), connections !== undefined || requests !== undefined);
+  };
+  tellOfLimits(configuration);
   await listening('proxy.listen', listens.proxy, () => pool.start());
   const migrates = readTcpMigrateReq();
   if (migrates === false && (pool.size > 1 || sharePort)) {
@@ -294,6 +308,7 @@ async function serve(
     onChange: async (next) => {
       await started.reload(next.configuration);
       ({ configuration } = next);
+      tellOfLimits(configuration);
       counters.configurationTaken(Date.now());
       log.info({ 'serin.file': file }, 'configuration reloaded');
     },
@@ -302,11 +317,8 @@ async function serve(
       log.error({ err: error }, 'the changed configuration is refused; the former one goes on');
     },
   });
-  const heartbeats = setInterval(() => pool.checkHeartbeats(), HEARTBEAT_CHECK);
-  const samples = setInterval(() => memory.sample(), MEMORY_SAMPLE);
-  const upstreamTicks = setInterval(() => upstreams.tick(), UPSTREAM_TICK);
+  const endUpkeep = startUpkeep({ pool, memory, upstreams });
   const certificates = watchCertificates(started, log);
-  const ticketKeys = setInterval(() => pool.rotateTicketKeys(), TICKET_KEY_TIME);
 
   const urls = {
     proxy: url({ ...listens.proxy, port: pool.port }),
@@ -337,7 +349,7 @@ async function serve(
     await shared.close();
     await started.close();
     await discovery.close();
-    for (const timer of [heartbeats, samples, upstreamTicks, ticketKeys]) clearInterval(timer);
+    endUpkeep();
     await health.close();
     certificates.close();
     await pool.close();
@@ -351,31 +363,8 @@ async function serve(
     process.exit(0);
   };
   onStopSignal(stop, log);
-  process.on('SIGHUP', () => void watch.check());
-}
-
-/** The first signal drains, a second one ends at once. An interrupt at a terminal need not wait for load balancers. */
-function onStopSignal(stop: () => Promise<void>, log: Logger): void {
-  let stopping = false;
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => {
-      if (stopping) process.exit(EXIT_FAILURE);
-      stopping = true;
-      stop().catch((error: unknown) => {
-        log.fatal({ err: error }, 'the stop failed');
-        process.exit(EXIT_FAILURE);
-      });
-    });
-  }
-}
-
-function fail(error: unknown): never {
-  const known = error instanceof DocumentError || error instanceof StoreError;
-  const text = known
-    ? error.message
-    : error instanceof Error
-      ? (error.stack ?? error.message)
-      : String(error);
-  process.stderr.write(`serin: ${text}\n`);
-  process.exit(error instanceof DocumentError ? EXIT_CONFIGURATION : EXIT_FAILURE);
+  process.on(
+    'SIGHUP',
+    guarded('SIGHUP', () => detached('SIGHUP', watch.check())),
+  );
 }

@@ -8,6 +8,7 @@ import type { ServerResponse } from 'node:http';
 import { refused } from '../rollout/refusal.ts';
 import type { Backend, NumberedEvent } from './backend.ts';
 import { changeBody, rolloutBody } from './views.ts';
+import { after, every, guarded } from '../runtime/guard.ts';
 
 const MOST_SUBSCRIBERS = 100;
 const HEARTBEAT = 15_000;
@@ -39,16 +40,19 @@ export function createEventStreams(backend: Backend): EventStreams {
         'x-content-type-options': 'nosniff',
       });
       response.write(': welcome\n\n');
-      const after =
+      const seen =
         lastEventId !== undefined && /^[0-9]{1,15}$/.test(lastEventId) ? Number(lastEventId) : null;
       const unsubscribe = backend.subscribe((event) => {
         if (response.writableEnded) return;
         response.write(eventText(event, base));
         if (response.writableLength > MOST_WAITING_BYTES) cutOff(response);
-      }, after);
-      const heartbeat = setInterval(() => {
-        if (!response.writableEnded) response.write(': still here\n\n');
-      }, HEARTBEAT);
+      }, seen);
+      const heartbeat = every(
+        HEARTBEAT,
+        guarded('event streams', () => {
+          if (!response.writableEnded) response.write(': still here\n\n');
+        }),
+      );
       response.on('close', () => {
         clearInterval(heartbeat);
         unsubscribe();
@@ -64,7 +68,10 @@ export function createEventStreams(backend: Backend): EventStreams {
 /** Not at once: what waits reaches the reader first, so that it gets on with every attempt. */
 function cutOff(response: ServerResponse): void {
   response.end();
-  const timer = setTimeout(() => response.destroy(), LAST_CHANCE).unref();
+  const timer = after(
+    LAST_CHANCE,
+    guarded('event streams', () => response.destroy()),
+  ).unref();
   response.once('close', () => clearTimeout(timer));
 }
 

@@ -6,6 +6,7 @@
 import { compare, type ComparisonView } from './comparison.ts';
 import type { ReplicaReport, ServiceTotals } from './totals.ts';
 import { createTrafficWindow, type HeardReport } from './traffic-window.ts';
+import { detached, every, guarded } from '../runtime/guard.ts';
 
 const EVERY = 5000;
 
@@ -55,8 +56,11 @@ export function createCounterExchange(options: CounterExchangeOptions): CounterE
     }
   }
 
-  const timer = setInterval(() => void exchange(), EVERY).unref();
-  void exchange();
+  const timer = every(
+    EVERY,
+    guarded('telling counters', () => detached('telling counters', exchange())),
+  ).unref();
+  detached('telling counters', exchange());
 
   return {
     exchange,

@@ -36,7 +36,9 @@ const CLASS_OF_SLOT = STATUS_LABELS.map((label) => {
 
 /** Attempts that brought no answer through no fault of the client. */
 const FAILURES = OUTCOMES.flatMap((outcome, index) =>
-  outcome === 'ok' || outcome === 'gateway_error' || outcome === 'client_gone' ? [] : [index],
+  outcome === 'ok' || outcome === 'gateway_error' || outcome === 'client_gone' || outcome === 'shortage'
+    ? []
+    : [index],
 );
 
 export function noTotals(): number[] {

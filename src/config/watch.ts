@@ -12,6 +12,7 @@ import { codeOf } from '../schema/thrown.ts';
 import type { Environment } from './environment.ts';
 import { type LoadedConfiguration, loadConfiguration } from './load.ts';
 import { type ReadFile, readRegular } from './regular-file.ts';
+import { after, detached, guarded, survive } from '../runtime/guard.ts';
 
 /** How often files are looked at, where the system tells of no change (network file systems). */
 const POLL_MS = 2000;
@@ -131,10 +132,16 @@ export function watchConfiguration(options: WatchOptions): ConfigurationWatch {
     callOff?.();
     do {
       again = false;
-      await lookOnce();
+      try {
+        await lookOnce();
+      } catch (error) {
+        // The next look is due all the same.
+        survive('looking at the configuration', error);
+      }
     } while (again && !signal.aborted);
     running = null;
-    if (!signal.aborted) callOff = surroundings.after(POLL_MS, () => void start());
+    if (!signal.aborted)
+      callOff = surroundings.after(POLL_MS, () => detached('looking at the configuration', start()));
   };
 
   /** Looks as soon as can be; the promise is over when a look that began after the call is. */
@@ -154,13 +161,15 @@ export function watchConfiguration(options: WatchOptions): ConfigurationWatch {
     }
     for (const directory of wanted) {
       if (watches.has(directory)) continue;
-      const stop = surroundings.watchDirectory(directory, () => void start());
+      const stop = surroundings.watchDirectory(directory, () =>
+        detached('looking at the configuration', start()),
+      );
       watches.set(directory, stop);
     }
   };
 
   watchDirectories();
-  void start();
+  detached('looking at the configuration', start());
   return {
     check: start,
     async close() {
@@ -184,7 +193,7 @@ function regionFiles({ configuration }: LoadedConfiguration): string[] {
 /** The real clock and file system. */
 export const SYSTEM: WatchSurroundings = {
   after(milliseconds, run) {
-    const timer = setTimeout(run, milliseconds).unref();
+    const timer = after(milliseconds, guarded('looking at the configuration', run)).unref();
     return () => clearTimeout(timer);
   },
   async look(file) {

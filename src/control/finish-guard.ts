@@ -11,6 +11,8 @@ import { formatHostPort } from '../config/host-port.ts';
 import type { ServiceDefinition } from '../config/schema.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { GuardVerdict } from '../rollout/lifecycle.ts';
+import { afterAwake } from '../runtime/awake-timer.ts';
+import { guarded } from '../runtime/guard.ts';
 
 /** Whether stable can take everybody now. Never rejects. */
 export type FinishGuard = (service: string, definition: ServiceDefinition) => Promise<GuardVerdict>;
@@ -53,10 +55,14 @@ export function tcpProbe(timeout: number): Probe {
     new Promise((resolve) => {
       const socket = connect({ host, port });
       const end = (ready: boolean): void => {
+        cancel();
         socket.destroy();
         resolve(ready);
       };
-      socket.setTimeout(timeout, () => end(false));
+      const cancel = afterAwake(
+        timeout,
+        guarded('trying an endpoint', () => end(false)),
+      );
       socket.once('connect', () => end(true));
       socket.once('error', () => end(false));
     });

@@ -9,6 +9,7 @@ import { DocumentError, type Fault } from '../policy/faults.ts';
 import type { NetworkSetData } from '../policy/network.ts';
 import type { RolloutDocument } from '../policy/schema.ts';
 import type { Preparation } from './prepare.ts';
+import { after, detached, guarded, guardedListener } from '../runtime/guard.ts';
 
 export interface Helper {
   /** `compileNetworks` of each list. */
@@ -62,7 +63,10 @@ export function createHelper(idleTime = IDLE_TIME): Helper {
     }
     if (waiting.size > 0) return;
     worker?.unref();
-    quiet = setTimeout(() => void end(), idleTime).unref();
+    quiet = after(
+      idleTime,
+      guarded('the end of the helper', () => detached('the end of the helper', end())),
+    ).unref();
   }
 
   function failAll(error: Error): void {
@@ -72,7 +76,7 @@ export function createHelper(idleTime = IDLE_TIME): Helper {
 
   function begin(): Worker {
     const started = new Worker(new URL('./helper-thread.ts', import.meta.url), { name: 'serin-helper' });
-    started.on('message', settle);
+    started.on('message', guardedListener('messages of the helper', settle));
     started.on('error', failAll);
     started.on('exit', () => {
       if (worker !== started) return;

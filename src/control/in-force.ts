@@ -25,6 +25,7 @@ import type { Credentials } from './credentials.ts';
 import type { NetworkCache } from './network-cache.ts';
 import { type ControlState, viewServices } from './state.ts';
 import type { WorkerFleet } from './worker-fleet.ts';
+import { after, guarded } from '../runtime/guard.ts';
 
 export interface InForceOptions {
   readonly initial: ControlState;
@@ -124,7 +125,7 @@ export function createInForce(options: InForceOptions): InForce {
   function awaitNext(): void {
     clearTimeout(timer);
     const next = activation.next();
-    if (next !== null) timer = setTimeout(activate, next - now());
+    if (next !== null) timer = after(next - now(), guarded('activating a write', activate));
   }
 
   function activate(): void {

@@ -7,6 +7,7 @@
  */
 import { type Commit, type Store, StoreError } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
+import { after, guarded } from '../runtime/guard.ts';
 
 export interface JournalOptions {
   readonly store: Store;
@@ -87,12 +88,15 @@ export function createJournal({ store, log, retryDelay, onStored, onFailure }: J
 
   function retryLater(): void {
     clearTimeout(timer);
-    timer = setTimeout(() => {
-      settle().catch((error: unknown) => {
-        log.warn({ err: error, 'serin.owed': owed.length }, 'the store still fails');
-        retryLater();
-      });
-    }, retryDelay).unref();
+    timer = after(
+      retryDelay,
+      guarded('storing what is owed', () => {
+        settle().catch((error: unknown) => {
+          log.warn({ err: error, 'serin.owed': owed.length }, 'the store still fails');
+          retryLater();
+        });
+      }),
+    ).unref();
   }
 
   return {

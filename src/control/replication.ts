@@ -27,6 +27,7 @@ import { storeNow, storeOwed } from './store-owed.ts';
 import type { WorkerFleet } from './worker-fleet.ts';
 import type { WriteQueue } from './write-queue.ts';
 import type { SharedWrites } from './writer.ts';
+import { after, detached, guarded, soon, survive } from '../runtime/guard.ts';
 
 /** How many times in its lease a replica beats. */
 const BEATS = 5;
@@ -117,11 +118,13 @@ export function createReplication(options: ReplicationOptions): Replication {
   function tell(): void {
     if (telling || closed) return;
     telling = true;
-    setImmediate(() => {
-      telling = false;
-      tellNow();
-    });
+    soon(tellOnce);
   }
+
+  const tellOnce = guarded('telling peers', () => {
+    telling = false;
+    tellNow();
+  });
 
   function tellNow(): void {
     const own = record();
@@ -298,13 +301,19 @@ export function createReplication(options: ReplicationOptions): Replication {
       store.onHint(follow);
       fleet.onApplied(tell);
       const again = async (): Promise<void> => {
-        await beat();
+        try {
+          await beat();
+        } catch (error) {
+          // The next one is due all the same.
+          survive('the beat', error);
+        }
         const pause = options.lease / BEATS;
         // A store that is away is looked for more often: the sooner it is found, the sooner all agree again.
         const next = store.condition === 'available' ? pause : Math.min(pause, LOOK_AGAIN);
-        if (!closed) timer = setTimeout(() => void again(), next).unref();
+        if (!closed) timer = after(next, beats).unref();
       };
-      void again();
+      const beats = guarded('the beat', () => detached('the beat', again()));
+      beats();
     },
     async close() {
       closed = true;

@@ -23,6 +23,7 @@ import { revivedRollouts } from './revived.ts';
 import type { ControlState } from './state.ts';
 import type { WorkerFleet } from './worker-fleet.ts';
 import type { WriteQueue } from './write-queue.ts';
+import { after, detached, every, guarded } from '../runtime/guard.ts';
 
 /** How long a change of the state may stay off the disk, in ms. */
 const SAVE_DELAY = 500;
@@ -178,7 +179,7 @@ export function createSharedControl(
     now,
     rollBackAhead: (id) => inForce.rollBackAhead(id),
     state: () => inForce.state,
-    onChange: () => void save(),
+    onChange: () => detached('keeping the state', save()),
   });
   const follower = createFollower({
     ...parts,
@@ -204,10 +205,13 @@ export function createSharedControl(
 
   function changed(): void {
     rollbacks.settle();
-    timer ??= setTimeout(() => {
-      timer = undefined;
-      void save();
-    }, SAVE_DELAY);
+    timer ??= after(
+      SAVE_DELAY,
+      guarded('keeping the state', () => {
+        timer = undefined;
+        detached('keeping the state', save());
+      }),
+    );
   }
 
   /** One write at a time; a call while one runs waits for another one, which has what is new. */
@@ -248,7 +252,10 @@ export function createSharedControl(
   const { name } = options.self;
   const known = Object.entries(beginning.saved?.peers ?? {}).filter(([peer]) => peer !== name);
   options.peers.connect(new Map(known));
-  const refresh = setInterval(() => void save(), SAVE_AGAIN).unref();
+  const refresh = every(
+    SAVE_AGAIN,
+    guarded('keeping the state', () => detached('keeping the state', save())),
+  ).unref();
 
   return {
     replication,

@@ -31,8 +31,9 @@ export interface UpstreamWatchOptions {
   blocks(service: string): ReplicaBlocks | null;
   counters(service: string): readonly ServiceCounters[];
   readonly probe: Probe;
-  /** Monotonic, in ms. */
+  /** An awake clock, in ms, and how long it has slept so far: a time for which nobody could be asked says nothing of endpoints. */
   readonly now: () => number;
+  readonly slept: () => number;
   /** Milliseconds since 1970. */
   readonly wall: () => number;
   /** Uniform in [0, 1). */
@@ -187,8 +188,8 @@ function canaryTotals(blocks: readonly ServiceCounters[]): Totals {
   let failures = 0;
   for (const { slots } of blocks) {
     for (const [index, outcome] of OUTCOMES.entries()) {
-      // Who leaves says nothing about the endpoint.
-      if (outcome === 'client_gone') continue;
+      // Who leaves says nothing about the endpoint, and what this process lacks says nothing either.
+      if (outcome === 'client_gone' || outcome === 'shortage') continue;
       const count = slots[SERVICE_SLOT.outcomes + OUTCOMES.length + index]!;
       attempts += count;
       if (outcome !== 'ok') failures += count;

@@ -5,6 +5,7 @@
  * a link in another directory.
  */
 import type { ControlPlane } from './control-plane.ts';
+import { every, guarded } from '../runtime/guard.ts';
 
 const LOOK_INTERVAL = 1000;
 const WARN_INTERVAL = 12 * 3_600_000;
@@ -18,15 +19,21 @@ export function watchCertificates(
   log: { error(fields: object, message: string): void },
 ): CertificateWatch {
   let looking = false;
-  const looks = setInterval(() => {
-    if (looking) return;
-    looking = true;
-    controlPlane
-      .checkCertificates()
-      .catch((error: unknown) => log.error({ err: error }, 'certificates could not be read anew'))
-      .finally(() => (looking = false));
-  }, LOOK_INTERVAL).unref();
-  const warnings = setInterval(() => controlPlane.warnOfExpiry(), WARN_INTERVAL).unref();
+  const looks = every(
+    LOOK_INTERVAL,
+    guarded('looking at certificates', () => {
+      if (looking) return;
+      looking = true;
+      controlPlane
+        .checkCertificates()
+        .catch((error: unknown) => log.error({ err: error }, 'certificates could not be read anew'))
+        .finally(() => (looking = false));
+    }),
+  ).unref();
+  const warnings = every(
+    WARN_INTERVAL,
+    guarded('looking at certificates', () => controlPlane.warnOfExpiry()),
+  ).unref();
   return {
     close() {
       clearInterval(looks);

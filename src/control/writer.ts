@@ -27,6 +27,7 @@ import type { InForce, RollbackAhead } from './in-force.ts';
 import type { Journal } from './journal.ts';
 import type { ControlState } from './state.ts';
 import type { WriteQueue } from './write-queue.ts';
+import { after, guarded } from '../runtime/guard.ts';
 
 /** How often a write is planned anew because other replicas were faster. */
 const MOST_ATTEMPTS = 20;
@@ -170,10 +171,13 @@ export function createWriter(options: WriterOptions): Writer {
   /** A rollback is in force whatever the store does, so its answer does not wait for ever. */
   function withPatience(id: string, done: Promise<Change>): Promise<Change> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        early.add(id);
-        resolve(changes.setDegraded(id, true));
-      }, patience);
+      const timer = after(
+        patience,
+        guarded('answering a rollback', () => {
+          early.add(id);
+          resolve(changes.setDegraded(id, true));
+        }),
+      );
       done.then(resolve, reject).finally(() => {
         clearTimeout(timer);
         early.delete(id);

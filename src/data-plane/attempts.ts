@@ -81,7 +81,7 @@ export class Attempts {
       if (!upstream.circuit.takeRequest(upstream.limits)) return this.#limited('requests');
       this.#counted = true;
     }
-    let up = this.#fresh ? null : endpoint.takeIdle(this.#handler, now);
+    let up = this.#fresh ? null : endpoint.takeIdle(this.#handler, now + this.#context.slept);
     let start: AttemptStart = 'ready';
     if (up === null) {
       const limit = this.#openingLimit(upstream);
@@ -123,7 +123,9 @@ export class Attempts {
   #idleElsewhere(upstream: VariantUpstream, now: number): UpstreamConnection | null {
     if (this.#fresh) return null;
     for (const endpoint of upstream.picture.endpoints) {
-      const idle = this.#tried.includes(endpoint) ? null : endpoint.takeIdle(this.#handler, now);
+      const idle = this.#tried.includes(endpoint)
+        ? null
+        : endpoint.takeIdle(this.#handler, now + this.#context.slept);
       if (idle !== null) return idle;
     }
     return null;
@@ -177,6 +179,16 @@ export class Attempts {
     this.#tried.push(endpoint);
   }
 
+  /** This process lacks what a connection takes: no endpoint is to blame, and another one would fare no better. */
+  lacking(reason: string): void {
+    this.#context.warn(
+      { 'error.type': reason, 'serin.service': this.#route?.name },
+      'this process has no descriptors or no memory for a connection to an endpoint',
+    );
+    this.failure = 'overloaded';
+    this.drop('shortage', false, false);
+  }
+
   /** The connection broke. A stale idle one says nothing against its endpoint; a fresh one does. */
   broken(code: RescueCode, unread = false): void {
     const stale = unread || this.up?.reused === true;
@@ -225,6 +237,7 @@ export class Attempts {
   /** What the end of the attempt says of its endpoint. */
   #judge(endpoint: Endpoint, outcome: Outcome, timed: boolean, blamed: boolean, now: number): void {
     const upstream = this.#upstream!;
+    if (outcome === 'shortage') return;
     const latency = (this.#answeredAt === 0 ? now : this.#answeredAt) - this.#sentAt;
     if (outcome === 'ok') {
       endpoint.outlier.success();
@@ -256,6 +269,7 @@ export class Attempts {
 
   /** Both messages are complete: the connection may serve another request until `idleUntil`, if it is still open. */
   giveBack(up: UpstreamConnection, idleUntil: number): void {
-    up.endpoint.release(up, idleUntil);
+    // Its other end has not slept.
+    up.endpoint.release(up, idleUntil + this.#context.slept);
   }
 }

@@ -15,6 +15,7 @@ import { HANDSHAKE_FAILURES, type HandshakeFailure } from './handshake-failure.t
 import { Newcomers } from './newcomers.ts';
 import { createHandshakes } from './tls-handshakes.ts';
 import type { WorkerContext } from './worker-context.ts';
+import { guarded, soon } from '../runtime/guard.ts';
 
 /** Takes bytes of a plain connection: the first `length` bytes of `bytes`, valid only during the call. */
 type Receive = (bytes: Buffer, length: number) => void;
@@ -172,7 +173,7 @@ export function createEntrance(
         socket.pause();
         if (rest.length > 0) socket.unshift(rest);
         // Not now: TLS takes over the reading of the very handle whose read is being handled.
-        setImmediate(() => handshake(socket, told));
+        soon(guarded('a handshake', () => handshake(socket, told)));
         return () => {
           // Reading has stopped.
         };

@@ -33,6 +33,7 @@ import { unsentBytes } from './unsent-bytes.ts';
 import { warnOfFailure, warnOfResponse } from './warn-of.ts';
 import { Waits } from './waits.ts';
 import type { WorkerContext } from './worker-context.ts';
+import { isShortage } from '../runtime/faults.ts';
 
 /**
  * `connecting`: an endpoint was picked, nothing was sent. `waiting`: the request is being sent or was sent, no final answer yet.
@@ -444,7 +445,8 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     if (this.#tunnel !== null) this.#endTunnel(false);
     else if (this.#phase === 'connecting') {
       const reached = this.#attempts.up?.reached === true;
-      this.#connectFailed(error?.code ?? 'closed', reached ? 'tls_failed' : 'connect_failed');
+      if (isShortage(error?.code)) this.#lacking(error!.code!);
+      else this.#connectFailed(error?.code ?? 'closed', reached ? 'tls_failed' : 'connect_failed');
     } else {
       // With TLS 1.3 an endpoint that refuses our certificate says so only after it has our request.
       const code = error?.code?.startsWith('ERR_SSL_') === true ? 'tls_failed' : 'upstream_reset';
@@ -476,6 +478,11 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   #connectFailed(reason: string, code: ConnectFailure): void {
     this.#attempts.refused(code, reason);
     this.#again(true);
+  }
+
+  #lacking(reason: string): void {
+    this.#attempts.lacking(reason);
+    this.#rescue(this.#attempts.failure);
   }
 
   #again(safe: boolean): void {

@@ -5,6 +5,7 @@
  * every quarter of a second in one pass over all connections, which costs less than a timer each.
  */
 import { createServer, type Server, type Socket } from 'node:net';
+import { guarded, soon } from '../runtime/guard.ts';
 import { readBuffer } from '../upstream/read-buffer.ts';
 import { onAccepted, readShared, socketOf } from './accepted-socket.ts';
 import { arrivalOf, type Arrival } from './arrival.ts';
@@ -43,9 +44,6 @@ export interface Listener {
   limitIdle(idle: number): void;
 }
 
-/** Connections that were turned away and may linger at a time. */
-const MOST_LINGERING = 256;
-
 export interface ListenOptions {
   readonly host: string;
   readonly port: number;
@@ -53,12 +51,14 @@ export interface ListenOptions {
   readonly tls: { readonly host: string; readonly port: number } | null;
   /** 48 bytes that all workers share, so that each resumes the TLS sessions of all. */
   readonly ticketKeys: Uint8Array;
+  /** Connections that were turned away and may linger at a time. */
+  readonly lingering: number;
 }
 
 /** Resolves when it listens. Rejects with the system's error when it can't. */
 export async function listen(options: ListenOptions, context: WorkerContext): Promise<Listener> {
   const connections = new Set<ClientConnection>();
-  const turnedAway = createTurnedAway(MOST_LINGERING);
+  const turnedAway = createTurnedAway(options.lingering);
   let onEmpty: (() => void) | null = null;
   const closed = (connection: ClientConnection): void => {
     connections.delete(connection);
@@ -116,6 +116,7 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
   };
   const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
   await listening(server, options);
+  whileListening(server, context);
   onAccepted(server, (connected) => {
     if (!admit()) {
       turnedAway.take(socketOf(connected), rescueAnswer('overloaded', true, false), context.now());
@@ -143,11 +144,12 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
       else socket.destroy();
     });
     await listening(secure, tls);
+    whileListening(secure, context);
     servers.push(secure);
   }
   /** Thousands may be due at once: they are handled a few at a time, so that others are served in between. */
   const due: ClientConnection[] = [];
-  const handleDue = (): void => {
+  const handleDue = guarded('deadlines', () => {
     for (let count = 0; count < DUE_AT_ONCE; count++) {
       const connection = due.pop();
       if (connection === undefined) return;
@@ -156,8 +158,8 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
       if (now >= connection.deadline) connection.onDeadline(now);
       if (now >= connection.exchange.cutAt) connection.exchange.onDeadline(now);
     }
-    setImmediate(handleDue);
-  };
+    soon(handleDue);
+  });
   return {
     connections,
     useTicketKeys: (ticketKeys) => entrance.useTicketKeys(ticketKeys),
@@ -206,7 +208,7 @@ function whenQuiet(accepted: () => number, now: () => number, close: () => void)
   let last = now();
   // The first turn may have begun before the drain: only those after it say something.
   let whole = false;
-  const turn = (): void => {
+  const turn = guarded('the close of a listener', () => {
     const count = accepted();
     const at = now();
     const quiet = whole && count === seen && at - last <= SHORT_TURN;
@@ -217,9 +219,17 @@ function whenQuiet(accepted: () => number, now: () => number, close: () => void)
     whole = true;
     seen = count;
     last = at;
-    setImmediate(turn);
-  };
-  setImmediate(turn);
+    soon(turn);
+  });
+  soon(turn);
+}
+
+/** A connection that could not be accepted, as where descriptors are lacking, is no reason to end: the next one may be. */
+function whileListening(server: Server, context: WorkerContext): void {
+  server.on('error', (error: NodeJS.ErrnoException) => {
+    context.counters.faultSurvived();
+    context.notice({ err: error }, 'a connection could not be accepted');
+  });
 }
 
 async function listening(server: Server, { host, port }: { host: string; port: number }): Promise<void> {

@@ -111,8 +111,3 @@ export function createMemoryWatch(options: MemoryWatchOptions): MemoryWatch {
     },
   };
 }
-
-/** The memory that this process may use: the container's, where it has a limit, else the machine's. */
-export function availableMemory(constrained: number, total: number): number {
-  return constrained > 0 ? Math.min(constrained, total) : total;
-}

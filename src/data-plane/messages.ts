@@ -19,6 +19,8 @@ export interface WorkerStart {
   readonly sequence: number;
   /** All workers' blocks, by index; a worker writes to its own alone. */
   readonly workerCounters: readonly SharedArrayBuffer[];
+  /** Connections that are turned away and may linger at a time. */
+  readonly lingering: number;
   /** An Int32 that is 1 while the process is short of memory. */
   readonly memoryShort: SharedArrayBuffer;
   readonly serviceCounters: ServiceBlocks;

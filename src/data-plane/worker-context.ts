@@ -37,8 +37,10 @@ export interface WorkerContext {
   /** Warnings of what anybody on the network can cause: once a minute each. */
   readonly notice: Warn;
   readonly addresses: AddressCache;
-  /** Monotonic, in ms with fractions. */
+  /** An awake clock, in ms with fractions: time for which this thread was stopped is no time-out of anybody's. */
   readonly now: () => number;
+  /** What is to be added to it for real time: others went on while this thread was stopped. In ms. */
+  readonly slept: number;
   /** Wall clock in whole seconds since 1970. */
   readonly wallSeconds: () => number;
   readonly wallMilliseconds: () => number;

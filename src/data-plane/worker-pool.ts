@@ -16,9 +16,12 @@ import {
   WorkerCounters,
 } from '../telemetry/counters.ts';
 import type { LatchFigures } from '../telemetry/metrics-source.ts';
+import { type ConnectionLimits, planDescriptors } from '../runtime/descriptors.ts';
+import { after, detached, guarded, guardedListener, survive } from '../runtime/guard.ts';
 import { blocksOf, type ReplicaBlocks } from '../upstream/shared-blocks.ts';
 import { createLatchKeeper, type HeldLatches, type LatchNote } from './latch-keeper.ts';
 import type { FromWorker, ServiceBlocks, ToWorker, WorkerStart } from './messages.ts';
+import { createSilence } from './silence.ts';
 import type { EndpointAddress, Snapshot } from './snapshot.ts';
 import { createUpstreamMemory } from './upstream-memory.ts';
 
@@ -36,6 +39,10 @@ export interface WorkerPoolOptions {
   readonly log: PoolLog;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
+  /** Descriptors that this process may have open; null: no limit, or unknown. */
+  readonly descriptors: number | null;
+  /** An awake clock, in ms: time for which this process was stopped is nobody's silence. */
+  readonly awake: () => number;
   /** A worker that has not given its heartbeat for this long is replaced, in ms. */
   readonly hangTime: number;
   /** Latches of header identities that are kept at most. */
@@ -66,6 +73,8 @@ export interface WorkerPool extends WorkerFleet {
   /** Makes new keys for TLS session tickets, so that old ones say nothing of what was recorded. Call it twice a day or so. */
   rotateTicketKeys(): void;
   readonly restarts: number;
+  /** The limits that hold: what the snapshot says, or what descriptors allow. */
+  limits(): ConnectionLimits;
   counters(): readonly { readonly index: number; readonly counters: WorkerCounters }[];
   /** The blocks of a service, one a worker, or none when it is unknown. */
   serviceCounters(service: string): readonly ServiceCounters[];
@@ -87,13 +96,17 @@ interface Slot {
   worker: Worker | null;
   appliedSequence: number;
   appliedRevision: number;
-  startedAt: number;
   drained: boolean;
   failures: number;
 }
 
 /** A name, a key for HMAC and one for AES, 16 bytes each. */
 const TICKET_KEY_BYTES = 48;
+
+const UNLIMITED: ConnectionLimits = {
+  maxConnections: Number.POSITIVE_INFINITY,
+  maxRequests: Number.POSITIVE_INFINITY,
+};
 
 /** After a worker died so often without having listened, its replacement waits; in ms, by failures. */
 const RESTART_DELAYS = [0, 100, 1000, 5000] as const;
@@ -125,7 +138,6 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
       worker: null,
       appliedSequence: -1,
       appliedRevision: -1,
-      startedAt: 0,
       drained: false,
       failures: 0,
     };
@@ -142,6 +154,8 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
     }
   };
 
+  let plan = planDescriptors(options.descriptors, size, UNLIMITED);
+  const silence = createSilence(size, options.awake, options.hangTime);
   const serviceBlocks = (): ServiceBlocks => Object.fromEntries(blocks);
   const memoryShort = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
 
@@ -161,6 +175,7 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
       sequence,
       workerCounters: slots.map(({ buffer }) => buffer),
       memoryShort,
+      lingering: plan.lingering,
       serviceCounters: serviceBlocks(),
       latchMemory: latches.memory,
       latchScopes: latches.scopes,
@@ -173,33 +188,43 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
       workerData: start,
     });
     slot.worker = worker;
-    slot.startedAt = clock();
+    silence.begin(slot.index);
     slot.appliedSequence = -1;
     slot.appliedRevision = -1;
-    worker.on('message', (message: FromWorker) => hear(slot, message, listening));
+    worker.on(
+      'message',
+      guardedListener('messages of workers', (message: FromWorker) => hear(slot, message, listening)),
+    );
     worker.on('error', (error: Error) => {
       log.error({ err: error, 'serin.worker': slot.index }, 'a worker failed');
       listening(error);
     });
-    worker.on('exit', () => {
-      latches.workerEnded(slot.index);
-      if (slot.worker !== worker) return;
-      slot.worker = null;
-      slot.appliedRevision = -1;
-      if (stopping) {
-        slot.drained = true;
-        onDrained?.();
-        return;
-      }
-      listening(new Error(`worker ${slot.index} ended before it listened`));
-      replace(slot);
-    });
+    worker.on(
+      'exit',
+      guarded('the end of a worker', () => {
+        latches.workerEnded(slot.index);
+        if (slot.worker === worker) ended(slot, listening);
+      }),
+    );
+  };
+
+  const ended = (slot: Slot, listening: (error: Error | null) => void): void => {
+    slot.worker = null;
+    slot.appliedRevision = -1;
+    if (stopping) {
+      slot.drained = true;
+      onDrained?.();
+      return;
+    }
+    listening(new Error(`worker ${slot.index} ended before it listened`));
+    replace(slot);
   };
 
   const hear = (slot: Slot, message: FromWorker, listening: (error: Error | null) => void): void => {
     switch (message.type) {
       case 'listening':
         slot.failures = 0;
+        silence.serves(slot.index);
         listening(null);
         return;
       case 'applied':
@@ -230,14 +255,20 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
     const delay = RESTART_DELAYS[Math.min(slot.failures, RESTART_DELAYS.length - 1)]!;
     slot.failures += 1;
     log.warn({ 'serin.worker': slot.index, 'serin.delay_ms': delay }, 'replacing a worker');
-    const again = (): void => {
+    const again = guarded('the replacement of a worker', () => {
       if (stopping || slot.worker !== null) return;
-      begin(slot, () => {
-        // A failure ends the worker, which brings it here again.
-      });
-    };
+      try {
+        begin(slot, () => {
+          // A failure ends the worker, which brings it here again.
+        });
+      } catch (error) {
+        // No thread can be made at the moment.
+        survive('the replacement of a worker', error);
+        replace(slot);
+      }
+    });
     if (delay === 0) again();
-    else setTimeout(again, delay);
+    else after(delay, again);
   };
 
   return {
@@ -265,7 +296,9 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
     },
 
     apply(next) {
-      snapshot = next;
+      plan = planDescriptors(options.descriptors, size, next.proxy);
+      const { maxConnections, maxRequests } = plan;
+      snapshot = { ...next, proxy: { ...next.proxy, maxConnections, maxRequests } };
       sequence += 1;
       allocate(next.services);
       latches.follow(next);
@@ -274,7 +307,7 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
         const message: ToWorker = {
           type: 'snapshot',
           sequence,
-          snapshot: next,
+          snapshot,
           serviceCounters: serviceBlocks(),
           latchScopes,
           upstreamBlocks: upstreamsOf(slot.index),
@@ -316,21 +349,21 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
     },
 
     latchFigures: () => latches.figures(),
+    limits: () => plan,
 
     checkHeartbeats() {
       latches.tidy(clock());
-      const now = clock();
       for (const slot of slots) {
         // A worker that has drained gives no sign of life any more.
         if (slot.worker === null || slot.drained) continue;
-        const last = Math.max(slot.counters.lastHeartbeat, slot.startedAt);
-        if (now - last <= options.hangTime) continue;
+        const silent = silence.tooLong(slot.index, slot.counters.lastHeartbeat);
+        if (silent === 0) continue;
         log.error(
-          { 'serin.worker': slot.index, 'serin.silent_ms': now - last },
+          { 'serin.worker': slot.index, 'serin.silent_ms': Math.round(silent) },
           'a worker hangs; it is ended',
         );
-        slot.startedAt = now;
-        void slot.worker.terminate();
+        silence.begin(slot.index);
+        detached('the end of a hung worker', slot.worker.terminate());
       }
     },
 
@@ -350,7 +383,8 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
         onDrained = () => {
           if (slots.every((slot) => slot.drained)) resolve();
         };
-        timer = setTimeout(resolve, grace);
+        // Whoever stops the process counts real time.
+        timer = after(grace, guarded('the end of the drain', resolve));
         onDrained();
       });
       clearTimeout(timer);

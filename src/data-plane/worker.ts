@@ -5,14 +5,16 @@
  * one goes on. It says that it is alive four times a second through shared memory.
  */
 import { randomBytes } from 'node:crypto';
-import { performance } from 'node:perf_hooks';
 import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { AddressCache } from '../policy/address.ts';
 import { LatchMemory } from '../policy/latch-memory.ts';
 import { LatchTable } from '../policy/latch-table.ts';
+import { threadClock } from '../runtime/awake-timer.ts';
+import { after, every, guarded, guardedListener, soon } from '../runtime/guard.ts';
 import { messageOf } from '../schema/thrown.ts';
 import { createAccessLog, type AccessLog } from '../telemetry/access-log.ts';
 import { LineWriter, openOutput } from '../telemetry/line-writer.ts';
+import { surviveFaults } from '../telemetry/fault-log.ts';
 import { createUsageSampler } from '../telemetry/worker-usage.ts';
 import { ServiceCounters, WorkerCounters } from '../telemetry/counters.ts';
 import { createLog } from '../telemetry/log.ts';
@@ -66,11 +68,13 @@ const latchMemory = new LatchMemory(latchTable);
 latchMemory.follow(start.latchScopes);
 const latches = createLatchOutbox(
   (batch) => tell({ type: 'latches', batch }),
-  setTimeout,
+  (send, ms) => void after(ms, guarded('latches', send)),
   (count) => latchTable.countLost(count),
 );
 
-const now = (): number => performance.now();
+/** Whatever a request waits for, and how others do: all by time that this thread was awake. */
+const awake = threadClock();
+const { now } = awake;
 const routingSource: RoutingSource = {
   worker: start.index,
   now,
@@ -80,7 +84,7 @@ const routingSource: RoutingSource = {
   mirror: {
     now,
     random: Math.random,
-    later: setImmediate,
+    later: (task) => soon(guarded('the mirror', task)),
     short: () => context.admission.short,
   },
 };
@@ -110,6 +114,9 @@ const context: WorkerContext = {
   notice: createWarnings(log, now, SELDOM),
   addresses: new AddressCache(),
   now,
+  get slept() {
+    return awake.slept;
+  },
   wallSeconds: () => wallSeconds,
   wallMilliseconds: Date.now,
   random: Math.random,
@@ -126,22 +133,29 @@ const listener = await listen(start, context);
 applied(start.sequence, context.routing);
 tell({ type: 'listening' });
 counters.heartbeat(Date.now());
+// Not before it listens: a worker that can't is to end.
+surviveFaults({ log, count: () => counters.faultSurvived(), end: () => process.exit(1) });
 
 const memoryShort = new Int32Array(start.memoryShort);
 let collectAt = 0;
 const usage = createUsageSampler(counters);
-const ticker = setInterval(() => {
+let sleptBefore = 0;
+const overdue = guarded('deadlines', () => {
+  listener.sweep(now());
+  tidyEndpoints(context.routing, now());
+});
+const tick = guarded('the tick of a worker', () => {
   const wall = Date.now();
   wallSeconds = Math.floor(wall / 1000);
   counters.heartbeat(wall);
   // After the next poll for I/O: what has arrived while this thread was held up is handled before anybody is called late.
-  setImmediate(() => {
-    listener.sweep(now());
-    tidyEndpoints(context.routing, now());
-  });
+  soon(overdue);
+  counters.slept(awake.slept - sleptBefore);
+  sleptBefore = awake.slept;
   usage.sample();
   tendAdmission();
-}, TICK);
+});
+const ticker = every(TICK, tick);
 
 /** Renews what may be admitted, and follows the main thread's word on memory: while it is short, idle connections go and garbage is not left lying. */
 function tendAdmission(): void {
@@ -157,7 +171,9 @@ function tendAdmission(): void {
   collectGarbage();
 }
 
-port.on('message', (message: ToWorker) => {
+port.on('message', guardedListener('messages of the main thread', hear));
+
+function hear(message: ToWorker): void {
   switch (message.type) {
     case 'snapshot':
       ({ upstreamBlocks } = message);
@@ -178,7 +194,7 @@ port.on('message', (message: ToWorker) => {
       });
       return;
   }
-});
+}
 
 function apply(sequence: number, snapshot: WorkerStart['snapshot'], serviceBlocks: ServiceBlocks): void {
   addBlocks(serviceBlocks);
@@ -234,7 +250,7 @@ function tidyEndpoints(routing: Routing, at: number): void {
 
 function tidyVariant(route: ServiceRoute, variant: 0 | 1, at: number): void {
   const upstream = route.upstreams[variant];
-  const ejections = upstream.tick(at);
+  const ejections = upstream.tick(at, at + awake.slept);
   if (ejections > 0) route.counters.ejected(variant, ejections);
   let open = 0;
   for (const endpoint of upstream.endpoints) open += endpoint.connections;

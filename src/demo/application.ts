@@ -15,6 +15,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import type { Variant } from '../policy/rollout.ts';
 import { serveWebSocketEcho } from './websocket-echo.ts';
+import { after, every, guarded } from '../runtime/guard.ts';
 
 export interface ApplicationIdentity {
   readonly variant: Variant;
@@ -76,7 +77,10 @@ function handle(identity: ApplicationIdentity, request: IncomingMessage, respons
   }
   const delay = /^\/slow\/([0-9]{1,5})$/.exec(path)?.[1];
   if (delay !== undefined) {
-    const timer = setTimeout(json, Math.min(Number(delay), SLOWEST), 200, facts);
+    const timer = after(
+      Math.min(Number(delay), SLOWEST),
+      guarded('a slow answer', () => json(200, facts)),
+    );
     response.on('close', () => clearTimeout(timer));
     return;
   }
@@ -96,7 +100,7 @@ function serveEvents(identity: ApplicationIdentity, response: ServerResponse): v
     response.write(`id: ${count}\ndata: ${JSON.stringify({ ...identity, count })}\n\n`);
   };
   send();
-  const timer = setInterval(send, EVENT_INTERVAL);
+  const timer = every(EVENT_INTERVAL, guarded('events', send));
   response.on('close', () => clearInterval(timer));
 }
 

@@ -13,6 +13,7 @@ import { createKubernetesApi } from './kubernetes/api.ts';
 import { createCredentials, SERVICE_ACCOUNT } from './kubernetes/credentials.ts';
 import { createKubernetesSources } from './kubernetes/sources.ts';
 import type { After } from './time.ts';
+import { after as atTime, guarded } from '../runtime/guard.ts';
 
 export interface StartOptions {
   readonly configuration: Configuration;
@@ -69,6 +70,6 @@ export function startDiscovery({ configuration, env, log, onChange }: StartOptio
 
 /** Timers that keep the process alive: while it starts, nothing else may. */
 const after: After = (ms, run) => {
-  const timer = setTimeout(run, ms);
+  const timer = atTime(ms, guarded('discovery', run));
   return () => clearTimeout(timer);
 };

@@ -13,6 +13,7 @@ import type { KnownRollback } from './known-rollback.ts';
 import { LATCHES_LIMIT, type PeerMessage, writeBody } from './peer-message.ts';
 import type { PeerSeal } from './peer-seal.ts';
 import { BODY_LIMIT, FROM_HEADER, PEER_PATH, SIGNATURE_HEADER, TO_HEADER } from './peer-server.ts';
+import { awakeSignal } from '../runtime/awake-timer.ts';
 
 /** How long a connection and an answer may take, in ms: what takes longer than a beat is tried again with the next. */
 const CONNECT_TIME = 1000;
@@ -185,7 +186,7 @@ export function createPeerLink(options: LinkOptions): PeerLink {
     if (body.length > BODY_LIMIT) {
       return { reason: 'too_large', detail: `${body.length} bytes; a body has ${BODY_LIMIT} at most` };
     }
-    const signal = AbortSignal.timeout(CONNECT_TIME + ANSWER_TIME);
+    const { signal, cancel } = awakeSignal(CONNECT_TIME + ANSWER_TIME);
     try {
       const answer = await pool.request({
         path: PEER_PATH,
@@ -210,6 +211,8 @@ export function createPeerLink(options: LinkOptions): PeerLink {
       const { code, name } = error as NodeJS.ErrnoException;
       const late = code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_CONNECT_TIMEOUT';
       return { reason: late ? 'timeout' : 'unreachable', detail: code ?? name };
+    } finally {
+      cancel();
     }
   }
 

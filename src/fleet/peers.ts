@@ -13,6 +13,7 @@ import { createPeerLink, type PeerLink } from './peer-link.ts';
 import type { PeerMessage } from './peer-message.ts';
 import { createPeerSeal } from './peer-seal.ts';
 import { startPeerServer } from './peer-server.ts';
+import { after, guarded } from '../runtime/guard.ts';
 
 /** The same trouble with the same peer is logged once in so many ms. */
 const QUIET_TIME = 60_000;
@@ -108,7 +109,7 @@ export async function createPeers(options: PeersOptions): Promise<Peers> {
     async close() {
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, CLOSE_TIME);
+        timer = after(CLOSE_TIME, guarded('the end of the talk with peers', resolve));
       });
       await Promise.race([Promise.all([...links.values()].map((one) => one.settled())), late]);
       clearTimeout(timer);

@@ -10,6 +10,8 @@ import type { Health } from '../upstream/endpoint.ts';
 import type { HealthCheckSettings } from '../upstream/settings.ts';
 import type { TlsOptions } from '../upstream/tls-transport.ts';
 import { HealthRecord } from './health-record.ts';
+import { isShortage } from '../runtime/faults.ts';
+import { detached } from '../runtime/guard.ts';
 
 /** An endpoint to be checked. `key` is its own for as long as it is named. */
 export interface CheckTarget {
@@ -35,8 +37,9 @@ export interface HealthView {
 
 export interface CheckerOptions {
   readonly probe: Probe;
-  /** Monotonic, in ms. */
+  /** An awake clock, in ms, and how long it has slept so far. */
   readonly now: () => number;
+  readonly slept: () => number;
   /** Milliseconds since 1970. */
   readonly wall: () => number;
   /** Uniform in [0, 1). */
@@ -70,22 +73,35 @@ interface Entry {
 }
 
 export function createChecker(options: CheckerOptions): Checker {
-  const { probe, now, wall, random } = options;
+  const { probe, now, slept, wall, random } = options;
   let entries = new Map<string, Entry>();
   let inTurn: readonly Entry[] = [];
   let turn = 0;
   let running = 0;
+
+  const hasSlept = (before: number): boolean => {
+    // Only when it is read does the clock notice.
+    now();
+    return slept() > before;
+  };
 
   async function check(entry: Entry): Promise<void> {
     const { target } = entry;
     entry.running = true;
     running += 1;
     const begun = now();
-    const failure = await probe(target);
-    running -= 1;
-    entry.running = false;
+    const sleptBefore = slept();
+    let failure = '';
+    try {
+      failure = await probe(target);
+    } finally {
+      running -= 1;
+      entry.running = false;
+    }
+    // It was not listening while it slept: what failed then says nothing of the endpoint, which is asked again at once.
+    if (failure !== '' && hasSlept(sleptBefore)) return;
     entry.dueAt = begun + target.settings.interval * (1 - JITTER + 2 * JITTER * random());
-    if (entries.get(target.key) !== entry) return;
+    if (entries.get(target.key) !== entry || isShortage(failure)) return;
     entry.checkedAt = wall();
     entry.failure = failure;
     options.onResult(target, failure === '');
@@ -122,7 +138,7 @@ export function createChecker(options: CheckerOptions): Checker {
       for (let seen = 0; seen < inTurn.length && running < MOST_AT_ONCE; seen += 1) {
         turn = (turn + 1) % inTurn.length;
         const entry = inTurn[turn]!;
-        if (!entry.running && entry.dueAt <= at) void check(entry);
+        if (!entry.running && entry.dueAt <= at) detached('a health check', check(entry));
       }
     },
     view(key) {

@@ -9,6 +9,8 @@ import { formatHostPort } from '../config/host-port.ts';
 import { connectionOptions, type TlsOptions } from '../upstream/tls-transport.ts';
 import { lookup } from '../upstream/transport.ts';
 import type { Probe } from './checker.ts';
+import { detached } from '../runtime/guard.ts';
+import { awakeSignal } from '../runtime/awake-timer.ts';
 
 /** Bytes of a body that are read before it is given up. */
 const BODY_LIMIT = 64 * 1024;
@@ -26,7 +28,7 @@ export function createHttpProbe(): { readonly probe: Probe; readonly close: () =
   const probe: Probe = async ({ address, settings, tls }) => {
     const place = formatHostPort(address);
     const dispatcher = tls === null ? agent : secureClient(`https://${place}`, address.host, tls);
-    const signal = AbortSignal.timeout(settings.timeout);
+    const { signal, cancel } = awakeSignal(settings.timeout);
     try {
       const { statusCode, body } = await dispatcher.request({
         origin: `${tls === null ? 'http' : 'https'}://${place}`,
@@ -42,7 +44,8 @@ export function createHttpProbe(): { readonly probe: Probe; readonly close: () =
       const { code, name } = error as NodeJS.ErrnoException;
       return code ?? name;
     } finally {
-      if (dispatcher !== agent) void dispatcher.destroy();
+      cancel();
+      if (dispatcher !== agent) detached('a health check', dispatcher.destroy());
     }
   };
   return { probe, close: () => agent.destroy() };

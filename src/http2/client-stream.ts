@@ -13,6 +13,7 @@ import { fieldObject, responseFields } from './field-list.ts';
 import { requestText } from './request-text.ts';
 import { chunkOf, lastChunk } from './response-text.ts';
 import { WRITTEN_LIMITS, WrittenBody } from './written-body.ts';
+import { guarded, soon } from '../runtime/guard.ts';
 
 const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
 
@@ -153,7 +154,7 @@ export class ClientStream extends EdgeSocket {
         const { trailers } = this.#body;
         if (!stream.closed) stream.sendTrailers(trailers === null ? {} : fieldObject(trailers));
         // Not before the trailers are out, which Node.js sends in the next turn.
-        if (!this.#asked) setImmediate(() => stream.close(NGHTTP2_NO_ERROR));
+        if (!this.#asked) soon(guarded('the end of a stream', () => stream.close(NGHTTP2_NO_ERROR)));
       });
     }
     // Node.js takes a list too, which keeps order and repeated fields, and no date; its types do not say so yet.

@@ -9,6 +9,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { HeldLatches, LatchNote, LatchRollout } from '../data-plane/latch-keeper.ts';
 import { FROM_THE_BEGINNING, type LatchEntry, type LatchStore } from './latch-store.ts';
+import { after, detached, every, guarded } from '../runtime/guard.ts';
 
 /** How often the store is read, and how long what is to be stored is collected; in ms. */
 const READ_EVERY = 1000;
@@ -182,23 +183,32 @@ export function createLatchReplicator(options: LatchReplicatorOptions): LatchRep
         one.refilling = 0;
       }
     }
-    collecting ??= setTimeout(() => {
-      collecting = undefined;
-      if (readable) void start(false);
-    }, COLLECT);
+    collecting ??= after(
+      COLLECT,
+      guarded('storing latches', () => {
+        collecting = undefined;
+        if (readable) detached('storing latches', start(false));
+      }),
+    );
   });
 
   async function hear(): Promise<void> {
     hearing = true;
-    for (let batch = inbox.shift(); batch !== undefined; batch = inbox.shift()) {
-      inboxSize -= batch.length;
-      await takeOver(batch);
+    try {
+      for (let batch = inbox.shift(); batch !== undefined; batch = inbox.shift()) {
+        inboxSize -= batch.length;
+        await takeOver(batch);
+      }
+    } finally {
+      hearing = false;
     }
-    hearing = false;
   }
 
-  const timer = setInterval(() => void start(true), READ_EVERY).unref();
-  void start(true);
+  const timer = every(
+    READ_EVERY,
+    guarded('reading latches', () => detached('reading latches', start(true))),
+  ).unref();
+  detached('reading latches', start(true));
 
   return {
     heard(batch) {
@@ -206,7 +216,7 @@ export function createLatchReplicator(options: LatchReplicatorOptions): LatchRep
       if (inboxSize + batch.length > INBOX) return;
       inboxSize += batch.length;
       inbox.push(batch);
-      if (!hearing) void hear();
+      if (!hearing) detached('latches of peers', hear());
     },
     get complete() {
       return complete;

@@ -4,6 +4,8 @@
  */
 import { Cluster, Redis } from 'ioredis';
 import type { RedisTarget } from '../config/redis-url.ts';
+import { afterAwake } from '../runtime/awake-timer.ts';
+import { guarded } from '../runtime/guard.ts';
 
 /** The wait before the nth attempt to connect again, in ms: doubled from the first up to the last, and up to a half less. */
 const FIRST_WAIT = 50;
@@ -14,13 +16,16 @@ const LOADING_WAIT = 50;
 
 /** Ends a connection that is made but never gets ready, as one to a server that is paused. */
 function watchHandshake(client: Redis, commandTime: number): void {
-  let timer: NodeJS.Timeout | undefined;
+  let cancel = (): void => {};
   client.on('connect', () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => client.disconnect(true), commandTime);
+    cancel();
+    cancel = afterAwake(
+      commandTime,
+      guarded('connecting to Redis', () => client.disconnect(true)),
+    );
   });
-  client.on('ready', () => clearTimeout(timer));
-  client.on('close', () => clearTimeout(timer));
+  client.on('ready', () => cancel());
+  client.on('close', () => cancel());
 }
 
 interface Making {

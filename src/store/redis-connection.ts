@@ -14,6 +14,8 @@ import { makeClient, makeSubscriber } from './redis-client.ts';
 import { type Trouble, troubleOf } from './redis-trouble.ts';
 import { describeRedis, parseRedisUrl, type RedisTarget } from '../config/redis-url.ts';
 import { StoreError } from './store.ts';
+import { afterAwake } from '../runtime/awake-timer.ts';
+import { after, detached, every, guarded, survive } from '../runtime/guard.ts';
 
 /** How long one command may take, in ms, where its caller says nothing. */
 const COMMAND_TIME = 1000;
@@ -149,11 +151,20 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
       turn('unreachable', `The store ${description} can't be used: no connection.`);
   });
   subscriber.on('ready', () => {
-    for (const channel of channels.keys()) void listen(channel);
+    for (const channel of channels.keys()) detached('subscribing', listen(channel));
   });
-  subscriber.on('message', (channel: string, message: string) => channels.get(channel)?.(message));
+  subscriber.on('message', (channel: string, message: string) => {
+    try {
+      channels.get(channel)?.(message);
+    } catch (error) {
+      survive('hints of the store', error);
+    }
+  });
   subscriber.on('error', () => {});
-  const alive = setInterval(() => void sign(), SIGN_OF_LIFE).unref();
+  const alive = every(
+    SIGN_OF_LIFE,
+    guarded('asking Redis for a sign of life', () => detached('asking Redis for a sign of life', sign())),
+  ).unref();
 
   async function listen(channel: string): Promise<void> {
     try {
@@ -178,12 +189,12 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
   /** The master may have moved: Sentinels, or the server's name, are asked anew. */
   function lookForMaster(): void {
     if (target.kind === 'cluster') return;
-    lookTimer ??= setTimeout(
-      () => {
+    lookTimer ??= after(
+      target.kind === 'sentinel' ? ASK_SENTINELS : ASK_NAME,
+      guarded('looking for the master', () => {
         lookTimer = undefined;
         if (condition === 'readOnly') reconnect(client);
-      },
-      target.kind === 'sentinel' ? ASK_SENTINELS : ASK_NAME,
+      }),
     ).unref();
   }
 
@@ -236,7 +247,7 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
       perform(runOptions.writes, runOptions, () => send(name, args, runOptions.binary ?? false)),
     subscribe(channel, listener) {
       channels.set(channel, listener);
-      if (subscriber.status === 'ready') void listen(channel);
+      if (subscriber.status === 'ready') detached('subscribing', listen(channel));
     },
     get condition() {
       return condition;
@@ -285,12 +296,15 @@ async function becomesReady(client: Redis | Cluster, patience: number): Promise<
   if (patience <= 0) return false;
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const ready = (): void => resolve(true);
-  const timer = setTimeout(() => resolve(false), patience);
+  const cancel = afterAwake(
+    patience,
+    guarded('waiting for Redis', () => resolve(false)),
+  );
   client.once('ready', ready);
   try {
     return await promise;
   } finally {
-    clearTimeout(timer);
+    cancel();
     client.off('ready', ready);
   }
 }
@@ -298,11 +312,14 @@ async function becomesReady(client: Redis | Cluster, patience: number): Promise<
 /** Rejects when it takes longer than `time` ms; what it comes to then is nobody's concern. */
 async function within<T>(time: number, work: Promise<T>): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error('Command timed out')), time);
+  const cancel = afterAwake(
+    time,
+    guarded('a command', () => reject(new Error('Command timed out'))),
+  );
   work.catch(() => {});
   try {
     return await Promise.race([work, promise]);
   } finally {
-    clearTimeout(timer);
+    cancel();
   }
 }

@@ -27,6 +27,7 @@ import type { Beat, CommitOptions, SharedStore, Since, Sync } from './shared-sto
 import { type Commit, type Loaded, StoreError, type StoredDocument, type StoreFault } from './store.ts';
 import { createTurns } from './turns.ts';
 import type { StoreCounters } from '../telemetry/store-counters.ts';
+import { after, guarded } from '../runtime/guard.ts';
 
 const KEPT_MS = 24 * 60 * 60 * 1000;
 const KEPT_COMMITS = 1000;
@@ -380,10 +381,13 @@ function spaced(call: () => void): () => void {
   let waiting = false;
   const now = (): void => {
     waiting = false;
-    timer = setTimeout(() => {
-      timer = undefined;
-      if (waiting) now();
-    }, HINT_SPACING).unref();
+    timer = after(
+      HINT_SPACING,
+      guarded('hints of the store', () => {
+        timer = undefined;
+        if (waiting) now();
+      }),
+    ).unref();
     call();
   };
   return () => {

@@ -26,6 +26,8 @@ export const OUTCOMES = [
   /** A complete answer of 502, 503 or 504, where the service takes these for failures. */
   'gateway_error',
   'client_gone',
+  /** This process had no descriptor or memory for it: the endpoint was not asked. */
+  'shortage',
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
@@ -63,7 +65,7 @@ export const REFUSAL_SLOTS = 64;
 /** Room for reasons why TLS handshakes fail and why PROXY headers are refused; an index beyond it counts in the last slot. */
 const ENTRANCE_SLOTS = 16;
 
-const FIRST_GAUGE = 16 + REFUSAL_SLOTS + 2 * ENTRANCE_SLOTS;
+const FIRST_GAUGE = 18 + REFUSAL_SLOTS + 2 * ENTRANCE_SLOTS;
 
 /** Slots of a worker's block: counters first, then gauges. */
 export const WORKER_SLOT = {
@@ -85,6 +87,8 @@ export const WORKER_SLOT = {
   handshakesResumed: 15 + REFUSAL_SLOTS,
   handshakesFailed: 16 + REFUSAL_SLOTS,
   proxyHeadersRefused: 16 + REFUSAL_SLOTS + ENTRANCE_SLOTS,
+  faults: 16 + REFUSAL_SLOTS + 2 * ENTRANCE_SLOTS,
+  sleptSeconds: 17 + REFUSAL_SLOTS + 2 * ENTRANCE_SLOTS,
   /** From here on gauges, which `adopt` clears. */
   gauges: FIRST_GAUGE,
   connections: FIRST_GAUGE,
@@ -307,6 +311,16 @@ export class WorkerCounters {
   /** Access-log records were dropped because their destination was slow or gone. */
   logDropped(records: number): void {
     this.slots[WORKER_SLOT.logDropped]! += records;
+  }
+
+  /** A fault of the surroundings was survived. */
+  faultSurvived(): void {
+    this.slots[WORKER_SLOT.faults]!++;
+  }
+
+  /** The worker was stopped, or held up, for so many ms. */
+  slept(ms: number): void {
+    this.slots[WORKER_SLOT.sleptSeconds]! += ms / 1000;
   }
 
   /** The worker is alive at `ms`, on a clock that all threads share (`Date.now()`, not `performance.now()`). */

@@ -6,6 +6,7 @@
  * never waits. Lines of several threads do not mix: a write to a pipe is at most PIPE_BUF bytes and ends with a line.
  */
 import { closeSync, constants, fstatSync, openSync, write, writeSync } from 'node:fs';
+import { after, guarded, soon } from '../runtime/guard.ts';
 
 /** Writes of this many bytes to a pipe are not torn apart (PIPE_BUF of Linux). A longer line is written alone. */
 const ATOMIC_WRITE = 4096;
@@ -70,11 +71,11 @@ const SYSTEM: WriterSystem = {
   },
   writeSync: (fd, bytes) => writeSync(fd, bytes),
   soon: (run) => {
-    setImmediate(run);
+    soon(guarded('writing lines', run));
   },
   // Nobody waits for a log before leaving.
   later: (run, ms) => {
-    setTimeout(run, ms).unref();
+    after(ms, guarded('writing lines', run)).unref();
   },
 };
 

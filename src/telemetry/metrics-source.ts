@@ -142,6 +142,12 @@ export interface MetricsSource {
   memory(): { readonly short: boolean; readonly shortages: number; readonly highWater: number };
   /** The latches of header identities; those that are held, and counts since the start. */
   latches(): LatchReading;
+  /** Faults that the main thread survived, by task. */
+  faults(): ReadonlyMap<string, number>;
+  /** For how long the main thread was stopped or held up since the start, in ms. */
+  slept(): number;
+  /** The limits that hold: those of the configuration, or less. */
+  limits(): { readonly maxConnections: number; readonly maxRequests: number };
   /** `net.ipv4.tcp_migrate_req` of this network namespace; null where the system does not tell. */
   tcpMigrateReq(): boolean | null;
 }

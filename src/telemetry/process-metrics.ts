@@ -77,6 +77,41 @@ export const PROCESS_METRICS: readonly Family[] = [
     labels: ['reason'],
     collect: overloads,
   },
+  plain(
+    'gauge',
+    'serin_connections_limit',
+    'Client connections that are taken at most: as configured, or what the limit on open files leaves.',
+    ({ source }) => source.limits().maxConnections,
+  ),
+  plain(
+    'gauge',
+    'serin_requests_limit',
+    'Requests that may be under way at most: as configured, or what the limit on open files leaves.',
+    ({ source }) => source.limits().maxRequests,
+  ),
+  {
+    name: 'serin_faults_survived_total',
+    help: 'Faults of the system (no descriptors, no disk space, missing files) that a task met and survived, by task; those of workers together.',
+    type: 'counter',
+    labels: ['task'],
+    collect: ({ source, workers }) => [
+      { labels: { task: 'workers' }, value: sumSlot(workers, WORKER_SLOT.faults) },
+      ...[...source.faults()].map(([task, value]) => ({ labels: { task }, value })),
+    ],
+  },
+  {
+    name: 'serin_slept_seconds_total',
+    help: 'Time for which a thread was stopped or held up, by thread; no time-out counts it, nor does a duration.',
+    type: 'counter',
+    labels: ['thread'],
+    collect: ({ source, workers }) => [
+      { labels: { thread: 'main' }, value: source.slept() / 1000 },
+      ...workers.map(({ index, counters }) => ({
+        labels: { thread: `worker-${index}` },
+        value: counters.slots[WORKER_SLOT.sleptSeconds]!,
+      })),
+    ],
+  },
   sum(
     'gauge',
     'serin_buffered_bytes',

@@ -6,6 +6,7 @@
 import { performance } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
 import type { WorkerCounters } from './counters.ts';
+import { every, guarded } from '../runtime/guard.ts';
 
 /** Everything the operating system and the engine are asked for; tests put their own in its place. */
 export interface UsageSystem {
@@ -34,7 +35,7 @@ export function usageSystem(): UsageSystem {
     last = now;
   };
   // Not perf_hooks' monitorEventLoopDelay: it misses the delay that follows a reset of its histogram.
-  setInterval(check, CHECK_EVERY).unref();
+  every(CHECK_EVERY, guarded('measuring the event loop', check)).unref();
   return {
     threadCpu: () => process.threadCpuUsage(),
     activeMs: () => performance.eventLoopUtilization().active,

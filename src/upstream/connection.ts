@@ -41,7 +41,7 @@ export class UpstreamConnection implements WireOwner {
   /** The transport's handshake is done too: bytes may be written. */
   connected = false;
   closed = false;
-  /** Clock value (ms) after which an idle connection is no longer used; below the endpoint's own keep-alive. */
+  /** Real time, in ms, after which an idle connection is no longer used; below the endpoint's own keep-alive. */
   idleUntil = 0;
   #error: NodeJS.ErrnoException | null = null;
 

@@ -10,6 +10,7 @@ import { connect, type ClientHttp2Session, type Settings } from 'node:http2';
 import { connect as connectTcp } from 'node:net';
 import { EndpointStream } from '../http2/endpoint-stream.ts';
 import { lookup, type Destination, type Transport } from './transport.ts';
+import { after, type Guarded, guarded } from '../runtime/guard.ts';
 
 /** Streams of one session, whatever more its endpoint allows: a lost session takes all of them along. */
 const MOST_STREAMS = 100;
@@ -43,6 +44,7 @@ interface Shared {
   unused: NodeJS.Timeout | undefined;
   /** Ends it; streams under way go on. */
   end(): void;
+  readonly endUnused: Guarded;
 }
 
 export function h2cTransport(): Transport {
@@ -89,7 +91,7 @@ function openStream(
     shared.streams.delete(stream);
     if (shared.streams.size > 0) return;
     // Nobody holds a connection that stands for a stream of it.
-    if (shared.ready && !shared.going) shared.unused = setTimeout(() => shared.end(), UNUSED_TIME).unref();
+    if (shared.ready && !shared.going) shared.unused = after(UNUSED_TIME, shared.endUnused).unref();
     else shared.end();
   });
   return stream;
@@ -123,6 +125,7 @@ function openSession(destination: Destination, onGone: (gone: Shared) => void): 
       if (shared.ready) session.close();
       else session.destroy();
     },
+    endUnused: guarded('an unused session', () => shared.end()),
   };
   let failure: Error = Object.assign(new Error('the session is gone'), { code: 'SESSION_GONE' });
   session.once('connect', () => session.setLocalWindowSize(SESSION_WINDOW));

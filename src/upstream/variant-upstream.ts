@@ -103,8 +103,11 @@ export class VariantUpstream {
     return true;
   }
 
-  /** Four times a second. Returns how many endpoints were ejected for what the last window says. */
-  tick(now: number): number {
+  /**
+   * Four times a second. Returns how many endpoints were ejected for what the last window says. `realNow`: where `now` is an awake
+   * clock, the one beneath it, by which endpoints close idle connections.
+   */
+  tick(now: number, realNow = now): number {
     const { balance, outlier } = this.settings;
     const elapsed = now - this.#tickedAt;
     this.#tickedAt = now;
@@ -114,7 +117,7 @@ export class VariantUpstream {
     let ejections = 0;
     for (const endpoint of this.endpoints) {
       if (makeRoom) endpoint.closeIdle();
-      else endpoint.closeExpired(now);
+      else endpoint.closeExpired(realNow);
       if (endpoint.observedAt < now - elapsed) endpoint.forgetLatency(kept);
       switch (endpoint.outlier.tick(now, outlier)) {
         case 'returned':

@@ -18,6 +18,7 @@
 import type { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
 import { giveOwnBuffer, isOwnBuffer, keepable, readBuffer, takeOwnBuffer } from './read-buffer.ts';
+import { guarded, soon } from '../runtime/guard.ts';
 
 /** Up to this size bytes go out as part of a string: it costs no buffer. */
 const STRING_LIMIT = 8 * 1024;
@@ -218,7 +219,7 @@ export class Wire {
 
   #queue(): void {
     this.#queued = true;
-    if (waitingCount === 0 && !(handlingRead && readsAlone > 0)) setImmediate(endTurn);
+    if (waitingCount === 0 && !(handlingRead && readsAlone > 0)) soon(endOfTurn);
     waiting[waitingCount] = this;
     waitingCount += 1;
   }
@@ -307,6 +308,8 @@ export class Wire {
 function isOpen(socket: Socket, handle: Handle): boolean {
   return (socket as unknown as { _handle: Handle | null })._handle === handle;
 }
+
+const endOfTurn = guarded('writing', endTurn);
 
 function endTurn(): void {
   readsAlone = waitingCount > FEW ? 0 : READS_ALONE;

@@ -91,6 +91,7 @@ export async function startApi(
     blocks: () => null,
     counters: () => [],
     probe: async () => '',
+    slept: () => 0,
     now: () => 0,
     wall: Date.now,
     random: () => 0,

@@ -5,6 +5,7 @@ import type { DnsTarget } from '../../config/endpoint-source.ts';
 import { asSourceError, type SourceListener } from '../source.ts';
 import { type After, backoff, pause } from '../time.ts';
 import { type DnsResolver, resolveEndpoints } from './resolve.ts';
+import { detached } from '../../runtime/guard.ts';
 
 export interface FollowDnsOptions {
   readonly resolver: DnsResolver;
@@ -50,7 +51,7 @@ export function followName({ resolver, target, listener, after, random }: Follow
     while (!signal.aborted) await pause(after, await ask(), signal);
   }
 
-  void run();
+  detached('asking DNS', run());
   return () => ending.abort();
 }
 

@@ -10,6 +10,7 @@ import { asSourceError, SourceError, type SourceListener } from '../source.ts';
 import { type After, backoff, pause } from '../time.ts';
 import { Expired, type KubernetesApi, type Subject } from './api.ts';
 import type { Slice, WatchEvent } from './objects.ts';
+import { detached } from '../../runtime/guard.ts';
 
 export interface FollowOptions {
   readonly api: KubernetesApi;
@@ -141,7 +142,7 @@ export function followService(options: FollowOptions): () => void {
     }
   }
 
-  void run();
+  detached('watching endpoints', run());
   return () => ending.abort();
 }
 

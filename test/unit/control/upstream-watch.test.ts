@@ -51,6 +51,7 @@ function started(first: ServiceSnapshot, workers = 2) {
     blocks: () => blocks,
     counters: () => counters,
     probe: async () => failure,
+    slept: () => 0,
     now: () => now,
     wall: () => 1_800_000_000_000 + now,
     random: () => 0,

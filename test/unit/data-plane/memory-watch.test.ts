@@ -1,11 +1,7 @@
 /** When memory is short and when it is not, with a measured memory that the test sets. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  availableMemory,
-  createMemoryWatch,
-  type MemoryLimit,
-} from '../../../src/data-plane/memory-watch.ts';
+import { createMemoryWatch, type MemoryLimit } from '../../../src/data-plane/memory-watch.ts';
 
 function watched(limit: MemoryLimit = 1000) {
   const state = { used: 0, held: 0, now: 0, limit, told: [] as boolean[], lines: [] as string[] };
@@ -85,11 +81,4 @@ test('what stays in use without work raises the mark, until it falls by itself',
     state.lines[1] ?? '',
     /^warn .*"serin.memory.high_water":1320.* memory stays in use without work/,
   );
-});
-
-test('the memory that there is: the container has a limit or it has none', () => {
-  assert.equal(availableMemory(0, 100), 100);
-  assert.equal(availableMemory(50, 100), 50);
-  // What cgroups say where there is no limit.
-  assert.equal(availableMemory(18_446_744_073_709_552_000, 100), 100);
 });

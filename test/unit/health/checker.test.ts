@@ -20,11 +20,13 @@ function target(port: number, interval = 10_000): CheckTarget {
 /** A checker with a clock of its own, whose probes wait until they are answered. */
 function started(random = () => 0.5) {
   let now = 0;
+  let slept = 0;
   const asked: number[] = [];
   const waiting = new Map<number, (failure: string) => void>();
   const verdicts: string[] = [];
   const results: boolean[] = [];
   const checker = createChecker({
+    slept: () => slept,
     now: () => now,
     wall: () => 1_000_000 + now,
     random,
@@ -47,6 +49,7 @@ function started(random = () => 0.5) {
     wait: (ms: number): void => {
       for (const end = now + ms; now < end; checker.tick()) now += 250;
     },
+    sleep: (ms: number): void => void (slept += ms),
     answer: async (port: number, failure = ''): Promise<void> => {
       waiting.get(port)!(failure);
       waiting.delete(port);
@@ -103,6 +106,40 @@ test('a verdict is told with its reason and kept, also when the list of endpoint
   const view = checker.view(target(1).key);
   assert.deepEqual(view, { verdict: 'unhealthy', checkedAt: 1_000_500, failure: 'status 500' });
   assert.equal(checker.view('notes canary 127.0.0.1:1'), null);
+});
+
+test('what failed while this thread slept says nothing of the endpoint, which is asked again at once', async () => {
+  const { checker, wait, asked, answer, verdicts, results, sleep } = started();
+  checker.targets([target(1)]);
+  wait(500);
+  await answer(1);
+  wait(10_000);
+  assert.deepEqual(asked(), [1, 1]);
+  sleep(7000);
+  await answer(1, 'timeout');
+  assert.deepEqual(results, [true]);
+  wait(250);
+  assert.deepEqual(asked(), [1]);
+  await answer(1, 'timeout');
+  assert.deepEqual(results, [true, false]);
+  wait(10_000);
+  sleep(7000);
+  await answer(1);
+  assert.deepEqual(results, [true, false, true]);
+  assert.deepEqual(verdicts, ['1 healthy']);
+});
+
+test('that this process lacks descriptors says nothing of the endpoint, which is asked again when it is due', async () => {
+  const { checker, wait, asked, answer, verdicts, results } = started();
+  checker.targets([target(1)]);
+  wait(500);
+  await answer(1, 'EMFILE');
+  assert.deepEqual(asked(), [1]);
+  wait(9500);
+  assert.deepEqual(asked(), []);
+  wait(500);
+  assert.deepEqual(asked(), [1]);
+  assert.deepEqual([verdicts, results], [[], []]);
 });
 
 test('an endpoint that is gone is forgotten, and its late answer changes nothing', async () => {

@@ -63,6 +63,9 @@ export function fakeSource(workers = 2, services: readonly string[] = ['notes'])
       return this.serviceList;
     },
     restarts: () => 3,
+    faults: () => new Map([['reading the memory in use', 2]]),
+    slept: () => 1500,
+    limits: () => ({ maxConnections: 1500, maxRequests: 1400 }),
     revision: () => 7,
     ready: () => true,
     storeAvailable: () => true,
