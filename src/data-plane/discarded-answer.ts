@@ -70,7 +70,7 @@ export class DiscardedAnswer {
     this.#framing = responseFraming(head, this.#method);
     this.reusable = head.keepAlive && this.#framing !== 'close';
     this.#remaining = head.contentLength;
-    if (this.#framing === 'chunked') this.#reader.reset(limits);
+    if (this.#framing === 'chunked') this.#reader.reset(limits, false, true);
     const state = this.#body(bytes, start, end);
     this.#pieces.clear();
     return state;

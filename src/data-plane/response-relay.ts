@@ -141,7 +141,7 @@ export class ResponseRelay {
     const framing = responseFraming(this.head, this.#sink.requestMethod);
     this.framing = framing;
     this.#remaining = this.head.contentLength;
-    if (framing === 'chunked') this.#reader.reset(limits, this.#sink.plainClient);
+    if (framing === 'chunked') this.#reader.reset(limits, this.#sink.plainClient, true);
     const text = this.#sink.finalHead(this.head, framing);
     this.begun = true;
     this.#bodyAt = at;
@@ -176,6 +176,7 @@ export class ResponseRelay {
 
   #chunks(prefix: string, bytes: Buffer, start: number, end: number): void {
     const reader = this.#reader;
+    const { wire } = this.#sink;
     const used = reader.push(bytes, start, end);
     if (used < 0) {
       if (prefix !== '') this.#emit(prefix, bytes, start, start);
@@ -192,6 +193,8 @@ export class ResponseRelay {
       this.#emit('', reader.held, 0, reader.held.length);
       this.#emit('', bytes, reader.from, reader.to);
     }
+    const { tail } = reader;
+    if (tail !== null && !this.#sink.plainClient) wire.writeBytes(tail, 0, tail.length);
     if (reader.done) this.#sink.responseComplete(start + used < end);
   }
 

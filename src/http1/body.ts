@@ -1,14 +1,15 @@
 /**
  * Chunked bodies: finds where they end, and says which bytes may be passed on as they are.
  *
- * A size line, or the last chunk with its trailers, is passed on only when all of it has come and is valid; until then its
- * bytes are kept here, at most as many as the limits allow. Time is proportional to the bytes, however they are cut.
- * What it accepts, llhttp in strict mode accepts and reads the same way. Grammar: RFC 9112, section 7.1.
+ * A size line, the line end after a chunk's data, or the trailers are passed on when all of them have come and are valid, and
+ * never wait for what comes next; until then their bytes are kept here, at most as many as the limits allow. Time is proportional
+ * to the bytes, however they are cut. What it accepts, llhttp in strict mode accepts and reads the same way. Grammar: RFC 9112,
+ * section 7.1.
  */
 import { FieldBlock, parseFields } from './field-block.ts';
-import { F } from './fields.ts';
 import { CR, HEX, HTAB, LF, SP, TOKEN } from './grammar.ts';
 import { refusalNumber } from './refusal.ts';
+import { isForbiddenTrailer, trailersKept } from './trailers.ts';
 
 const CHUNK_SIZE = refusalNumber('chunk_size');
 const CHUNK_EXTENSION = refusalNumber('chunk_extension');
@@ -42,8 +43,8 @@ const DATA_LF = 10;
 const TRAILERS = 11;
 const DONE = 12;
 
-/** More digits are refused even if they are zeros: nobody sends them in good faith. */
-const DIGIT_LIMIT = 16;
+/** Some senders fill a size up with zeros (RFC 9112, section 7.1, sets no limit); what it says is limited apart from this. */
+const DIGIT_LIMIT = 64;
 
 /** A line that is not complete at the end of a buffer is mostly this short. */
 const FIRST_KEEP = 128;
@@ -54,12 +55,15 @@ export class ChunkedReader {
   /** After `push`: the range of this buffer to pass on as it is. */
   from = 0;
   to = 0;
+  /** After `push`: what is to be passed on after the range, where it is not what came: trailers without those left out. Else null. */
+  tail: Buffer | null = null;
   /** True when the last byte of the body was in what was pushed. */
   done = false;
   /** After `push` in payload mode: the data of the chunks, as views of the buffer. */
   payload: Buffer[] = [];
   #limits: ChunkedLimits = { extension: 0, trailer: 0, fields: 0 };
   #payloadOnly = false;
+  #lenient = false;
   #state = FIRST_DIGIT;
   #size = 0;
   #digits = 0;
@@ -82,12 +86,17 @@ export class ChunkedReader {
     return this.#hasTrailers ? this.#trailers : null;
   }
 
-  /** Starts with a new body. `payloadOnly`: the data is wanted, not the bytes as they came. */
-  reset(limits: ChunkedLimits, payloadOnly = false): void {
+  /**
+   * Starts with a new body. `payloadOnly`: the data is wanted, not the bytes as they came. `lenient`: trailers that may be none are
+   * left out; otherwise they make the body invalid.
+   */
+  reset(limits: ChunkedLimits, payloadOnly = false, lenient = false): void {
     this.held = null;
+    this.tail = null;
     this.done = false;
     this.#limits = limits;
     this.#payloadOnly = payloadOnly;
+    this.#lenient = lenient;
     if (this.payload.length > 0) this.payload = [];
     this.#state = FIRST_DIGIT;
     this.#size = 0;
@@ -105,6 +114,7 @@ export class ChunkedReader {
    */
   push(bytes: Buffer, start: number, end: number): number {
     this.held = null;
+    this.tail = null;
     this.from = start;
     this.to = start;
     if (this.#payloadOnly) this.payload = [];
@@ -130,15 +140,17 @@ export class ChunkedReader {
       const refusal = this.#step(bytes[at] as number);
       if (refusal !== 0) return refusal;
       at += 1;
-      if (this.#state === DATA) {
+      // The line that ended is valid whatever follows.
+      if (this.#state === DATA || this.#state === FIRST_DIGIT || this.#state === TRAILERS) {
         this.#releaseKept();
         unit = at;
       }
     }
     if (this.#state === DONE) {
       this.done = true;
-      this.#releaseKept();
-      this.to = at;
+      if (this.tail === null) this.#releaseKept();
+      this.to = this.tail === null ? at : unit;
+      this.#keptLength = 0;
     } else {
       this.to = unit;
       this.#keep(bytes, unit, at);
@@ -227,7 +239,7 @@ export class ChunkedReader {
 
   /**
    * Looks for the empty line that ends the trailers, then validates them all at once. Returns the position after what it
-   * looked at, or a refusal. `unit`: where the last chunk's line begins in this buffer, as far as it is here.
+   * looked at, or a refusal. `unit`: where the trailers begin in this buffer, as far as they are here.
    */
   #readTrailers(bytes: Buffer, unit: number, start: number, end: number): number {
     let at = start;
@@ -272,10 +284,14 @@ export class ChunkedReader {
     const after = parseFields(whole, from, stop, from, this.#limits.fields, block);
     // The end was found before, so there is no third case: not the limit, then a line is at fault.
     if (after <= 0) return after === TOO_MANY_FIELDS ? TRAILER_TOO_LARGE : BAD_TRAILER;
-    for (let index = 0; index < block.count; index += 1) {
-      if (isForbiddenTrailer(block.fieldId[index] as number)) return FORBIDDEN_TRAILER;
-    }
     block.text = whole.latin1Slice(from, stop);
+    block.length = length;
+    for (let index = 0; index < block.count; index += 1) {
+      if (!isForbiddenTrailer(block.fieldId[index] as number)) continue;
+      if (!this.#lenient) return FORBIDDEN_TRAILER;
+      this.tail = trailersKept(block);
+      return 0;
+    }
     this.#hasTrailers = true;
     return 0;
   }
@@ -297,56 +313,6 @@ export class ChunkedReader {
     bytes.copy(this.#kept, this.#keptLength, start, end);
     this.#keptLength = length;
   }
-}
-
-/** Fields that frame, route, authenticate or steer a message; RFC 9110, section 6.5.1. */
-const FORBIDDEN = new Uint8Array(256);
-for (const id of [
-  F.HOST,
-  F.CONNECTION,
-  F.CONTENT_LENGTH,
-  F.TRANSFER_ENCODING,
-  F.UPGRADE,
-  F.EXPECT,
-  F.TE,
-  F.TRAILER,
-  F.KEEP_ALIVE,
-  F.PROXY_CONNECTION,
-  F.PROXY_AUTHORIZATION,
-  F.PROXY_AUTHENTICATE,
-  F.PROXY_AUTHENTICATION_INFO,
-  F.HTTP2_SETTINGS,
-  F.FORWARDED,
-  F.X_FORWARDED_FOR,
-  F.X_FORWARDED_PROTO,
-  F.X_FORWARDED_HOST,
-  F.X_FORWARDED_PORT,
-  F.X_REAL_IP,
-  F.VIA,
-  F.X_REQUEST_ID,
-  F.X_CANARY,
-  F.X_SERIN_OVERRIDE,
-  F.COOKIE,
-  F.SET_COOKIE,
-  F.AUTHORIZATION,
-  F.WWW_AUTHENTICATE,
-  F.CACHE_CONTROL,
-  F.VARY,
-  F.EXPIRES,
-  F.DATE,
-  F.CONTENT_TYPE,
-  F.CONTENT_ENCODING,
-  F.CONTENT_RANGE,
-  F.LOCATION,
-  F.RETRY_AFTER,
-  F.MAX_FORWARDS,
-]) {
-  FORBIDDEN[id] = 1;
-}
-
-/** Whether the field with this well-known id may not be a trailer. */
-export function isForbiddenTrailer(id: number): boolean {
-  return FORBIDDEN[id] === 1;
 }
 
 /** A byte of a quoted extension value, or one that a backslash may stand before. */

@@ -4,8 +4,8 @@
  * Promise: as for requests (`request-text.ts`), no byte of a name or a value can end its line; what HTTP/2 does not allow
  * makes the response invalid. Pure.
  */
-import { isForbiddenTrailer } from '../http1/body.ts';
 import { FIELD_NAMES } from '../http1/fields.ts';
+import { isForbiddenTrailer } from '../http1/trailers.ts';
 import { CONNECTION_FIELDS, isFieldName, isFieldValue } from './field-grammar.ts';
 
 /** Names that the codec refuses as trailers: whoever reads HTTP/2 may discard them (RFC 9110, section 6.5.1). */

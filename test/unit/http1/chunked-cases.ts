@@ -14,7 +14,7 @@ export const CHUNKED: Partial<Record<RefusalCode, readonly string[]>> = {
     '1 ;a',
     '\r\n',
     '20000000000000',
-    '00000000000000001',
+    `${'0'.repeat(64)}1`,
     '\xb2',
   ].map((size) => `${size}\r\n`),
   chunk_extension: [

@@ -11,6 +11,7 @@ const GOOD: readonly [name: string, body: string, payload: string][] = [
   ['several', '1\r\na\r\n00A\r\n0123456789\r\n1\r\n\n\r\n000\r\n\r\n', 'a0123456789\n'],
   ['hexadecimal in both cases', `aB\r\n${'x'.repeat(171)}\r\n0\r\n\r\n`, 'x'.repeat(171)],
   ['16 digits', '0000000000000001\r\nx\r\n0000000000000000\r\n\r\n', 'x'],
+  ['64 digits', `${'0'.repeat(63)}1\r\nx\r\n${'0'.repeat(64)}\r\n\r\n`, 'x'],
   ['line ends as data', '4\r\n\r\n\r\n\r\n0\r\n\r\n', '\r\n\r\n'],
   ['extensions', '1;a;b=c;d="e;f\\"\t"\r\nx\r\n0;last=1\r\n\r\n', 'x'],
   ['empty quotes', '1;a=""\r\nx\r\n0\r\n\r\n', 'x'],
@@ -49,26 +50,56 @@ test('a body cut short is not done', () => {
   }
 });
 
-test('a size line is passed on when it is complete, trailers when they all are', () => {
+test('a line is passed on when it is complete, trailers when they all are, and neither waits for what comes next', () => {
   const body = '5;a\r\nhello\r\n0\r\nA: b\r\n\r\n';
   const { progress } = readChunked(Array.from(body));
-  const data = body.indexOf('hello');
+  /** Where a unit ends; the data between them is passed on as it comes. */
+  const ends = [0, body.indexOf('hello'), 10, body.indexOf('0\r\n'), body.indexOf('A: b'), body.length];
   for (const [index, forwarded] of progress.entries()) {
     const got = index + 1;
-    const inData = Math.min(got, data + 5);
-    const expected = got < data ? 0 : got === body.length ? got : inData;
-    assert.equal(forwarded, got === data ? data : expected, `after ${got} bytes`);
+    const inData = got > 5 && got <= 10;
+    const expected = inData ? got : ends.findLast((end) => end <= got);
+    assert.equal(forwarded, expected, `after ${got} bytes`);
   }
+});
+
+test('what is complete goes at once in whatever pieces it comes: every event of a stream, whole', () => {
+  const event = 'data: 1\n\n';
+  const chunk = `9\r\n${event}\r\n`;
+  for (let cut = 1; cut < chunk.length; cut += 1) {
+    const { progress } = readChunked([chunk.slice(0, cut), chunk.slice(cut), chunk, chunk]);
+    assert.deepEqual(progress.slice(1), [chunk.length, 2 * chunk.length, 3 * chunk.length], `cut at ${cut}`);
+  }
+});
+
+test('a lenient reader leaves out the trailers that may be none, in whatever pieces they come', () => {
+  const start = '1\r\nx\r\n0;a\r\n';
+  const end = 'Date: now\r\nX-Sum: 1\r\nSet-Cookie: a=b\r\nvary: x\r\nX-Other:  2 \r\n\r\n';
+  const body = start + end;
+  const kept = `${start}X-Sum: 1\r\nX-Other:  2 \r\n\r\n`;
+  const pieces = [
+    [body],
+    Array.from(body),
+    ...Array.from(body, (_, at) => [body.slice(0, at), body.slice(at)]),
+  ];
+  for (const list of pieces) {
+    const reading = readChunked(list, { lenient: true });
+    assert.deepEqual([reading.result, reading.forwarded, reading.done], [body.length, kept, true]);
+  }
+  const none = readChunked(['0\r\nDate: now\r\n\r\nNEXT'], { lenient: true });
+  assert.deepEqual([none.result, none.forwarded, none.done], [16, '0\r\n\r\n', true]);
+  const bad = readChunked(['0\r\nDate: now\r\nA\r\n\r\n'], { lenient: true });
+  assert.equal(bad.result, 'bad_trailer');
 });
 
 test('nothing of a unit that turns out bad was passed on', () => {
   const cases: [body: string, forwarded: string][] = [
-    ['5\r\nhello\r\n-1\r\n', '5\r\nhello'],
+    ['5\r\nhello\r\n-1\r\n', '5\r\nhello\r\n'],
     ['5\r\nhello!', '5\r\nhello'],
     ['1;\0', ''],
-    ['1\r\nx\r\n0\r\nContent-Length: 5\r\n\r\n', '1\r\nx'],
-    ['1\r\nx\r\n0\r\nA\r\n\r\n', '1\r\nx'],
-    ['1\r\nx\r\n0\r\n\n', '1\r\nx'],
+    ['1\r\nx\r\n0\r\nContent-Length: 5\r\n\r\n', '1\r\nx\r\n0\r\n'],
+    ['1\r\nx\r\n0\r\nA\r\n\r\n', '1\r\nx\r\n0\r\n'],
+    ['1\r\nx\r\n0\r\n\n', '1\r\nx\r\n0\r\n'],
   ];
   for (const [body, forwarded] of cases) {
     const codes = new Set<number | string>();

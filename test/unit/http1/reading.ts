@@ -65,9 +65,9 @@ export interface ChunkedReading {
 /** Pushes the pieces of a body, each in a buffer with other bytes around it, and stops at the end or a refusal. */
 export function readChunked(
   pieces: readonly string[],
-  { payloadOnly = false, limits = CHUNKED_LIMITS, reader = new ChunkedReader() } = {},
+  { payloadOnly = false, lenient = false, limits = CHUNKED_LIMITS, reader = new ChunkedReader() } = {},
 ): ChunkedReading {
-  reader.reset(limits, payloadOnly);
+  reader.reset(limits, payloadOnly, lenient);
   let used = 0;
   let forwarded = '';
   let payload = '';
@@ -80,6 +80,7 @@ export function readChunked(
     if (!payloadOnly) {
       forwarded += reader.held?.toString('latin1') ?? '';
       forwarded += bytes.toString('latin1', reader.from, reader.to);
+      forwarded += reader.tail?.toString('latin1') ?? '';
     }
     payload += Buffer.concat(reader.payload).toString('latin1');
     progress.push(forwarded.length);
