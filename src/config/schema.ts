@@ -126,6 +126,11 @@ export const ServiceDefinition = Type.Object(
         {
           requests: count('requests in flight in all workers, tunnels included', 1, 10_000_000),
           tunnels: count('open tunnels in all workers', 1, 10_000_000),
+          clientRate: count(
+            'bytes a second, on average, that a client must send of a request body and read of an answer; 0: as few as it likes',
+            0,
+            10_000_000,
+          ),
         },
         closed,
       ),

@@ -50,6 +50,10 @@ export class Attempts {
   #pending = false;
   /** The next one opens a connection: the idle ones may all be stale. */
   #fresh = false;
+  /** The next one is a retry that was taken from the budget. */
+  #retrying = false;
+  /** The next one is the first at the other variant: the one that the request left; -1: it is not. */
+  #leaves: VariantIndex | -1 = -1;
 
   constructor(handler: UpstreamHandler, context: WorkerContext) {
     this.#handler = handler;
@@ -61,11 +65,17 @@ export class Attempts {
     this.failure = 'no_endpoint';
     this.endpointName = '';
     this.#fresh = false;
-    this.forgetTried();
+    this.#leaves = -1;
+    this.#forgetTried();
   }
 
-  /** Before the other variant's endpoints are asked. */
-  forgetTried(): void {
+  /** The endpoints of the other variant than `from` are asked next. */
+  fallBack(from: VariantIndex): void {
+    this.#leaves = from;
+    this.#forgetTried();
+  }
+
+  #forgetTried(): void {
     if (this.#tried.length > 0) this.#tried.length = 0;
   }
 
@@ -73,7 +83,10 @@ export class Attempts {
   next(route: ServiceRoute, variant: VariantIndex, now: number): AttemptStart {
     const upstream = route.upstreams[variant];
     let endpoint = upstream.pick(this.#tried, this.#context.random);
-    if (endpoint === null) return 'none';
+    if (endpoint === null) {
+      this.#noRetry();
+      return 'none';
+    }
     this.#route = route;
     this.#variant = variant;
     this.#upstream = upstream;
@@ -104,7 +117,22 @@ export class Attempts {
     this.endpointName = endpoint.name;
     endpoint.inFlight += 1;
     route.counters.inFlight(variant, 1);
+    if (this.#retrying || this.#leaves !== -1) this.#countMade(route);
     return start;
+  }
+
+  /** Counts what was meant to be, now that it is. */
+  #countMade({ counters }: ServiceRoute): void {
+    if (this.#retrying) counters.retry(this.#variant);
+    if (this.#leaves !== -1) counters.fallback(this.#leaves);
+    this.#retrying = false;
+    this.#leaves = -1;
+  }
+
+  /** The retry that was to be made is not. */
+  #noRetry(): void {
+    if (this.#retrying) this.#upstream?.budget.putBack();
+    this.#retrying = false;
   }
 
   /** Counts the connection that is to be opened; the limit that forbids it, or null. */
@@ -133,6 +161,7 @@ export class Attempts {
 
   #limited(limit: CircuitLimit): 'none' {
     this.#requestOver();
+    this.#noRetry();
     this.failure = 'circuit_limit';
     this.#route?.counters.circuitRefused(this.#variant, CIRCUIT_LIMITS.indexOf(limit));
     return 'none';
@@ -210,9 +239,9 @@ export class Attempts {
   /** Whether there may be another attempt, of `most` after the first and within the budget; if so, it is taken from that. */
   mayRetry(most: number): boolean {
     const upstream = this.#upstream;
-    if (this.count > most || upstream === null) return false;
+    if (this.count > most || upstream === null || !upstream.hasOther(this.#tried)) return false;
     if (upstream.budget.take(upstream.settings.retryBudget)) {
-      this.#route?.counters.retry(this.#variant);
+      this.#retrying = true;
       return true;
     }
     this.#route?.counters.retryRefused(this.#variant);

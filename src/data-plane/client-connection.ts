@@ -14,7 +14,7 @@ import type { Arrival } from './arrival.ts';
 import type { ClientSide } from './client-side.ts';
 import type { Exchange } from './exchange.ts';
 import { HeadAccumulator } from './head-accumulator.ts';
-import { beginsAsHead, problemAnswer, rescueAnswer, type RescueCode } from './rescue.ts';
+import { beginsAsHead, refusalAnswer, rescueAnswer, type RescueCode } from './rescue.ts';
 import { streamRefused } from '../http2/client-stream.ts';
 import { matchPreface } from '../http2/preface.ts';
 import { handOver } from './accepted-socket.ts';
@@ -26,8 +26,9 @@ import type { WorkerContext } from './worker-context.ts';
 /** Bytes that may wait for their turn before reading stops. One read more may come on top: together 80 KiB. */
 const WAITING_LIMIT = 16 * 1024;
 
-/** How long a connection that is being closed may go on sending before it is cut, in ms. */
+/** A connection that is being closed is read on until it has been silent for the first time, but no longer than the second, in ms. */
 const LINGER_TIME = 2000;
+const LONGEST_LINGER = 30_000;
 
 /** How long a client that is still to get the rest of its last answer may read nothing, in ms. */
 const UNREAD_TIME = 30_000;
@@ -55,6 +56,8 @@ export class ClientConnection implements ClientSide, WireOwner {
   #served = false;
   /** What was unsent when a closing connection was last looked at. */
   #unsent = 0;
+  /** Clock value (ms) until which a closing connection is read on at most. */
+  #lingerUntil = 0;
   #closed = false;
   #trustedBy: Routing | null = null;
   #trusted = false;
@@ -180,6 +183,7 @@ export class ClientConnection implements ClientSide, WireOwner {
     this.#waiting = null;
     this.#head.clear();
     this.#unsent = unsentBytes(this.socket);
+    this.#lingerUntil = this.context.now() + LONGEST_LINGER;
     this.deadline = this.context.now() + (this.#unsent > 0 ? UNREAD_TIME : LINGER_TIME);
     this.#deadlineKind = 'linger';
     this.#release();
@@ -225,6 +229,10 @@ export class ClientConnection implements ClientSide, WireOwner {
     this.closeGracefully();
   }
 
+  writeFailed(): boolean {
+    return false;
+  }
+
   stalled(): void {
     this.exchange.clientStalled();
   }
@@ -236,7 +244,10 @@ export class ClientConnection implements ClientSide, WireOwner {
 
   /** The first `length` bytes of `bytes` have come. They are valid only during the call. */
   received(bytes: Buffer, length: number): void {
-    if (this.#closing) return;
+    if (this.#closing) {
+      this.#lingerOn();
+      return;
+    }
     if (this.exchange.tunnelling) {
       this.exchange.tunnelBytes(bytes, 0, length);
       return;
@@ -247,6 +258,12 @@ export class ClientConnection implements ClientSide, WireOwner {
       return;
     }
     this.#process(bytes, length);
+  }
+
+  /** Whoever still sends what nobody wants has not read its answer yet: a reset now could take it away. */
+  #lingerOn(): void {
+    const until = Math.min(this.context.now() + LINGER_TIME, this.#lingerUntil);
+    if (until > this.deadline) this.deadline = until;
   }
 
   #process(bytes: Buffer, end: number): void {
@@ -342,12 +359,12 @@ export class ClientConnection implements ClientSide, WireOwner {
     const refusal = REFUSALS[index];
     this.context.counters.refused(index);
     if (refusal !== undefined) {
-      const { status, title, code, detail } = refusal;
+      const { status, code } = refusal;
       this.context.log.debug(
         { 'error.type': code, 'http.response.status_code': status, 'client.address': this.arrival.peer.text },
         'request refused',
       );
-      this.wire.write(problemAnswer(status, title, code, detail, true, headOnly));
+      this.wire.write(refusalAnswer(refusal, headOnly));
     }
     this.closeGracefully();
     return -1;
@@ -364,6 +381,12 @@ export class ClientConnection implements ClientSide, WireOwner {
   #onEnd(): void {
     if (this.exchange.tunnelling) {
       this.exchange.tunnelClientEnded();
+      return;
+    }
+    if (this.exchange.draining) {
+      // It has its answer, or all of it is on its way.
+      this.exchange.clientLeft();
+      this.closeGracefully();
       return;
     }
     if (this.exchange.active) {

@@ -8,28 +8,28 @@
  * rescue table or by a visible truncation; a request is never delivered twice unless it may be; an upstream
  * connection is used again only when both messages on it are complete.
  */
+import { IDEMPOTENT } from '../http1/methods.ts';
 import { REFUSALS } from '../http1/refusal.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseFraming, ResponseHead } from '../http1/response-head.ts';
-import { CANARY_USABLE, decide, STABLE_USABLE } from '../policy/decide.ts';
-import { REASONS, TIERS, type Variant } from '../policy/rollout.ts';
-import type { VariantIndex } from '../telemetry/counters.ts';
+import type { Variant } from '../policy/rollout.ts';
 import type { UpstreamHandler } from '../upstream/connection.ts';
 import type { Wire } from '../upstream/wire.ts';
-import { accessRecord } from './access-record.ts';
 import { endpointKeepAlive, finalHead, interimHead, upgradedHead } from './answer-head.ts';
 import { Attempts, type ConnectFailure } from './attempts.ts';
+import { BodyDrain, DRAIN_LIMIT } from './body-drain.ts';
 import { NO_DEADLINE, type ClientSide } from './client-side.ts';
+import { decideRequest, mayFallBack } from './decide-request.ts';
+import { ExchangeRecord, variantIndex } from './exchange-record.ts';
 import { upstreamRequestHead } from './forward-headers.ts';
 import { heldBack } from './held-back.ts';
 import { STREAM_REFUSED } from '../http2/edge-socket.ts';
 import { RequestBody } from './request-body.ts';
 import { RequestView } from './request-view.ts';
-import { problemAnswer, rescueAnswer, RESCUES, type RescueCode } from './rescue.ts';
+import { refusalAnswer, rescueAnswer, RESCUES, type RescueCode } from './rescue.ts';
 import { LONG_BODY, ResponseRelay, type ResponseSink } from './response-relay.ts';
 import type { Routing, ServiceRoute } from './routing.ts';
-import { Tunnel } from './tunnel.ts';
-import { unsentBytes } from './unsent-bytes.ts';
+import { Tunnel, type TunnelOwner } from './tunnel.ts';
 import { warnOfFailure, warnOfResponse } from './warn-of.ts';
 import { Waits } from './waits.ts';
 import type { WorkerContext } from './worker-context.ts';
@@ -37,17 +37,15 @@ import { isShortage } from '../runtime/faults.ts';
 
 /**
  * `connecting`: an endpoint was picked, nothing was sent. `waiting`: the request is being sent or was sent, no final answer yet.
- * `answering`: the client has the head of the answer.
+ * `answering`: the client has the head of the answer. `draining`: it has all of the answer, and what is left of its body is read, so
+ * that the connection can serve on.
  */
-type Phase = 'none' | 'connecting' | 'waiting' | 'answering' | 'tunnel';
-
-/** Methods that may be delivered twice (RFC 9110, 9.2.2). */
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
+type Phase = 'none' | 'connecting' | 'waiting' | 'answering' | 'draining' | 'tunnel';
 
 /** What nginx calls the outcome of a request whose client left. */
 const CLIENT_LEFT_STATUS = 499;
 
-export class Exchange implements UpstreamHandler, ResponseSink {
+export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
   /** Clock value (ms) at which the exchange is cut, because its variant is no longer to be used. */
   cutAt = NO_DEADLINE;
   #side!: ClientSide;
@@ -63,14 +61,11 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   #clientBlocked = false;
   #closeAfter = false;
   #status = 0;
-  #startedAt = 0;
-  /** What the kernel had not taken of the answer when a slow client was last looked at. */
-  #unsent = 0;
+  /** The client was told to go on with its body (100). */
+  #continued = false;
   readonly #waits: Waits;
-  /** This request goes to the access log. */
-  #logged = false;
-  /** Why the request failed, for the log; '' while all is well. */
-  #errorType = '';
+  readonly #drain: BodyDrain;
+  readonly #record: ExchangeRecord;
 
   constructor(context: WorkerContext) {
     this.#context = context;
@@ -79,6 +74,8 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     this.#attempts = new Attempts(this, context);
     this.#relay = new ResponseRelay(this);
     this.#waits = new Waits(context);
+    this.#record = new ExchangeRecord(context, this.#view);
+    this.#drain = new BodyDrain(context, this.#body);
   }
 
   /** Whose requests it serves from now on; before the first of them. */
@@ -86,6 +83,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     this.#side = side;
     this.#view.attach(side);
     this.#waits.attach(side);
+    this.#drain.attach(side);
   }
 
   // ── 1. head ────────────────────────────────────────────────────────────────────────────────────────────
@@ -98,14 +96,13 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   /** Begins with the request whose head stands in `head`. */
   begin(): void {
     const { head } = this;
-    const { routing, accessLog } = this.#context;
+    const { routing } = this.#context;
     this.#routing = routing;
-    this.#startedAt = this.#context.now();
+    this.#record.begin();
     this.#route = null;
     this.#closeAfter = !head.keepAlive || head.versionMinor === 0;
     this.#clientBlocked = false;
-    this.#logged = accessLog !== null && accessLog.wanted();
-    this.#errorType = '';
+    this.#continued = false;
     this.cutAt = NO_DEADLINE;
     this.#attempts.reset();
     this.#body.begin(head, routing.bodyLimits);
@@ -146,24 +143,15 @@ export class Exchange implements UpstreamHandler, ResponseSink {
 
   #decide(route: ServiceRoute): void {
     const { decision } = this.#view;
-    let usable = 0;
-    // Stable with every endpoint down is still tried: there is nothing better to fall back to.
-    if (route.stable.length > 0) usable |= STABLE_USABLE;
-    if (route.upstreams[1].usable) usable |= CANARY_USABLE;
-    const { mintIdentity } = this.#context;
-    decide(route.policy, this.#view, usable, this.#context.wallSeconds(), mintIdentity, decision);
-    if (decision.remember !== '') this.#context.latches.add(route, decision);
-    const { counters } = route;
-    counters.decision(REASONS.indexOf(decision.reason), TIERS.indexOf(decision.tier));
-    if (decision.fallback) counters.fallback(variantIndex(decision.assigned));
-    if (decision.unavailable) {
-      this.#rescue(decision.reason === 'override' ? 'override_unavailable' : 'no_endpoint');
+    const unavailable = decideRequest(this.#view, route, this.#context);
+    if (unavailable !== null) {
+      this.#rescue(unavailable);
       return;
     }
-    if (route.rollingOut && route.flips.observe(decision)) counters.flip();
+    if (decision.fallback) this.#attempts.fallBack(variantIndex(decision.assigned));
     if (decision.variant === 'canary' && heldBack(route, decision, this.#context.random))
-      this.#fallBack(route, this.#startedAt);
-    else this.#attempt(route, this.#startedAt);
+      this.#fallBack(route, this.#record.startedAt);
+    else this.#attempt(route, this.#record.startedAt);
   }
 
   get variant(): Variant {
@@ -190,17 +178,13 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   /** No endpoint of the variant is left: the other variant takes the request where that is allowed. */
   #fallBack(route: ServiceRoute, now: number): void {
     const { decision } = this.#view;
-    const from = decision.variant;
-    const allowed = from === 'canary' ? route.settings.fallbackToStable : route.settings.fallbackToCanary;
-    const others = from === 'canary' ? route.stable : route.canary;
-    if (!allowed || decision.fallback || decision.reason === 'override' || others.length === 0) {
+    if (!mayFallBack(route, decision)) {
       this.#rescue(this.#attempts.failure);
       return;
     }
-    decision.variant = from === 'canary' ? 'stable' : 'canary';
+    this.#attempts.fallBack(variantIndex(decision.variant));
+    decision.variant = decision.variant === 'canary' ? 'stable' : 'canary';
     decision.fallback = true;
-    route.counters.fallback(variantIndex(from));
-    this.#attempts.forgetTried();
     this.#attempt(route, now);
   }
 
@@ -227,7 +211,9 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   requestBytes(bytes: Buffer, start: number, end: number): number {
     const { up } = this.#attempts;
     const body = this.#body;
-    if (body.done || up === null || this.#phase === 'connecting') return 0;
+    if (body.done || this.#phase === 'connecting') return 0;
+    if (this.#phase === 'draining') return this.#drainBytes(bytes, start, end);
+    if (up === null) return 0;
     const used = body.take(bytes, start, end, up.wire);
     if (used < 0) {
       this.#refuseBody(used);
@@ -236,9 +222,9 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     if (body.done) this.wire.readShort(up.wire.blocked);
     else if (used > LONG_BODY) this.wire.readLong();
     if (this.#phase === 'waiting') {
-      const now = this.#waits.forHead(body.done);
-      if (body.done) this.#attempts.sent(now);
-    } else this.#waits.stillOpen(body.done, this.#clientBlocked);
+      if (body.done) this.#attempts.sent(this.#waits.forHead(true));
+      else this.#waits.forBody(used);
+    } else if (!this.#clientBlocked) this.#waits.stillAsked(body.done, used);
     return used;
   }
 
@@ -249,10 +235,9 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     this.#context.counters.refused(index);
     this.#attempts.drop('client_gone');
     if (this.#phase === 'waiting' && refusal !== undefined) {
-      const { status, title, code, detail } = refusal;
-      this.#errorType = code;
-      this.wire.write(problemAnswer(status, title, code, detail, true, this.requestMethod === 'HEAD'));
-      this.#finish(status, true, this.#context.now());
+      this.#record.errorType = refusal.code;
+      this.wire.write(refusalAnswer(refusal, this.requestMethod === 'HEAD'));
+      this.#finish(refusal.status, true, this.#context.now());
       return;
     }
     this.#truncate();
@@ -268,32 +253,26 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   }
 
   upstreamStalled(): void {
-    if (this.#tunnel !== null) this.#tunnel.upstreamStalled();
-    else if (!this.#body.done) {
-      this.#body.blocked = true;
-      this.#side.pauseReading();
-    }
+    if (this.#body.done) return;
+    if (!this.#body.blocked && !this.#clientBlocked) this.#waits.endpointStalled(this.#phase === 'answering');
+    this.#body.blocked = true;
+    this.#side.pauseReading();
   }
 
   upstreamDrained(): void {
-    if (this.#tunnel !== null) {
-      this.#tunnel.upstreamDrained();
-      return;
-    }
     if (!this.#body.blocked) return;
     this.#body.blocked = false;
+    if (!this.#clientBlocked) this.#waits.endpointDrained();
     this.#side.resume();
   }
 
   // ── 7. answer ──────────────────────────────────────────────────────────────────────────────────────────
 
   upstreamBytes(bytes: Buffer, start: number, end: number): void {
-    if (this.#tunnel !== null) this.#tunnel.fromUpstream(bytes, start, end);
-    else {
-      this.#relay.push(bytes, start, end, this.#routing.responseLimits);
-      if (this.#phase === 'answering') this.#attempts.answered();
-      this.#waits.stillOpen(this.#body.done, this.#clientBlocked || this.#phase !== 'answering');
-    }
+    this.#relay.push(bytes, start, end, this.#routing.responseLimits);
+    if (this.#phase !== 'answering') return;
+    this.#attempts.answered();
+    if (!this.#body.done && !this.#body.blocked && !this.#clientBlocked) this.#waits.forMore(false);
   }
 
   get wire(): Wire {
@@ -309,6 +288,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   }
 
   interimHead(head: ResponseHead): string {
+    if (head.status === 100) this.#continued = true;
     return this.plainClient ? '' : interimHead(head);
   }
 
@@ -317,7 +297,9 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     this.#status = head.status;
     const chunked = framing === 'chunked';
     if (framing === 'close' || this.#lastOfDrain || (chunked && this.plainClient)) this.#closeAfter = true;
-    this.#waits.forMore(this.#body.done);
+    // A stream of HTTP/2 has an end of its own.
+    if (!this.#body.done && !this.#mayDrain && !this.#side.arrival.http2) this.#closeAfter = true;
+    this.#waits.forMore(this.#body.done || this.#bodyWithheld, this.#body.blocked);
     this.#body.settle();
     const { decision } = this.#view;
     return finalHead(head, this.head, this.#route!, decision, this.#closeAfter, chunked && !this.plainClient);
@@ -328,18 +310,23 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     return this.#context.draining && !(this.#body.done && this.#side.moreWaits);
   }
 
+  /** The client waits to be told to go on with its body: perhaps it never comes. */
+  get #bodyWithheld(): boolean {
+    return this.head.expectContinue && !this.#continued && !this.#body.begun;
+  }
+
+  /** Whether so little of the body is to come that it can be read for nothing, and certainly comes. */
+  get #mayDrain(): boolean {
+    return this.#body.rest <= DRAIN_LIMIT && !this.#bodyWithheld && !this.#side.arrival.http2;
+  }
+
   /** The client reads slowly: nothing more is read for it. */
   clientStalled(): void {
     if (this.#tunnel !== null) this.#tunnel.clientStalled();
     if (this.#clientBlocked || this.#phase !== 'answering') return;
     this.#clientBlocked = true;
     this.#attempts.up?.socket.pause();
-    this.#watchSlowClient();
-  }
-
-  #watchSlowClient(): void {
-    this.#unsent = unsentBytes(this.#side.socket);
-    this.#side.setDeadline(this.#context.now() + this.#route!.settings.responseIdleTimeout);
+    this.#waits.forReader();
   }
 
   clientDrained(): void {
@@ -350,7 +337,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     if (!this.#clientBlocked) return;
     this.#clientBlocked = false;
     if (!this.active) return;
-    this.#waits.forMore(this.#body.done);
+    this.#waits.forMore(this.#body.done, this.#body.blocked);
     this.#attempts.up?.socket.resume();
   }
 
@@ -362,17 +349,37 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     const up = this.#attempts.up!;
     up.wire.readShort(this.wire.blocked);
     const complete = this.#body.done;
+    // Where little of the body is to come, the endpoint may have it; a request that is cut is its connection's last.
+    const drains = !complete && !this.#closeAfter && this.#mayDrain;
     const { head, framing } = this.#relay;
     const now = this.#context.now();
     this.#attempts.end(this.#isGatewayError() ? 'gateway_error' : 'ok', true, true, now);
     this.#attempts.up = null;
-    if (!leftover && complete && head.keepAlive && framing !== 'close') {
+    const reusable = !leftover && head.keepAlive && framing !== 'close';
+    if (reusable && (complete || (drains && !this.#body.blocked))) {
+      const { upstreamKeepAlive } = this.#route!.settings;
       if (this.#clientBlocked) up.socket.resume();
-      this.#attempts.giveBack(up, now + endpointKeepAlive(head, this.#route!.settings.upstreamKeepAlive));
+      if (complete) this.#attempts.giveBack(up, now + endpointKeepAlive(head, upstreamKeepAlive));
+      else this.#drain.use(up, head, upstreamKeepAlive);
     } else {
       up.destroy();
     }
-    this.#finish(this.#status, !complete, now);
+    this.#finish(this.#status, !complete && !drains, now);
+  }
+
+  #drainBytes(bytes: Buffer, start: number, end: number): number {
+    const used = this.#drain.take(bytes, start, end);
+    if (!this.#body.done) return used;
+    const now = this.#context.now();
+    this.#drain.end(now);
+    this.#phase = 'none';
+    this.#side.nextRequest(now);
+    return used;
+  }
+
+  /** The client has its answer, and some of its body is to come. */
+  get draining(): boolean {
+    return this.#phase === 'draining';
   }
 
   /** 502, 503 and 504, where the service takes them for failures of the endpoint. */
@@ -398,11 +405,8 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     this.#phase = 'tunnel';
     this.#context.counters.tunnelOpened();
     this.#route!.counters.tunnelOpened();
-    const { tunnelIdleTimeout } = this.#route!.settings;
-    this.#tunnel = new Tunnel(this.wire, this.#attempts.up!.wire, () => {
-      this.#side.setDeadline(this.#context.now() + tunnelIdleTimeout);
-    });
-    if (start < end) this.#tunnel.fromUpstream(bytes, start, end);
+    this.#tunnel = new Tunnel(this.wire, this.#attempts.up!, this);
+    if (start < end) this.#tunnel.upstreamBytes(bytes, start, end);
     this.#side.resumeTunnel();
   }
 
@@ -415,11 +419,14 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   }
 
   tunnelClientEnded(): void {
-    if (this.#tunnel?.clientEnded() === true) this.#endTunnel(true);
+    this.#tunnel?.clientEnded();
   }
 
-  /** `inOrder`: both sides said that they were done, so what is still on its way arrives. */
-  #endTunnel(inOrder: boolean): void {
+  tunnelMoved(): void {
+    this.#side.setDeadline(this.#context.now() + this.#route!.settings.tunnelIdleTimeout);
+  }
+
+  tunnelOver(inOrder: boolean): void {
     this.#tunnel = null;
     this.#context.counters.tunnelClosed();
     this.#route!.counters.tunnelClosed();
@@ -435,15 +442,12 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   }
 
   upstreamEnded(): void {
-    if (this.#tunnel !== null) {
-      if (this.#tunnel.upstreamEnded()) this.#endTunnel(true);
-    } else if (this.#relay.endsByClose()) this.responseComplete(false);
+    if (this.#relay.endsByClose()) this.responseComplete(false);
     else this.#lostUpstream();
   }
 
   upstreamClosed(error: NodeJS.ErrnoException | null): void {
-    if (this.#tunnel !== null) this.#endTunnel(false);
-    else if (this.#phase === 'connecting') {
+    if (this.#phase === 'connecting') {
       const reached = this.#attempts.up?.reached === true;
       if (isShortage(error?.code)) this.#lacking(error!.code!);
       else this.#connectFailed(error?.code ?? 'closed', reached ? 'tls_failed' : 'connect_failed');
@@ -525,19 +529,26 @@ export class Exchange implements UpstreamHandler, ResponseSink {
           this.#again(this.#mayRepeat());
         } else {
           this.#attempts.drop('client_gone');
-          this.#rescue('request_body_timeout');
+          const why = this.#waits.slowSender(now);
+          this.#route!.counters.slowClient(why);
+          this.#rescue(why === 'body_slow' ? 'request_body_too_slow' : 'request_body_timeout');
         }
         return;
-      case 'answering':
-        if (this.#clientBlocked && unsentBytes(this.#side.socket) !== this.#unsent) {
-          this.#watchSlowClient();
-          return;
-        }
+      case 'answering': {
+        const why = this.#clientBlocked ? this.#waits.slowReader() : this.#waits.slowSender(now);
+        if (why === null) return;
+        this.#route!.counters.slowClient(why);
         this.clientLeft();
         this.#side.abort(true);
         return;
+      }
+      case 'draining':
+        if (!this.#drain.isOver(now)) return;
+        this.#phase = 'none';
+        this.#side.closeGracefully();
+        return;
       case 'tunnel':
-        this.#endTunnel(false);
+        this.tunnelOver(false);
         return;
       case 'none':
         return;
@@ -547,8 +558,12 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   /** The variant is no longer to be used: what still runs on it ends. */
   #cut(): void {
     this.cutAt = NO_DEADLINE;
+    if (this.#phase === 'draining') {
+      this.#drain.letGo();
+      return;
+    }
     if (this.#phase === 'tunnel') {
-      this.#endTunnel(false);
+      this.tunnelOver(false);
       return;
     }
     this.#attempts.drop('ok');
@@ -560,11 +575,16 @@ export class Exchange implements UpstreamHandler, ResponseSink {
   clientLeft(): void {
     if (!this.active) return;
     if (this.#tunnel !== null) {
-      this.#endTunnel(false);
+      this.tunnelOver(false);
+      return;
+    }
+    if (this.#phase === 'draining') {
+      this.#drain.letGo();
+      this.#phase = 'none';
       return;
     }
     this.#context.counters.clientAborted();
-    this.#errorType = 'client_gone';
+    this.#record.errorType = 'client_gone';
     this.#attempts.drop('client_gone');
     this.#observe(CLIENT_LEFT_STATUS, this.#context.now());
     this.#phase = 'none';
@@ -572,8 +592,9 @@ export class Exchange implements UpstreamHandler, ResponseSink {
 
   #rescue(code: RescueCode): void {
     const { status } = RESCUES[code];
-    this.#errorType = code;
-    const incomplete = !this.#body.done;
+    this.#record.errorType = code;
+    const stopped = code === 'request_body_timeout' || code === 'request_body_too_slow';
+    const incomplete = !this.#body.done && (stopped || !this.#mayDrain);
     if (this.#lastOfDrain) this.#closeAfter = true;
     const text = rescueAnswer(code, this.#closeAfter || incomplete, this.requestMethod === 'HEAD');
     this.wire.write(text);
@@ -583,7 +604,7 @@ export class Exchange implements UpstreamHandler, ResponseSink {
 
   /** The client must not take what it has for the whole. */
   #truncate(): void {
-    this.#errorType = 'truncated';
+    this.#record.errorType = 'truncated';
     this.#observe(this.#status, this.#context.now());
     this.#phase = 'none';
     // Without a length or chunks only a reset tells that something is missing.
@@ -595,27 +616,15 @@ export class Exchange implements UpstreamHandler, ResponseSink {
     this.#observe(status, now);
     this.#phase = 'none';
     if (this.#closeAfter || mustClose) this.#side.closeGracefully();
-    else this.#side.nextRequest(now);
+    else if (this.#body.done) this.#side.nextRequest(now);
+    else {
+      this.#phase = 'draining';
+      this.#drain.begin(now);
+    }
   }
 
   #observe(status: number, now: number): void {
-    const route = this.#route;
-    this.#context.counters.requestEnded();
     this.#body.end();
-    const durationSeconds = (now - this.#startedAt) / 1000;
-    route?.counters.request(variantIndex(this.variant), status, durationSeconds);
-    if (!this.#logged) return;
-    const ended = {
-      now: this.#context.wallMilliseconds(),
-      durationSeconds,
-      status,
-      endpoint: this.#attempts.endpointName,
-      errorType: this.#errorType,
-    };
-    this.#context.accessLog?.record(accessRecord(this.#view, route, ended));
+    this.#record.end(this.#route, this.#attempts.endpointName, status, now);
   }
-}
-
-function variantIndex(variant: Variant): VariantIndex {
-  return variant === 'canary' ? 1 : 0;
 }

@@ -24,6 +24,8 @@ export class RequestBody {
   /** Gets what the endpoint gets, where the request is mirrored with its body; null otherwise. */
   copy: MirrorCopy | null = null;
   #remaining = 0;
+  /** By its head; -1 where that names none. */
+  #length = -1;
   #chunked = false;
   /** What was taken is kept. */
   #keeping = false;
@@ -37,8 +39,19 @@ export class RequestBody {
     this.#keeping = false;
     this.#chunked = head.chunked;
     this.#remaining = head.contentLength;
+    this.#length = head.contentLength;
     this.done = !head.chunked && head.contentLength <= 0;
     if (head.chunked) this.#reader.reset(limits);
+  }
+
+  /** Bytes that are still to be taken; infinite where nobody can tell. */
+  get rest(): number {
+    return this.#chunked ? Infinity : this.#remaining;
+  }
+
+  /** Some of a body of a known length was taken. */
+  get begun(): boolean {
+    return this.#remaining < this.#length;
   }
 
   get keptBytes(): number {
@@ -75,6 +88,14 @@ export class RequestBody {
     this.done = this.#remaining === 0;
     this.#pass(bytes, start, start + used, wire);
     if (this.copy !== null) this.#copyOn(this.copy, bytes, start, start + used);
+    return used;
+  }
+
+  /** Takes what belongs to a body of a known length from `length` bytes and throws it away. Returns the number of bytes used. */
+  skip(length: number): number {
+    const used = Math.min(this.#remaining, length);
+    this.#remaining -= used;
+    this.done = this.#remaining === 0;
     return used;
   }
 

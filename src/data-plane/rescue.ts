@@ -4,6 +4,7 @@
  * Nothing else in the data plane makes up an error answer. Each failure has a stable code that logs, metrics and the
  * answer's body share. An answer never tells an endpoint's address or an internal message.
  */
+import type { Refusal } from '../http1/refusal.ts';
 
 export const RESCUES = {
   no_service: { status: 404, title: 'Not Found', detail: 'No service is configured for this host and path.' },
@@ -22,6 +23,11 @@ export const RESCUES = {
     status: 408,
     title: 'Request Timeout',
     detail: 'The request body stopped arriving.',
+  },
+  request_body_too_slow: {
+    status: 408,
+    title: 'Request Timeout',
+    detail: 'The request body arrived more slowly than is allowed.',
   },
   internal_error: { status: 500, title: 'Internal Server Error', detail: 'The proxy failed.' },
   upstream_reset: {
@@ -92,8 +98,13 @@ export function rescueAnswer(code: RescueCode, close: boolean, headOnly: boolean
   return problemAnswer(status, title, code, detail, close, headOnly);
 }
 
+/** The complete answer to a message that the codec refuses. */
+export function refusalAnswer({ status, title, code, detail }: Refusal, headOnly: boolean): string {
+  return problemAnswer(status, title, code, detail, true, headOnly);
+}
+
 /** An answer in problem+json (RFC 9457) as latin1 text. All arguments are ASCII. */
-export function problemAnswer(
+function problemAnswer(
   status: number,
   title: string,
   code: string,

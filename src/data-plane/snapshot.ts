@@ -68,6 +68,8 @@ export interface ServiceSettings extends UpstreamSettings {
   readonly responseHeadTimeout: number;
   readonly requestBodyIdleTimeout: number;
   readonly responseIdleTimeout: number;
+  /** Bytes a second, on average, that a client must send of a body and read of an answer; 0: as slowly as it likes. */
+  readonly clientRate: number;
   readonly upstreamKeepAlive: number;
   readonly tunnelIdleTimeout: number;
   /** How long tunnels and streams go on after a rollback (canary) or a finish (old stable). */

@@ -1,31 +1,45 @@
 /**
  * A tunnel: after an upgrade, bytes go both ways unread, each direction at the pace of its reader, each with its own end.
+ *
+ * It holds the endpoint's connection; whose it was hears when bytes move and when the tunnel is over, and nothing else of it.
  */
+import type { UpstreamConnection, UpstreamHandler } from '../upstream/connection.ts';
 import type { Wire } from '../upstream/wire.ts';
 
-export class Tunnel {
+export interface TunnelOwner {
+  /** Bytes moved, for the idle timeout. */
+  tunnelMoved(): void;
+  /** `inOrder`: both sides said that they were done, so what is still on its way arrives. Called once. */
+  tunnelOver(inOrder: boolean): void;
+}
+
+export class Tunnel implements UpstreamHandler {
   readonly #client: Wire;
   readonly #upstream: Wire;
-  readonly #active: () => void;
+  readonly #owner: TunnelOwner;
   #clientEnded = false;
   #upstreamEnded = false;
 
-  /** `active` is called whenever bytes move, for the idle timeout. */
-  constructor(client: Wire, upstream: Wire, active: () => void) {
+  constructor(client: Wire, upstream: UpstreamConnection, owner: TunnelOwner) {
     this.#client = client;
-    this.#upstream = upstream;
-    this.#active = active;
-    active();
+    this.#upstream = upstream.wire;
+    this.#owner = owner;
+    upstream.handler = this;
+    owner.tunnelMoved();
   }
 
   fromClient(bytes: Buffer, start: number, end: number): void {
-    this.#active();
+    this.#owner.tunnelMoved();
     this.#upstream.writeBytes(bytes, start, end);
   }
 
-  fromUpstream(bytes: Buffer, start: number, end: number): void {
-    this.#active();
+  upstreamBytes(bytes: Buffer, start: number, end: number): void {
+    this.#owner.tunnelMoved();
     this.#client.writeBytes(bytes, start, end);
+  }
+
+  upstreamConnected(): void {
+    // It was before.
   }
 
   upstreamStalled(): void {
@@ -44,19 +58,23 @@ export class Tunnel {
     this.#upstream.socket.resume();
   }
 
-  /** The client finished sending. True when both sides have. */
-  clientEnded(): boolean {
+  /** The client finished sending. */
+  clientEnded(): void {
     this.#clientEnded = true;
     this.#upstream.flush();
     this.#upstream.socket.end();
-    return this.#upstreamEnded;
+    if (this.#upstreamEnded) this.#owner.tunnelOver(true);
   }
 
-  /** The endpoint finished sending. True when both sides have. */
-  upstreamEnded(): boolean {
+  /** The endpoint finished sending. */
+  upstreamEnded(): void {
     this.#upstreamEnded = true;
     this.#client.flush();
     this.#client.socket.end();
-    return this.#clientEnded;
+    if (this.#clientEnded) this.#owner.tunnelOver(true);
+  }
+
+  upstreamClosed(): void {
+    this.#owner.tunnelOver(false);
   }
 }

@@ -4,11 +4,17 @@
  * A stream of HTTP/2 may be answered while it is still asked, so each side may be waiting for the other. A server of gRPC sends
  * the head of its answer with its first message, so the head of a stream may be long in coming: what bounds it is what the
  * client says, or how long a stream may be silent. Source: "gRPC over HTTP2", Request-Headers. Times are in ms.
+ *
+ * A body holds an endpoint's connection, so a client may not send it at any pace: it has the time that it may be silent to begin
+ * with, each byte earns a little more, and never more than that time lies before it. While the endpoint reads nothing, the
+ * client's time stands still.
  */
 import { F } from '../http1/fields.ts';
 import type { RequestHead } from '../http1/request-head.ts';
+import type { SlowClient } from '../telemetry/counters.ts';
 import { NO_DEADLINE, type ClientSide } from './client-side.ts';
 import type { ServiceSettings } from './snapshot.ts';
+import { unsentBytes } from './unsent-bytes.ts';
 import type { WorkerContext } from './worker-context.ts';
 
 /** The client's own deadline comes first, and is its own to report. */
@@ -22,6 +28,13 @@ export class Waits {
   /** For a gRPC call: how long its answer may take to begin; 0: it is none. */
   #call = 0;
   #settings: ServiceSettings | null = null;
+  /** Until when the client has time for its next bytes, and when the last ones came. */
+  #clientUntil = 0;
+  #cameAt = 0;
+  /** What was left of the client's time when the endpoint stopped reading. */
+  #left = 0;
+  /** What the kernel had not taken of the answer when a slow reader was last looked at. */
+  #unsent = 0;
 
   constructor(context: WorkerContext) {
     this.#context = context;
@@ -42,6 +55,8 @@ export class Waits {
     this.#settings = settings;
     if (this.#side.arrival.http2)
       this.#call = isCall(head) ? (callTime(head) ?? settings.tunnelIdleTimeout) : 0;
+    this.#clientUntil = now + settings.requestBodyIdleTimeout;
+    this.#cameAt = now;
     this.forHead(bodyDone, now);
   }
 
@@ -52,20 +67,74 @@ export class Waits {
     return now;
   }
 
-  /** While the answer goes on: as long as the client likes, where nothing more is expected of it. */
-  forMore(bodyDone: boolean): void {
-    if (bodyDone) {
+  /** For the next piece of the body, after one of `bytes` bytes. Gives the time that it is now. */
+  forBody(bytes: number): number {
+    const now = this.#context.now();
+    const { requestBodyIdleTimeout: most, clientRate } = this.#settings!;
+    const earned = clientRate === 0 ? most : (bytes * 1000) / clientRate;
+    this.#cameAt = now;
+    this.#clientUntil = Math.min(now + most, this.#clientUntil + earned);
+    this.#side.setDeadline(this.#call > 0 ? now + this.#call : this.#clientUntil);
+    return now;
+  }
+
+  /** What the client, whose time for its body is up, did wrong. */
+  slowSender(now: number): SlowClient {
+    return now - this.#cameAt < this.#settings!.requestBodyIdleTimeout ? 'body_slow' : 'body_silent';
+  }
+
+  /** The client reads slowly: for some of its answer to leave. */
+  forReader(): void {
+    this.#unsent = unsentBytes(this.#side.socket);
+    this.#side.setDeadline(this.#context.now() + this.#settings!.responseIdleTimeout);
+  }
+
+  /** What the client, whose time to read is up, did wrong; null where it read enough: it has as much time again. */
+  slowReader(): SlowClient | null {
+    const { clientRate, responseIdleTimeout } = this.#settings!;
+    const read = this.#unsent - unsentBytes(this.#side.socket);
+    if (read <= 0) return 'answer_unread';
+    if (read * 1000 < clientRate * responseIdleTimeout) return 'answer_slow';
+    this.forReader();
+    return null;
+  }
+
+  /** The endpoint reads nothing more of the body for now. `answering`: it has begun to answer. */
+  endpointStalled(answering: boolean): void {
+    const now = this.#context.now();
+    this.#left = this.#clientUntil - now;
+    if (answering) this.forMore(false, true);
+    else if (this.#call === 0) this.#side.setDeadline(now + this.#settings!.requestBodyIdleTimeout);
+  }
+
+  /** The endpoint reads on. */
+  endpointDrained(): void {
+    const now = this.#context.now();
+    this.#cameAt = now;
+    this.#clientUntil = now + this.#left;
+    if (this.#call === 0) this.#side.setDeadline(this.#clientUntil);
+  }
+
+  /**
+   * While the answer goes on: as long as the client likes, where nothing more is expected of it. `stalled`: the endpoint reads nothing
+   * more of the body for now.
+   */
+  forMore(bodyDone: boolean, stalled = false): void {
+    const { http2 } = this.#side.arrival;
+    if (bodyDone || (stalled && !http2)) {
       this.#side.setDeadline(NO_DEADLINE);
       return;
     }
     const { tunnelIdleTimeout, requestBodyIdleTimeout } = this.#settings!;
-    const wait = this.#side.arrival.http2 ? tunnelIdleTimeout : requestBodyIdleTimeout;
-    this.#side.setDeadline(this.#context.now() + wait);
+    const wait = http2 ? tunnelIdleTimeout : requestBodyIdleTimeout;
+    this.#clientUntil = this.#context.now() + wait;
+    this.#side.setDeadline(this.#clientUntil);
   }
 
-  /** Bytes of one direction came while the other goes on. `bounded`: something else bounds the wait. */
-  stillOpen(bodyDone: boolean, bounded: boolean): void {
-    if (this.#side.arrival.http2 && !bounded) this.forMore(bodyDone);
+  /** So many bytes of the body came while the answer goes on. A two-way stream of HTTP/2 is as slow as it likes. */
+  stillAsked(bodyDone: boolean, bytes: number): void {
+    if (bodyDone || this.#side.arrival.http2) this.forMore(bodyDone);
+    else this.forBody(bytes);
   }
 }
 

@@ -10,6 +10,7 @@ import { FieldBlock, parseFields } from './field-block.ts';
 import { F } from './fields.ts';
 import { OPTION_CLOSE, OPTION_KEEP_ALIVE, OPTION_UPGRADE, readConnection, readFraming } from './framing.ts';
 import { CR, LF, SP, TARGET, TOKEN } from './grammar.ts';
+import { KNOWN_METHODS } from './methods.ts';
 import { refusalNumber } from './refusal.ts';
 import { viewOf, wordOf } from './words.ts';
 
@@ -32,16 +33,6 @@ const EXPECTATION_UNKNOWN = refusalNumber('expectation_unknown');
 
 const METHOD_LIMIT = 32;
 
-/**
- * The methods of the IANA registry and of common extensions that llhttp knows. A method that another parser on the way does not know may
- * be read as something else, and nobody routes canaries for it.
- */
-const KNOWN_METHODS = new Set(
-  (
-    'ACL BIND CHECKOUT CONNECT COPY DELETE GET HEAD LINK LOCK M-SEARCH MERGE MKACTIVITY MKCALENDAR MKCOL MOVE NOTIFY OPTIONS ' +
-    'PATCH POST PROPFIND PROPPATCH PURGE PUT QUERY REBIND REPORT SEARCH SOURCE SUBSCRIBE TRACE UNBIND UNLINK UNLOCK UNSUBSCRIBE'
-  ).split(' '),
-);
 const HOST_BIT = 1 << F.HOST;
 const EXPECT_BIT = 1 << F.EXPECT;
 const UPGRADE_BIT = 1 << F.UPGRADE;

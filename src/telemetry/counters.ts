@@ -43,6 +43,13 @@ export type WorkerOverload = (typeof WORKER_OVERLOADS)[number];
 export const SERVICE_OVERLOADS = ['requests', 'tunnels'] as const;
 export type ServiceOverload = (typeof SERVICE_OVERLOADS)[number];
 
+/**
+ * What a client was cut for, by index: it stopped sending its request's body, or sent it too slowly; it read nothing of its answer, or
+ * read it too slowly.
+ */
+export const SLOW_CLIENTS = ['body_silent', 'body_slow', 'answer_unread', 'answer_slow'] as const;
+export type SlowClient = (typeof SLOW_CLIENTS)[number];
+
 /** How a mirrored request ended, by index. The last three were not sent: too many, no endpoint, no body that can be copied. */
 export const MIRROR_OUTCOMES = [
   'answered',
@@ -128,7 +135,8 @@ export const SERVICE_SLOT = (() => {
   const mirrorOutcomes = overloaded + SERVICE_OVERLOADS.length;
   const mirrorCodes = mirrorOutcomes + MIRROR_OUTCOMES.length;
   const mirrorDuration = mirrorCodes + CODES;
-  const inFlight = mirrorDuration + HISTOGRAM_SLOTS;
+  const slowClients = mirrorDuration + HISTOGRAM_SLOTS;
+  const inFlight = slowClients + SLOW_CLIENTS.length;
   const upstreamConnections = inFlight + 2;
   const tunnelsOpen = upstreamConnections + 2;
   const mirrorsInFlight = tunnelsOpen + 1;
@@ -150,6 +158,7 @@ export const SERVICE_SLOT = (() => {
     mirrorOutcomes,
     mirrorCodes,
     mirrorDuration,
+    slowClients,
     /** From here on gauges, which `adopt` clears. */
     gauges: inFlight,
     inFlight,
@@ -425,6 +434,11 @@ export class ServiceCounters {
   /** A request was turned away before it was decided, because the service has as many as it may have. */
   overloaded(why: ServiceOverload): void {
     this.slots[SERVICE_SLOT.overloaded + SERVICE_OVERLOADS.indexOf(why)]!++;
+  }
+
+  /** A client was cut because it kept an endpoint's connection busy. */
+  slowClient(why: SlowClient): void {
+    this.slots[SERVICE_SLOT.slowClients + SLOW_CLIENTS.indexOf(why)]!++;
   }
 
   /** A mirrored request ended, or was not sent. `status` and `seconds` count where there was an answer and where it was sent. */

@@ -5,7 +5,7 @@
  * alert needs to see rise from zero are always there.
  */
 import { REASONS, TIERS, type Phase } from '../policy/rollout.ts';
-import { histogramSlot, MIRROR_OUTCOMES, SERVICE_OVERLOADS, SERVICE_SLOT } from './counters.ts';
+import { histogramSlot, MIRROR_OUTCOMES, SERVICE_OVERLOADS, SERVICE_SLOT, SLOW_CLIENTS } from './counters.ts';
 import { histogramSamples, type Labels, type Sample } from './metric-family.ts';
 import { byVariant, family, type Family, gaugePair, single, VARIANTS } from './service-family.ts';
 import { STATUS_LABELS } from './status-codes.ts';
@@ -113,6 +113,17 @@ export const SERVICE_METRICS: readonly Family[] = [
       SERVICE_OVERLOADS.map((reason, index) => ({
         labels: { service: name, reason },
         value: slots[SERVICE_SLOT.overloaded + index]!,
+      })),
+  ),
+  family(
+    'counter',
+    'serin_slow_clients_total',
+    'Clients that were cut because they stopped sending a request body or reading an answer, or did it too slowly.',
+    ['service', 'reason'],
+    ({ name, slots }) =>
+      SLOW_CLIENTS.map((reason, index) => ({
+        labels: { service: name, reason },
+        value: slots[SERVICE_SLOT.slowClients + index]!,
       })),
   ),
   ...UPSTREAM_METRICS,

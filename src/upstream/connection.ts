@@ -88,6 +88,11 @@ export class UpstreamConnection implements WireOwner {
     this.handler?.upstreamDrained();
   }
 
+  /** An endpoint that answers early and closes resets the connection; its answer is here or on its way. */
+  writeFailed(): boolean {
+    return this.handler !== null;
+  }
+
   #onClose(): void {
     if (this.closed) return;
     this.closed = true;

@@ -31,6 +31,12 @@ export class RetryBudget {
     return true;
   }
 
+  /** Gives back one that was taken and not made. */
+  putBack(): void {
+    this.#retries[this.#slot]! -= 1;
+    this.#retrySum -= 1;
+  }
+
   /** To be called a few times a second: forgets what is older than the window. */
   tick(now: number): void {
     if (this.#slotEnd === Number.NEGATIVE_INFINITY) this.#slotEnd = now + BUDGET_TICK;

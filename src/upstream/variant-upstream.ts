@@ -76,6 +76,14 @@ export class VariantUpstream {
     return next === null && this.#panics ? pickUntried(this.endpoints, tried, random) : next;
   }
 
+  /** Whether there is one left for a request that has been to those in `tried`. */
+  hasOther(tried: readonly Endpoint[]): boolean {
+    const left = (endpoint: Endpoint): boolean => !tried.includes(endpoint);
+    return (
+      this.picture.endpoints.some(left) || (this.#panics && tried.length > 0 && this.endpoints.some(left))
+    );
+  }
+
   /** An endpoint did not accept a connection: it is left alone for a moment. */
   refused(endpoint: Endpoint, now: number): void {
     endpoint.markDown(now);

@@ -8,7 +8,7 @@
  * another: what is written to one connection in a turn is one system call, and the peers are woken once instead of once for each write.
  *
  * Promises: bytes leave in the order of the calls, whichever way each went; no byte of the shared read buffer is held after a call;
- * a write that fails destroys its socket with the system's error, as a socket's own would. Whether the connection ends in
+ * a write that fails destroys its socket with the system's error, as a socket's own would, unless its owner wants to read on. Whether the connection ends in
  * order or is cut remains the socket's business; whoever ends it calls `flush` first.
  *
  * This leans on `process.binding`, `_handle` and the handle's methods, which Node.js does not document; the runtime's version is
@@ -31,6 +31,11 @@ export interface WireOwner {
   stalled(): void;
   /** All that was written has left. */
   drained(): void;
+  /**
+   * The other end takes nothing any more. True: what it sent before is still of interest, so that the connection is read to its end
+   * and what is written is dropped from now on; false: the socket is destroyed.
+   */
+  writeFailed(): boolean;
 }
 
 /** What Node.js reports of the last call on any stream of this thread. */
@@ -122,6 +127,8 @@ export class Wire {
   /** Stands in `waiting`. */
   #queued = false;
   #corked = false;
+  /** A write failed, and the owner reads on. */
+  #broken = false;
 
   constructor(socket: Socket, owner: WireOwner) {
     this.socket = socket;
@@ -202,7 +209,7 @@ export class Wire {
     this.#text = '';
     const handle = this.#handle;
     const { socket } = this;
-    if (handle === null || !isOpen(socket, handle)) return;
+    if (handle === null || this.#broken || !isOpen(socket, handle)) return;
     // What the socket itself still holds goes first.
     if (this.#viaSocket && socket.writableLength !== 0) {
       if (!socket.write(text, 'latin1')) this.#owner.stalled();
@@ -245,7 +252,7 @@ export class Wire {
   /** Hands bytes to the handle. True when they are still in use. */
   #writeBuffer(bytes: Buffer): boolean {
     const handle = this.#handle!;
-    if (!isOpen(this.socket, handle)) return false;
+    if (this.#broken || !isOpen(this.socket, handle)) return false;
     const error = handle.writeBuffer(spare, bytes);
     if (error === 0 && state[AT_ASYNC] === 0) return false;
     this.#unfinished(error, bytes);
@@ -269,6 +276,11 @@ export class Wire {
 
   /** A handle without a connection gives no error number at all. */
   #fail(error: number | undefined): void {
+    if (this.#broken) return;
+    if (this.#owner.writeFailed()) {
+      this.#broken = true;
+      return;
+    }
     const code = error === undefined || error > 0 ? 'EBADF' : getSystemErrorName(error);
     this.socket.destroy(Object.assign(new Error(`write ${code}`), { code, syscall: 'write' }));
   }
@@ -277,7 +289,9 @@ export class Wire {
     this.#pending -= 1;
     if (this.socket.destroyed) return;
     if (status < 0) this.#fail(status);
-    else if (this.#pending === 0) this.#owner.drained();
+    // What is dropped holds nobody up.
+    if (status < 0 && !this.#broken) return;
+    if (this.#pending === 0) this.#owner.drained();
   }
 
   /** A long body follows: from the next read on, its bytes come in a buffer of its own. */

@@ -17,6 +17,8 @@ export interface CodecReading {
    * `between`: all bytes were read; `until-close`: a body that the end of the connection ends.
    */
   readonly state: string;
+  /** Where the method of each request begins. */
+  readonly methodsAt: readonly number[];
 }
 
 const requestHead = new RequestHead();
@@ -95,6 +97,7 @@ export function readByCodec(
   step = Infinity,
 ): CodecReading {
   const messages: MessageRead[] = [];
+  const methodsAt: number[] = [];
   const end = bytes.length;
   let at = 0;
   let finals = 0;
@@ -103,7 +106,11 @@ export function readByCodec(
       kind === 'request'
         ? parseRequestHead(bytes, at, end, LIMITS, requestHead)
         : parseResponseHead(bytes, at, end, LIMITS, responseHead);
-    if (used <= 0) return { messages, accepted: at, state: used === 0 ? 'incomplete' : codeOf(used) };
+    if (used <= 0) {
+      return { messages, accepted: at, state: used === 0 ? 'incomplete' : codeOf(used), methodsAt };
+    }
+    // The head's text leaves out an empty line before it.
+    methodsAt.push(at + used - (kind === 'request' ? requestHead : responseHead).length);
     at += used;
     const head = kind === 'request' ? requestHead : responseHead;
     const status = kind === 'request' ? 0 : responseHead.status;
@@ -126,17 +133,18 @@ export function readByCodec(
     }
     if (framing === 'close') {
       message.body = bytes.latin1Slice(at);
-      return { messages, accepted: end, state: 'until-close' };
+      return { messages, accepted: end, state: 'until-close', methodsAt };
     }
     const body =
       framing === 'chunked'
         ? readChunked(message, bytes, at, step)
         : readLength(message, bytes, at, framing === 'length' ? head.contentLength : 0);
-    if (body.stopped !== '') return { messages, accepted: at + body.accepted, state: body.stopped };
+    if (body.stopped !== '')
+      return { messages, accepted: at + body.accepted, state: body.stopped, methodsAt };
     at += body.used;
     if (status === 101 || ((status === 0 || status >= 200) && !head.keepAlive)) {
-      return { messages, accepted: at, state: 'end' };
+      return { messages, accepted: at, state: 'end', methodsAt };
     }
   }
-  return { messages, accepted: at, state: 'between' };
+  return { messages, accepted: at, state: 'between', methodsAt };
 }

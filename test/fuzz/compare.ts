@@ -5,7 +5,9 @@
  * Where the codec stopped before the end, llhttp then gets all of the bytes: in those that the codec still waits with it must
  * not find another message, and what it makes of those that the codec refuses is told, so that they can be counted.
  */
-import { readByCodec } from './by-codec.ts';
+import { METHODS } from 'node:http';
+import { KNOWN_METHODS } from '../../src/http1/methods.ts';
+import { readByCodec, type CodecReading } from './by-codec.ts';
 import { readByLlhttp, type LlhttpReading } from './by-llhttp.ts';
 import type { Kind, MessageRead } from './reading.ts';
 
@@ -75,6 +77,35 @@ function countComplete(messages: readonly MessageRead[]): number {
   return count;
 }
 
+/**
+ * Registered methods that llhttp does not know, which it refuses. It gets another method in their place, so that it can be asked about the
+ * rest of the message.
+ */
+const UNKNOWN_TO_LLHTTP = [...KNOWN_METHODS].filter((method) => !METHODS.includes(method));
+const STAND_IN = 'REPORT';
+
+/** What llhttp is given: the bytes, with the methods that it does not know replaced; and what it then should read. */
+function forLlhttp(
+  bytes: Buffer,
+  { messages, methodsAt, accepted }: CodecReading,
+): { messages: readonly MessageRead[]; bytes: Buffer; accepted: number } {
+  if (!messages.some(({ method }) => UNKNOWN_TO_LLHTTP.includes(method)))
+    return { messages, bytes, accepted };
+  let text = '';
+  let at = 0;
+  let shorter = 0;
+  const read = messages.map((message, index) => {
+    if (!UNKNOWN_TO_LLHTTP.includes(message.method)) return message;
+    const from = methodsAt[index] as number;
+    text += bytes.latin1Slice(at, from) + STAND_IN;
+    at = from + message.method.length;
+    shorter += message.method.length - STAND_IN.length;
+    return { ...message, method: STAND_IN };
+  });
+  const whole = Buffer.from(text + bytes.latin1Slice(at), 'latin1');
+  return { messages: read, bytes: whole, accepted: accepted - shorter };
+}
+
 /** Compares the two readings of `bytes`. Throws where the codec contradicts itself. */
 export function compare(
   kind: Kind,
@@ -82,15 +113,17 @@ export function compare(
   answered: readonly string[] = [],
   step = Infinity,
 ): Comparison {
-  const { messages, accepted, state } = readByCodec(kind, bytes, answered, step);
+  const reading = readByCodec(kind, bytes, answered, step);
+  const { messages, accepted, state } = reading;
   const untilClose = state === 'until-close';
   if (untilClose) (messages.at(-1) as MessageRead).complete = true;
-  const theirs = readByLlhttp(kind, bytes.subarray(0, accepted), answered, untilClose);
-  let fault = faultOf(messages, theirs, untilClose);
+  const given = forLlhttp(bytes, reading);
+  const theirs = readByLlhttp(kind, given.bytes.subarray(0, given.accepted), answered, untilClose);
+  let fault = faultOf(given.messages, theirs, untilClose);
   const complete = countComplete(messages);
   let opinion: string | null = null;
   if (fault === null && accepted < bytes.length && state !== 'end') {
-    const whole = readByLlhttp(kind, bytes, answered);
+    const whole = readByLlhttp(kind, given.bytes, answered);
     if (!NOT_REFUSED.has(state)) {
       opinion = whole.error ?? 'reads';
     } else {

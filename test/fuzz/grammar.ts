@@ -3,6 +3,7 @@
  * elsewhere. Bytes at random would hardly ever get past the first line.
  */
 import { METHODS } from 'node:http';
+import { KNOWN_METHODS } from '../../src/http1/methods.ts';
 import type { Random } from './random.ts';
 import {
   ODD,
@@ -122,7 +123,7 @@ function request(random: Random): string {
   const host = part(random, HOSTS, BAD_HOSTS);
   const method = random.chance(TWIST)
     ? random.pick(['', 'get', 'BREW', 'GET/', 'PRI', 'GE T', 'CONNECT', ...METHODS])
-    : random.pick(['GET', 'GET', 'POST', 'PUT', 'HEAD', 'OPTIONS', ...METHODS]);
+    : random.pick(['GET', 'GET', 'POST', 'PUT', 'HEAD', 'OPTIONS', ...METHODS, ...KNOWN_METHODS]);
   const path = part(random, PATHS, BAD_TARGETS);
   const absolute = random.chance(0.1);
   const target = absolute

@@ -6,7 +6,7 @@ import { REFUSALS } from '../../src/http1/refusal.ts';
 import { parseRequestHead, type HeadLimits } from '../../src/http1/request-head.ts';
 import type { ClientSide } from '../../src/data-plane/client-side.ts';
 import { upstreamRequestHead } from '../../src/data-plane/forward-headers.ts';
-import { problemAnswer } from '../../src/data-plane/rescue.ts';
+import { refusalAnswer } from '../../src/data-plane/rescue.ts';
 import { RequestView } from '../../src/data-plane/request-view.ts';
 import type { Routing } from '../../src/data-plane/routing.ts';
 import type { WorkerContext } from '../../src/data-plane/worker-context.ts';
@@ -112,8 +112,7 @@ export function createRequestWork(size: PolicySize): RequestWork {
     const used = parseRequestHead(bytes, 0, bytes.length, LIMITS, head);
     if (used <= 0) {
       const refusal = REFUSALS[-used - 1];
-      if (refusal !== undefined)
-        problemAnswer(refusal.status, refusal.title, refusal.code, refusal.detail, true, false);
+      if (refusal !== undefined) refusalAnswer(refusal, false);
       return used;
     }
     matcher.find(head.host, head.path);

@@ -10,7 +10,14 @@ interface Ends {
   readonly socket: Socket;
   /** The other end, which reads nothing before it is asked to. */
   readonly peer: Socket;
-  readonly seen: { received: Buffer[]; stalled: number; drained: number; onStalled?: () => void };
+  readonly seen: {
+    received: Buffer[];
+    stalled: number;
+    drained: number;
+    readsOn?: boolean;
+    failed: number;
+    onStalled?: () => void;
+  };
 }
 
 /** A wire on a real connection that reads into the shared buffer. */
@@ -19,7 +26,12 @@ async function ends(context: TestContext, attach: boolean): Promise<Ends> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address() as { port: number };
-  const seen: Ends['seen'] = { received: [], stalled: 0, drained: 0 };
+  const seen: Ends['seen'] = {
+    received: [],
+    stalled: 0,
+    drained: 0,
+    failed: 0,
+  };
   const owner = {
     received: (bytes: Buffer, length: number) => {
       seen.received.push(Buffer.from(bytes.subarray(0, length)));
@@ -29,6 +41,10 @@ async function ends(context: TestContext, attach: boolean): Promise<Ends> {
       seen.onStalled?.();
     },
     drained: () => (seen.drained += 1),
+    writeFailed: () => {
+      seen.failed += 1;
+      return seen.readsOn === true;
+    },
   };
   const socket = connect({
     host: '127.0.0.1',
@@ -147,6 +163,34 @@ test('a write to a connection that the peer has reset destroys the socket with t
   const [error] = await failed;
   assert.match(error.code ?? '', /^(EPIPE|ECONNRESET)$/);
   assert.equal(socket.destroyed, true);
+});
+
+test('an owner that reads on gets what came before the reset, and what is written is dropped', async (context) => {
+  const { wire, socket, peer, seen } = await ends(context, true);
+  seen.readsOn = true;
+  socket.pause();
+  // What the peer has not read makes its close a reset.
+  wire.write('unread');
+  await once(peer.resume(), 'data');
+  peer.pause();
+  wire.write('unread as well');
+  await new Promise((resolve) => setImmediate(resolve));
+  peer.write('the answer', () => peer.destroy());
+  await once(peer, 'close');
+  for (let turn = 0; turn < 1000 && seen.failed === 0; turn += 1) {
+    wire.write('x');
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(seen.failed, 1);
+  wire.write('more');
+  wire.writeBytes(pattern(60_000, 1), 0, 60_000);
+  assert.equal(wire.blocked, false);
+  socket.on('error', () => {
+    // The reading may end with the reset, or in order where a write was told of it.
+  });
+  socket.resume();
+  await once(socket, 'close');
+  assert.equal(Buffer.concat(seen.received).toString(), 'the answer');
 });
 
 test('what waits when the socket is destroyed is dropped', async (context) => {
