@@ -76,6 +76,8 @@ function policyAt(percentage: number, step: number): CompiledPolicy {
 }
 
 /** One request, written anew for each user. */
+const NO_COOKIES: readonly string[] = [];
+
 class Visitor implements RequestFacts {
   readonly method = 'GET';
   readonly path = '/';
@@ -109,6 +111,10 @@ class Visitor implements RequestFacts {
     if (name === 'serin_id') return this.serinId;
     return name === 'serin_latch_notes' ? this.latch : undefined;
   }
+
+  otherCookies(): readonly string[] {
+    return NO_COOKIES;
+  }
 }
 
 const idFor = (number: number): string => `visitor-${String(number).padStart(14, '0')}`;
@@ -121,7 +127,7 @@ const progress = (text: string): void => {
 
 progress('minting ids …');
 const mintedIds = Array.from({ length: Math.ceil(USERS / 4) }, (_, number) =>
-  context.mintedIds.seal('notes', idFor(1_000_000_000 + number), '', ''),
+  context.mintedIds.seal('', idFor(1_000_000_000 + number), '', ''),
 );
 
 interface Step {

@@ -81,6 +81,7 @@ export function createJudge(options: {
     secure: false,
     header: (name) => (name === 'x-user-id' ? user : undefined),
     cookie: () => undefined,
+    otherCookies: () => [],
   };
 
   function policyOf(commit: Commit): CompiledPolicy {

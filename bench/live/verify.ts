@@ -63,6 +63,7 @@ function factsOf(sent: Sent, peer: ClientAddress): RequestFacts {
     secure: false,
     header: (name) => fields.get(name),
     cookie: (name) => cookies.get(name),
+    otherCookies: () => [],
   };
 }
 

@@ -53,6 +53,8 @@ function policyOf(rules: readonly Rule[], phase: Phase = 'running'): CompiledPol
   return compilePolicy(policySource(rules, identity, phase), context);
 }
 
+const NO_COOKIES: readonly string[] = [];
+
 /** A request as one head: each value is cut out of it when it is asked for. */
 class Head implements RequestFacts {
   readonly method = 'GET';
@@ -84,6 +86,10 @@ class Head implements RequestFacts {
   cookie(name: string): string | undefined {
     return this.header(name);
   }
+
+  otherCookies(): readonly string[] {
+    return NO_COOKIES;
+  }
 }
 
 let next = 0;
@@ -92,7 +98,7 @@ const random = (): string => `visitor-${String(next++).padStart(14, '0')}`;
 /** Users with the cookies that they have after a first visit. */
 function usersOf(policy: CompiledPolicy, fields: (number: number) => Record<string, string>): Head[] {
   return Array.from({ length: USERS }, (_, number) => {
-    const id = context.mintedIds.seal('notes', `known-${String(number).padStart(16, '0')}`, '', '');
+    const id = context.mintedIds.seal('', `known-${String(number).padStart(16, '0')}`, '', '');
     const before = { serin_id: id, ...fields(number) };
     const { setCookies } = decide(policy, new Head('203.0.113.7', before), 3, NOW, random, newDecision());
     const latch = /serin_latch_notes=([^;]+);/.exec(setCookies)?.[1];
@@ -171,7 +177,7 @@ if (only === undefined || 'cold'.includes(only)) {
   bench('cold: a user agent and an id never seen, admitted', () => {
     const head = new Head('203.0.113.7', {
       'user-agent': `${IPHONE} ${seen++}`,
-      serin_id: context.mintedIds.seal('notes', random(), '', ''),
+      serin_id: context.mintedIds.seal('', random(), '', ''),
     });
     do_not_optimize(decide(cold, head, 3, NOW, random, out));
   });

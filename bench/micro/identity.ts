@@ -39,7 +39,7 @@ const users = (count: number, of: (index: number) => string) =>
   Array.from({ length: count }, (_, index) => of(index));
 
 const ids = new MintedIds(keys);
-const sealed = users(USERS, (index) => ids.seal('notes', `u${numbered(20)(index)}`, '', ''));
+const sealed = users(USERS, (index) => ids.seal('', `u${numbered(20)(index)}`, '', ''));
 const latches = new Latches(keys);
 const latched = users(USERS, (index) =>
   latches.seal({ scope, bucket: index, revision: 1, admitted: [tagOf('office')], excluded: [] }, tag),
@@ -59,7 +59,7 @@ group('minted id', () => {
   const false_ = inTurn(forged(sealed));
   bench('forged', () => do_not_optimize(ids.open('notes', false_())));
   let next = 0;
-  bench('sealed', () => do_not_optimize(ids.seal('notes', `u${numbered(20)(next++)}`, '', '')));
+  bench('sealed', () => do_not_optimize(ids.seal('', `u${numbered(20)(next++)}`, '', '')));
 });
 
 group('latch', () => {
@@ -93,6 +93,7 @@ group('user', () => {
     secure: true,
     header: (name) => (name === 'user-agent' ? agents() : 'de-CH'),
     cookie: () => undefined,
+    otherCookies: () => [],
   };
   bench('fingerprint', () => do_not_optimize(fingerprint(facts, keys, 'bench')));
 });

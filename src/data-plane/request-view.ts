@@ -85,6 +85,10 @@ export class RequestView implements RequestFacts, ForwardFacts {
     return this.head.cookie(name);
   }
 
+  otherCookies(name: string): readonly string[] {
+    return this.head.otherCookies(name);
+  }
+
   get arrival(): Arrival {
     return this.#side.arrival;
   }

@@ -19,6 +19,7 @@ const TOO_MANY_FIELDS = refusalNumber('too_many_fields');
 
 const FIRST_CAPACITY = 32;
 const COOKIE_BIT = 1 << F.COOKIE;
+const NO_VALUES: readonly string[] = Object.freeze([]);
 
 /** The lines of one head. Offsets are into `text`; the arrays are longer than `count` and are replaced when they grow. */
 export class FieldBlock {
@@ -98,16 +99,39 @@ export class FieldBlock {
     if (!this.seen(F.COOKIE) || name === '') return undefined;
     if ((this.repeatedLow & COOKIE_BIT) === 0) {
       const index = this.indexOf(F.COOKIE);
-      return cookieIn(this.text, this.valueStart[index] as number, this.valueEnd[index] as number, name);
+      const end = this.valueEnd[index] as number;
+      const equals = cookieAt(this.text, this.valueStart[index] as number, end, name);
+      return equals === -1 ? undefined : cookieValue(this.text, equals, end);
     }
     for (let index = 0; index < this.count; index += 1) {
       if (this.fieldId[index] !== F.COOKIE) continue;
       // A line of its own: in the text, a name would be looked for up to the end of the head, for each line anew.
       const line = this.value(index);
-      const found = cookieIn(line, 0, line.length, name);
-      if (found !== undefined) return found;
+      const equals = cookieAt(line, 0, line.length, name);
+      if (equals !== -1) return cookieValue(line, equals, line.length);
     }
     return undefined;
+  }
+
+  /** The raw values of all cookies of that name but the first, in order; where there is none, no list is made. */
+  otherCookies(name: string): readonly string[] {
+    if (!this.seen(F.COOKIE) || name === '') return NO_VALUES;
+    if ((this.repeatedLow & COOKIE_BIT) === 0) {
+      const index = this.indexOf(F.COOKIE);
+      const start = this.valueStart[index] as number;
+      const end = this.valueEnd[index] as number;
+      const first = cookieAt(this.text, start, end, name);
+      if (first === -1 || cookieAt(this.text, first, end, name) === -1) return NO_VALUES;
+    }
+    const found: string[] = [];
+    for (let index = 0; index < this.count; index += 1) {
+      if (this.fieldId[index] !== F.COOKIE) continue;
+      const line = this.value(index);
+      const end = line.length;
+      for (let at = cookieAt(line, 0, end, name); at !== -1; at = cookieAt(line, at, end, name))
+        found.push(cookieValue(line, at, end));
+    }
+    return found.length < 2 ? NO_VALUES : found.slice(1);
   }
 
   /** Forgets the text, so that an idle connection does not hold it. */
@@ -138,20 +162,26 @@ function grown(array: Int32Array, capacity: number): Int32Array {
   return out;
 }
 
-/** The value of cookie `name` in `text[start..end)`: the name must follow the start or a ";" and be followed by "=". */
-function cookieIn(text: string, start: number, end: number, name: string): string | undefined {
+/**
+ * Where the "=" of the first cookie `name` in `text[start..end)` is, or -1: the name must follow a ";" or the start, which is that of a
+ * line or the "=" of another cookie.
+ */
+function cookieAt(text: string, start: number, end: number, name: string): number {
   for (let at = text.indexOf(name, start); at !== -1 && at < end; at = text.indexOf(name, at + 1)) {
     let before = at - 1;
     while (before >= start && isSpace(text.charCodeAt(before))) before -= 1;
     if (before >= start && text.charCodeAt(before) !== 0x3b) continue;
     let equals = at + name.length;
     while (equals < end && isSpace(text.charCodeAt(equals))) equals += 1;
-    if (equals >= end || text.charCodeAt(equals) !== 0x3d) continue;
-    const semicolon = text.indexOf(';', equals);
-    const stop = semicolon === -1 || semicolon > end ? end : semicolon;
-    return trimSpace(text, equals + 1, stop);
+    if (equals < end && text.charCodeAt(equals) === 0x3d) return equals;
   }
-  return undefined;
+  return -1;
+}
+
+/** The value after the "=" at `equals`, up to the next ";" or `end`. */
+function cookieValue(text: string, equals: number, end: number): string {
+  const semicolon = text.indexOf(';', equals);
+  return trimSpace(text, equals + 1, semicolon === -1 || semicolon > end ? end : semicolon);
 }
 
 /**

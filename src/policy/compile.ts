@@ -5,6 +5,13 @@
  * are immutable but for caches. What cannot be compiled throws a DocumentError; the caller keeps what it had.
  */
 import { createHash } from 'node:crypto';
+import {
+  boundRollouts,
+  decidesByFingerprint,
+  UNBOUND,
+  type BindableService,
+  type BoundRollouts,
+} from './bound-rollouts.ts';
 import { rolloutSalt, threshold } from './bucket.ts';
 import { compileMatch, list, type Condition, type ConditionContext } from './conditions.ts';
 import { cookieWriter, latchCookie, type CookieOptions, type CookieWriter } from './cookies.ts';
@@ -28,6 +35,8 @@ export interface ContextSource {
   readonly followPeers: NetworkSetData;
   readonly regionDatabase: SharedArrayBuffer | null;
   readonly keys: readonly KeyData[];
+  /** All services, where ids are minted for more than one of them. */
+  readonly services?: readonly BindableService[];
 }
 
 /** What a policy is compiled from; a service of a snapshot is one. */
@@ -57,6 +66,8 @@ export interface PolicyContext {
   readonly overrides: Overrides;
   readonly devices: DeviceCache;
   readonly hashes: KnownHashes;
+  /** By service. */
+  readonly bound: ReadonlyMap<string, BoundRollouts>;
 }
 
 /**
@@ -76,6 +87,7 @@ export function compileContext(
   const region = compileRegion(source.regionDatabase, previous);
   const devices = previous?.devices ?? new DeviceCache();
   const hashes = previous?.hashes ?? new KnownHashes();
+  const bound = boundRollouts(source.services ?? []);
   if (previous !== null && previous.keys.isMadeOf(source.keys)) {
     const { keys, mintedIds, latches, overrides } = previous;
     return {
@@ -89,6 +101,7 @@ export function compileContext(
       overrides,
       devices,
       hashes,
+      bound,
     };
   }
   const keys = new KeyRing(source.keys);
@@ -99,6 +112,7 @@ export function compileContext(
     keys,
     devices,
     hashes,
+    bound,
     latchMemory,
     mintedIds: new MintedIds(keys),
     latches: new Latches(keys),
@@ -160,6 +174,10 @@ export interface CompiledPolicy {
   /** The latches of users who are known by a header; null where there can be none. */
   readonly remembered: RememberedLatches | null;
   readonly cookies: CookieWriter;
+  /** Whether the service has all paths of its hosts that no longer prefix takes. */
+  readonly atRoot: boolean;
+  /** What newly minted ids are bound to. */
+  readonly bound: BoundRollouts;
   readonly chain: readonly CompiledTier[];
   readonly follows: boolean;
   readonly fallbackToStable: boolean;
@@ -190,6 +208,8 @@ export function compilePolicy(service: PolicySource, context: PolicyContext): Co
     latchCookie: latchCookie(service.name),
     remembered: remembers ? (context.latchMemory?.scope(scope) ?? null) : null,
     cookies: cookieWriter(service.pathPrefix, service.cookies),
+    atRoot: service.pathPrefix === '/',
+    bound: context.bound.get(service.name) ?? boundAlone(service),
     chain: compileChain(service.identity),
     follows: service.follow.length > 0,
     fallbackToStable: settings.fallbackToStable,
@@ -197,6 +217,12 @@ export function compilePolicy(service: PolicySource, context: PolicyContext): Co
     rules: decides ? compileRules(rollout.document, service, context, view) : null,
     view,
   };
+}
+
+/** Of a service that nobody said what shares its hosts. */
+function boundAlone({ identity, rollout }: PolicySource): BoundRollouts {
+  if (rollout === null || !decidesByFingerprint({ identity, rollout })) return UNBOUND;
+  return { tags: tagOf(rollout.id), fingerprintKey: rollout.fingerprintKey };
 }
 
 function compileRules(

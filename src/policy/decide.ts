@@ -9,10 +9,10 @@ import { bucketOf, BUCKETS } from './bucket.ts';
 import type { CompiledExclude, CompiledPolicy, CompiledRules } from './compile.ts';
 import { OVERRIDE_COOKIE, OVERRIDE_HEADER } from './cookies.ts';
 import type { RequestFacts } from './facts.ts';
-import { findIdentity, hashOfIdentity, hashOfUser } from './find-identity.ts';
+import { findIdentity, hashOfIdentity, hashOfOther, hashOfUser } from './find-identity.ts';
 import type { Latch } from './latch.ts';
 import { findLatch, latchedExclude, latchedRule, rememberAdmission, rememberExclusion } from './latching.ts';
-import type { OverrideMode } from './override.ts';
+import type { Override, OverrideMode } from './override.ts';
 import type { Reason, Tier, Variant } from './rollout.ts';
 import { resetTrace, trace } from './trace.ts';
 
@@ -38,6 +38,8 @@ export interface Decision {
   setCookies: string;
   /** The request carries an override cookie, to be removed before it is forwarded. */
   stripCookie: boolean;
+  /** The same of another id that the request has and that does not count; 0 where there is none, as nearly always. */
+  otherHash: number;
   /** A CORS preflight: it carries no cookies, so it may differ from the request it announces. */
   preflight: boolean;
   /** Another decision for this user must be the same while the revision is: flips are looked for. */
@@ -57,6 +59,7 @@ export function newDecision(): Decision {
     bucket: -1,
     tier: 'none',
     identityHash: 0,
+    otherHash: 0,
     epoch: 0,
     revision: 0,
     setCookies: '',
@@ -101,6 +104,7 @@ function begin(policy: CompiledPolicy, facts: RequestFacts, out: Decision): void
   out.bucket = -1;
   out.tier = 'none';
   out.identityHash = 0;
+  out.otherHash = 0;
   out.epoch = policy.epoch;
   out.revision = policy.revision;
   out.setCookies = '';
@@ -144,7 +148,7 @@ function decideByRules(
 ): void {
   policy.view.begin(facts);
   const minted = findIdentity(policy, facts, policy.rolloutTag, !out.preflight, random);
-  const latch = findLatch(policy);
+  const latch = findLatch(policy, facts);
   trace.latch = latch;
   decideInOrder(policy, rules, facts, latch, usable, nowSeconds, out);
   if (trace.latchCookie !== undefined && latch === null && out.setCookies === '') {
@@ -218,10 +222,36 @@ function findOverride(
   let mode = header === undefined ? null : overrides.verify(header, policy.service, nowSeconds);
   if (mode === null && hasCookie) {
     mode = overrides.verify(facts.cookie(OVERRIDE_COOKIE) ?? '', policy.service, nowSeconds);
+    const others = facts.otherCookies(OVERRIDE_COOKIE);
+    if (others.length > 0) mode = newestOverride(policy, facts, others, nowSeconds);
   }
   trace.override = mode ?? 'invalid';
   return mode;
 }
+
+/**
+ * Of several valid tokens in cookies that which ends last, as it was made last; of such that end together that which says `never`. In
+ * which order they came, which depends on the path, does not matter.
+ */
+function newestOverride(
+  policy: CompiledPolicy,
+  facts: RequestFacts,
+  others: readonly string[],
+  nowSeconds: number,
+): OverrideMode | null {
+  const { overrides } = policy.context;
+  let newest: Override | null = null;
+  for (const token of [facts.cookie(OVERRIDE_COOKIE) ?? '', ...others.slice(-MOST_OVERRIDES)]) {
+    if (overrides.verify(token, policy.service, nowSeconds) === null) continue;
+    const override = overrides.read(token)!;
+    const later = newest === null ? 1 : override.expires - newest.expires;
+    if (later > 0 || (later === 0 && override.mode === 'never')) newest = override;
+  }
+  return newest?.mode ?? null;
+}
+
+/** Each that is not known costs a signature. */
+const MOST_OVERRIDES = 16;
 
 /** Steps 5 and 6: the latch, then rules and bucket. The bucket is tested first, since it is the cheapest. */
 function decideByBucket(
@@ -236,6 +266,7 @@ function decideByBucket(
     out.tier = policy.chain[trace.tier]!.kind;
     out.bucket = bucket = bucketOf(hashOfIdentity(policy));
     out.identityHash = hashOfUser(policy);
+    out.otherHash = hashOfOther(policy);
   }
   if (latch !== null) {
     out.bucket = bucket = latch.bucket;

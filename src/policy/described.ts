@@ -62,7 +62,8 @@ export function describedFacts(request: DescribedRequest, policy: CompiledPolicy
     peer,
     secure,
     header: (lowerName) => headers.get(lowerName),
-    cookie: (name) => cookies.get(name),
+    cookie: (name) => cookies.get(name)?.[0],
+    otherCookies: (name) => cookies.get(name)?.slice(1) ?? [],
   };
 }
 
@@ -96,14 +97,16 @@ function readAddress(
   return otherwise;
 }
 
-/** Of cookies with one name the first counts. */
-function readCookies(header: string): Map<string, string> {
-  const found = new Map<string, string>();
+/** The values of each name, in order. */
+function readCookies(header: string): Map<string, string[]> {
+  const found = new Map<string, string[]>();
   for (const pair of header.split(';')) {
     const equals = pair.indexOf('=');
     if (equals < 0) continue;
     const name = trimBlanks(pair.slice(0, equals));
-    if (!found.has(name)) found.set(name, trimBlanks(pair.slice(equals + 1)));
+    const values = found.get(name) ?? [];
+    values.push(trimBlanks(pair.slice(equals + 1)));
+    found.set(name, values);
   }
   return found;
 }
@@ -111,9 +114,9 @@ function readCookies(header: string): Map<string, string> {
 /** Lets the first tier that can say it say the identity, and the tiers before it nothing. */
 function setIdentity(
   identity: string,
-  { chain, context, service }: CompiledPolicy,
+  { chain, context }: CompiledPolicy,
   headers: Map<string, string>,
-  cookies: Map<string, string>,
+  cookies: Map<string, string[]>,
   faults: Fault[],
 ): void {
   const pointer = '/identity';
@@ -132,5 +135,5 @@ function setIdentity(
   for (const { kind, name } of chain.slice(0, chosen)) (kind === 'header' ? headers : cookies).delete(name);
   const { kind, name } = chain[chosen]!;
   if (kind === 'header') headers.set(name, identity);
-  else cookies.set(name, kind === 'minted' ? context.mintedIds.seal(service, identity, '', '') : identity);
+  else cookies.set(name, [kind === 'minted' ? context.mintedIds.seal('', identity, '', '') : identity]);
 }

@@ -22,4 +22,6 @@ export interface RequestFacts {
   header(lowerName: string): string | undefined;
   /** The first cookie of that name, as it came. */
   cookie(name: string): string | undefined;
+  /** The values of the others of that name, in order; an empty list where there are none, as nearly always. */
+  otherCookies(name: string): readonly string[];
 }

@@ -1,7 +1,8 @@
 /**
  * Flip detection: a user who had the canary gets stable without a cause. It must never happen, so it is counted.
  *
- * A flip is: same rollout, same revision, same user, canary and then stable, with no fallback, exclude or override.
+ * A flip is: same rollout, same revision, same user, canary and then stable, with no fallback, exclude or override. A user who has two
+ * ids is the same user, whichever of them counted.
  * The table is small and direct-mapped: it forgets users whose place another takes, so it may miss flips, but what it
  * reports is one. It never allocates after its construction.
  */
@@ -31,19 +32,29 @@ export class FlipTable {
   observe(decision: Decision): boolean {
     if (!decision.comparable || decision.fallback || decision.unavailable) return false;
     const user = decision.identityHash;
-    // The low bits: the bucket comes from the high ones.
-    const place = ((user % 0x100000000) >>> 0) & this.#mask;
+    const place = this.#placeOf(user);
     const canary = decision.assigned === 'canary';
-    const same = this.#users[place] === user;
+    const { epoch, revision, otherHash } = decision;
     if (canary) {
       this.#users[place] = user;
-      this.#epochs[place] = decision.epoch;
-      this.#revisions[place] = decision.revision;
+      this.#epochs[place] = epoch;
+      this.#revisions[place] = revision;
       return false;
     }
-    if (!same) return false;
-    // Whatever it was, this user is on stable now; counting once is enough.
+    const flipped = this.#forget(user, epoch, revision);
+    return (otherHash !== 0 && this.#forget(otherHash, epoch, revision)) || flipped;
+  }
+
+  /** Forgets a user who is on stable now, since counting once is enough; true where it was on the canary at this revision. */
+  #forget(user: number, epoch: number, revision: number): boolean {
+    const place = this.#placeOf(user);
+    if (this.#users[place] !== user) return false;
     this.#users[place] = 0;
-    return this.#epochs[place] === decision.epoch && this.#revisions[place] === decision.revision;
+    return this.#epochs[place] === epoch && this.#revisions[place] === revision;
+  }
+
+  /** By the low bits: the bucket comes from the high ones. */
+  #placeOf(user: number): number {
+    return ((user % 0x100000000) >>> 0) & this.#mask;
   }
 }

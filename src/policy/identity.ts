@@ -1,16 +1,17 @@
 /**
  * The identity chain: which string stands for the user of a request.
  *
- * The first tier that is present speaks. A minted id is random and signed together with its service. While a rollout
- * runs, it also carries the fingerprint that its first request was decided by, bound to that rollout's id: so parallel
- * first requests, clients that refuse cookies and other replicas all decide alike. After that rollout the random id
- * counts. An id that does not verify counts as absent.
+ * The first tier that is present speaks. A minted id is random, signed, and shared by all services of its host. It also carries the
+ * fingerprint of the request that it was minted for, bound to the rollouts that run at that moment: so parallel first requests,
+ * clients that refuse cookies and other replicas all decide alike. After those rollouts the random id counts. An id
+ * that does not verify counts as absent.
  */
 import { LRUCache } from 'lru-cache';
 import type { ClientAddress } from './address.ts';
 import { IDENTITY_COOKIE } from './cookies.ts';
 import type { RequestFacts } from './facts.ts';
 import { MAC_LENGTH, type KeyRing } from './keys.ts';
+import { TAG_LENGTH } from './latch.ts';
 import type { IdentityTier } from './rollout.ts';
 import { standaloneText } from './wire.ts';
 
@@ -33,13 +34,15 @@ export function compileChain(chain: readonly IdentityTier[]): readonly CompiledT
 
 /** A minted id that verified. The hashes are a memory of the decision code. */
 export interface MintedId {
+  /** The service that alone may use it; '' where all services of the host may. */
   readonly service: string;
   readonly id: string;
-  /** The tag of the rollout that the fingerprint counts for; '' where there is none. */
-  readonly rolloutTag: string;
+  /** The tags of the rollouts that the fingerprint counts for, one after the other; '' where there is none. */
+  readonly rolloutTags: string;
   readonly fingerprint: string;
-  /** The salt that `hash` and `userHash` were made with. */
+  /** The salt and the identity that `hash` was made with; `userHash` was made with the same salt. */
   hashSalt: string;
+  hashed: string;
   /** Hash of what stands for the user in that rollout. */
   hash: number;
   /** Hash of the random id itself: it tells people behind one fingerprint apart. */
@@ -47,8 +50,11 @@ export interface MintedId {
 }
 
 const ID = /^[A-Za-z0-9_-]{16,64}$/;
-const MINTED = /^([A-Za-z0-9_-]{16,64})(?:\.([A-Za-z0-9_-]{8})\.([A-Za-z0-9_-]{22}))?\.([A-Za-z0-9_-]{22})$/;
-const LONGEST_MINTED = 64 + 1 + 8 + 1 + 22 + 1 + MAC_LENGTH;
+const MINTED =
+  /^([A-Za-z0-9_-]{16,64})(?:\.((?:[A-Za-z0-9_-]{8}){1,16})\.([A-Za-z0-9_-]{22}))?\.([A-Za-z0-9_-]{22})$/;
+/** Rollouts that one id can be bound to. */
+export const MOST_BOUND = 16;
+const LONGEST_MINTED = 64 + 1 + MOST_BOUND * TAG_LENGTH + 1 + 22 + 1 + MAC_LENGTH;
 
 /** A bounded memory of verified ids. A forged one costs a verification each time and pushes out nothing. */
 export class MintedIds {
@@ -60,35 +66,60 @@ export class MintedIds {
     this.#known = new LRUCache({ max });
   }
 
-  /** The cookie's value for a new id; `fingerprint` and `rolloutTag` are '' between rollouts. */
-  seal(service: string, id: string, rolloutTag: string, fingerprint: string): string {
+  /**
+   * The cookie's value for an id. `service` is '' where all services of the host may use it; `fingerprint` and
+   * `rolloutTags` are '' between rollouts.
+   */
+  seal(service: string, id: string, rolloutTags: string, fingerprint: string): string {
     if (!ID.test(id)) throw new Error('A minted id has 16 to 64 letters, digits, "-" and "_".');
-    const body = rolloutTag === '' ? id : `${id}.${rolloutTag}.${fingerprint}`;
+    const body = rolloutTags === '' ? id : `${id}.${rolloutTags}.${fingerprint}`;
     return `${body}.${this.#keys.sign('identity', signedText(service, body))}`;
   }
 
-  /** Null where the value is not one that this service minted. */
+  /** Null where the value is not one that this service may use. */
   open(service: string, value: string): MintedId | null {
     if (value.length > LONGEST_MINTED) return null;
     const known = this.#known.get(value);
-    if (known !== undefined && known.service === service) return known;
+    if (known !== undefined && (known.service === '' || known.service === service)) return known;
     const parts = MINTED.exec(value);
     if (parts === null) return null;
-    const [, id = '', rolloutTag = '', fingerprint = '', signature = ''] = parts;
+    const [, id = '', rolloutTags = '', fingerprint = '', signature = ''] = parts;
     const body = value.slice(0, -(MAC_LENGTH + 1));
-    if (!this.#keys.verify('identity', signedText(service, body), signature)) return null;
+    const owner = this.#ownerOf(service, body, signature);
+    if (owner === null) return null;
     const minted: MintedId = {
-      service,
+      service: owner,
       id: standaloneText(id),
-      rolloutTag: standaloneText(rolloutTag),
+      rolloutTags: standaloneText(rolloutTags),
       fingerprint: standaloneText(fingerprint),
       hashSalt: '',
+      hashed: '',
       hash: 0,
       userHash: 0,
     };
     this.#known.set(standaloneText(value), minted);
     return minted;
   }
+
+  /** '' for all services of the host, `service` for it alone, null where nobody of this key ring signed it. */
+  #ownerOf(service: string, body: string, signature: string): string | null {
+    if (this.#keys.verify('identity', signedText('', body), signature)) return '';
+    return this.#keys.verify('identity', signedText(service, body), signature) ? service : null;
+  }
+}
+
+/** Whether the value looks like a minted id, whoever signed it. */
+export function isMintedForm(value: string): boolean {
+  return value.length <= LONGEST_MINTED && MINTED.test(value);
+}
+
+/** What stands for the user of an id in the rollout of this tag: the fingerprint where it is bound to it, the id otherwise. */
+export function identityOf({ id, rolloutTags, fingerprint }: MintedId, rolloutTag: string): string {
+  if (rolloutTags === '' || rolloutTag === '') return id;
+  for (let at = 0; at < rolloutTags.length; at += TAG_LENGTH) {
+    if (rolloutTags.startsWith(rolloutTag, at)) return fingerprint;
+  }
+  return id;
 }
 
 function signedText(service: string, body: string): string {

@@ -25,7 +25,8 @@ export interface Latch {
   readonly excluded: readonly string[];
 }
 
-const TAG_LENGTH = 8;
+/** Characters of a tag. */
+export const TAG_LENGTH = 8;
 /** Rules that one latch remembers of each kind. More than one is needed only where rules ask for method or path. */
 export const MOST_MARKS = 4;
 

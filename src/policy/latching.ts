@@ -6,25 +6,38 @@
  */
 import type { CompiledExclude, CompiledPolicy, CompiledRule, CompiledRules } from './compile.ts';
 import type { Decision } from './decide.ts';
+import type { RequestFacts } from './facts.ts';
 import { hashOfIdentity } from './find-identity.ts';
 import { merged, withAdmission, withExclusion, type Latch } from './latch.ts';
 import { allHold } from './rule-index.ts';
 import { trace } from './trace.ts';
 
 /** The user's latch in this rollout, or null. Needs the identity to have been found. */
-export function findLatch(policy: CompiledPolicy): Latch | null {
+export function findLatch(policy: CompiledPolicy, facts: RequestFacts): Latch | null {
   const { remembered } = policy;
-  const { latchCookie } = trace;
-  const carried =
-    latchCookie === undefined
-      ? null
-      : policy.context.latches.open(policy.latchScope, policy.rolloutTag, latchCookie);
+  const carried = trace.latchCookie === undefined ? null : carriedLatch(policy, facts, trace.latchCookie);
   if (remembered === null || remembered.isEmpty || !speaksByHeader(policy)) return carried;
   const known = remembered.find(hashOfIdentity(policy));
   if (carried === null || known === null) return carried ?? known;
   if (known.excluded.length === 0) return carried;
   // Of what happened on another device, a cookie does not know; an exclusion there wins here, too.
   return { ...carried, excluded: merged(carried, known).excluded };
+}
+
+/** Latch cookies that are looked at: each that is not known costs a signature. */
+const MOST_LOOKED_AT = 16;
+
+/** What all genuine latches among the cookies say together: which of them a path has, and in which order, must not matter. */
+function carriedLatch(policy: CompiledPolicy, facts: RequestFacts, first: string): Latch | null {
+  const { latchScope, rolloutTag, latchCookie, context } = policy;
+  const others = facts.otherCookies(latchCookie);
+  if (others.length === 0) return context.latches.open(latchScope, rolloutTag, first);
+  let all: Latch | null = null;
+  for (const value of [first, ...others.slice(-MOST_LOOKED_AT)].toSorted()) {
+    const latch = context.latches.open(latchScope, rolloutTag, value);
+    if (latch !== null && latch !== all) all = all === null ? latch : merged(all, latch);
+  }
+  return all;
 }
 
 function speaksByHeader(policy: CompiledPolicy): boolean {

@@ -15,6 +15,10 @@ export interface Trace {
   minted: MintedId | null;
   /** A cookie that should be a minted id did not verify. */
   forgedId: boolean;
+  /** It looked like one of another key ring. */
+  strangeId: boolean;
+  /** A genuine minted id that came as well and does not count. */
+  otherId: MintedId | null;
   /** Hash of the identity, 53 bits; -1 while nothing needed it. */
   hash: number;
   latch: Latch | null;
@@ -28,6 +32,8 @@ export const trace: Trace = {
   identity: '',
   minted: null,
   forgedId: false,
+  strangeId: false,
+  otherId: null,
   hash: -1,
   latch: null,
   latchCookie: undefined,
@@ -40,6 +46,8 @@ export function resetTrace(): void {
   trace.identity = '';
   trace.minted = null;
   trace.forgedId = false;
+  trace.strangeId = false;
+  trace.otherId = null;
   trace.hash = -1;
   trace.latch = null;
   trace.latchCookie = undefined;

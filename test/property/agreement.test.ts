@@ -80,7 +80,7 @@ test('decide and explain agree, on the decision and on which rule it is', () => 
               ...Object.fromEntries(
                 Object.entries(headers).map(([name, value]) => [name, readableText(value)]),
               ),
-              cookie: Object.entries(cookies).map(([name, value]) => `${name}=${value}`),
+              cookie: Object.entries(cookies).map(([name, value]) => `${name}=${String(value)}`),
             },
             clientAddress: client,
             peerAddress: '10.0.0.1',

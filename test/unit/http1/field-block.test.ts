@@ -69,6 +69,8 @@ test('property: cookies agree with splitting', () => {
           .filter((pair) => pair.includes('='))
           .map((pair) => [pair.slice(0, pair.indexOf('=')).trim(), pair.slice(pair.indexOf('=') + 1).trim()]);
         assert.equal(head.cookie(name), pairs.find(([found]) => found === name)?.[1]);
+        const values = pairs.filter(([found]) => found === name).map(([, value]) => value);
+        assert.deepEqual(head.otherCookies(name), values.slice(1));
       },
     ),
     { numRuns: 3000 },

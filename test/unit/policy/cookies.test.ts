@@ -20,7 +20,8 @@ test('expiring names the same cookie: path, Secure and Partitioned are those it 
   const writer = cookieWriter('/shop', { ...OPTIONS, partitioned: true });
   assert.equal(
     writer.expire('serin_latch_a', true),
-    'Set-Cookie: serin_latch_a=; Path=/shop; Max-Age=0; HttpOnly; SameSite=Lax; Secure; Partitioned\r\n',
+    'Set-Cookie: serin_latch_a=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure; Partitioned\r\n' +
+      'Set-Cookie: serin_latch_a=; Path=/shop; Max-Age=0; HttpOnly; SameSite=Lax; Secure; Partitioned\r\n',
   );
 });
 
@@ -32,11 +33,14 @@ test('Secure goes with TLS, with the setting, and with what browsers refuse with
   assert.ok(set({ sameSite: 'Strict' }, false).includes('; SameSite=Strict\r\n'));
 });
 
-test('the path is the prefix, and no prefix can break out of its attribute', () => {
-  assert.ok(set({}, false, '/shop').includes('; Path=/shop;'));
+test('the path is the whole host, or the prefix, and no prefix can break out of its attribute', () => {
+  assert.ok(set({}, false, '/shop').includes('; Path=/;'));
+  const setForService = (path: string): string =>
+    cookieWriter(path, OPTIONS).setForService('serin_id', 'v', false);
+  assert.ok(setForService('/shop').includes('; Path=/shop;'));
   fc.assert(
     fc.property(anyText, (path) => {
-      const line = set({}, false, `/${path.toWellFormed()}`);
+      const line = setForService(`/${path.toWellFormed()}`);
       assert.match(
         line,
         /^Set-Cookie: serin_id=v; Path=[\x21-\x3a\x3c-\x7e]+; Max-Age=86400; HttpOnly; SameSite=Lax\r\n$/,

@@ -105,7 +105,7 @@ test("a browser's own cookies are understood", () => {
   const browser = new Browser(userRequest(rules, 1));
   browser.send(rules, { client: '203.0.113.7' });
   const cookie = Object.entries({ ...browser.request.cookies, ...browser.cookies })
-    .map(([name, value]) => `${name}=${value}`)
+    .map(([name, value]) => `${name}=${String(value)}`)
     .join('; ');
   const { decision, latch, rules: explained } = explain(rules, { headers: { cookie } }, OPTIONS);
   assert.equal(`${decision.variant} ${decision.reason} ${decision.rule}`, 'canary latch office');

@@ -117,7 +117,8 @@ export interface Request {
   readonly peer?: string;
   readonly secure?: boolean;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly cookies?: Readonly<Record<string, string>>;
+  /** Several values are several cookies of one name. */
+  readonly cookies?: Readonly<Record<string, string | readonly string[]>>;
 }
 
 export function address(text: string | undefined): ClientAddress {
@@ -137,8 +138,14 @@ export function facts(request: Request = {}): RequestFacts {
     peer: address(request.peer ?? '10.0.0.1'),
     secure: request.secure ?? false,
     header: (name) => (Object.hasOwn(headers, name) ? headers[name] : undefined),
-    cookie: (name) => (Object.hasOwn(cookies, name) ? cookies[name] : undefined),
+    cookie: (name) => valuesOf(cookies, name)[0],
+    otherCookies: (name) => valuesOf(cookies, name).slice(1),
   };
+}
+
+function valuesOf(cookies: NonNullable<Request['cookies']>, name: string): readonly string[] {
+  const values = Object.hasOwn(cookies, name) ? cookies[name]! : [];
+  return typeof values === 'string' ? [values] : values;
 }
 
 /** Ids by number, the same in every run: 22 characters, as real ones. */
@@ -186,6 +193,11 @@ export class Browser {
 
 /** The cookie of a genuine minted id, of between rollouts. */
 export function mintedCookie(policy: CompiledPolicy, id: string): string {
+  return policy.context.mintedIds.seal('', id, '', '');
+}
+
+/** The same as the service alone may use it. */
+export function serviceCookie(policy: CompiledPolicy, id: string): string {
   return policy.context.mintedIds.seal(policy.service, id, '', '');
 }
 

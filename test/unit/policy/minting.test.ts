@@ -21,6 +21,7 @@ import {
   policy,
   rollout,
   service,
+  serviceCookie,
 } from './fixtures.ts';
 
 const HALF = [{ name: 'everyone', percentage: 50 }];
@@ -227,7 +228,7 @@ test('a request without any identity gets what every user gets', () => {
 test('a forged, foreign or damaged id counts as absent and is replaced', () => {
   const genuine = mintedCookie(half, idOf(1));
   const [id = '', signature = ''] = genuine.split('.');
-  const foreign = mintedCookie(policy(HALF, { name: 'other' }), idOf(1));
+  const foreign = serviceCookie(policy(HALF, { name: 'other' }), idOf(1));
   const otherKeys = context({ keys: [{ id: 'k1', secret: new Uint8Array(32).fill(8) }] });
   const forged = [
     id,
@@ -296,9 +297,9 @@ test('a CORS preflight gets no cookie and mints nothing', () => {
   assert.equal(decideOnce(half, { method: 'OPTIONS' }).preflight, false);
 });
 
-test("Secure behind TLS, the service's prefix as path", () => {
+test('Secure behind TLS; all paths of the host, whatever the prefix of the service', () => {
   const shop = policy(HALF, { pathPrefix: '/shop' });
-  assert.match(decideOnce(shop, { secure: true }).setCookies, /; Path=\/shop; .*; Secure\r\n/);
+  assert.match(decideOnce(shop, { secure: true }).setCookies, /; Path=\/; .*; Secure\r\n/);
   assert.ok(!decideOnce(shop).setCookies.includes('Secure'));
 });
 
