@@ -184,6 +184,7 @@ const ExplainAnswer = open(
       },
       'The decision',
     ),
+    ambiguousPath: Type.Boolean(),
     identity: Type.Object({}),
     latch: Type.Object({}),
     override: oneOf(['none', 'always', 'never', 'invalid']),

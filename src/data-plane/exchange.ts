@@ -12,6 +12,7 @@ import { IDEMPOTENT } from '../http1/methods.ts';
 import { REFUSALS } from '../http1/refusal.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseFraming, ResponseHead } from '../http1/response-head.ts';
+import { UNKNOWN_SERVICE } from '../policy/service-match.ts';
 import type { Variant } from '../policy/rollout.ts';
 import type { UpstreamHandler } from '../upstream/connection.ts';
 import type { Wire } from '../upstream/wire.ts';
@@ -127,9 +128,9 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
   #findService(routing: Routing): void {
     const index = routing.matcher.find(this.head.host, this.head.path);
     const route = routing.services[index];
-    if (route === undefined) {
+    if (route === undefined || route.policy.rules?.isAmbiguous(this.head.path) === true) {
       this.#context.counters.unmatchedHost();
-      this.#rescue(index === -2 ? 'ambiguous_path' : 'no_service');
+      this.#rescue(index === UNKNOWN_SERVICE ? 'no_service' : 'ambiguous_path');
       return;
     }
     if (route.admission.admits(this.#view.upgrade)) {

@@ -12,7 +12,7 @@ export const RESCUES = {
     status: 400,
     title: 'Bad Request',
     detail:
-      'The path means another service when it is normalised; send it without dot segments and needless escapes.',
+      'Servers may read this path in ways that lead elsewhere; send it without dot segments, empty segments, backslashes, parameters and needless escapes.',
   },
   request_head_timeout: {
     status: 408,

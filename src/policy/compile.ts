@@ -23,6 +23,7 @@ import { latchScope, Latches, tagOf } from './latch.ts';
 import type { RememberedLatches, RememberedScopes } from './latch-memory.ts';
 import { compileNetworks, NetworkSet, type NetworkSetData } from './network.ts';
 import { Overrides } from './override.ts';
+import { compilePathSides } from './path-sides.ts';
 import { openRegion, type Region } from './region.ts';
 import { RequestView } from './request-view.ts';
 import type { IdentityTier, Phase, RolloutState } from './rollout.ts';
@@ -156,6 +157,8 @@ export interface CompiledRules {
   readonly variesByRequest: boolean;
   /** Whether a rule or an exclude has any condition. */
   readonly conditional: boolean;
+  /** Whether servers may read a path on different sides of a condition; it costs nothing where no rule asks for paths. */
+  isAmbiguous(path: string): boolean;
 }
 
 export interface CompiledPolicy {
@@ -270,6 +273,9 @@ function compileRules(
     excludeRanks: new Map(excludes.map(({ tag }, rank) => [tag, rank])),
     variesByRequest: all.some(({ fixed }) => fixed.length > 0),
     conditional: all.some(({ conditions }) => conditions.length > 0),
+    isAmbiguous: compilePathSides(
+      all.flatMap(({ conditions }) => conditions.flatMap(({ side }) => (side === null ? [] : [side]))),
+    ),
   };
 }
 

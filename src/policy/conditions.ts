@@ -7,6 +7,7 @@
 import { DocumentError } from './faults.ts';
 import type { NetworkSet } from './network.ts';
 import { isUnder, normalisePath } from './path.ts';
+import type { PathSide } from './path-sides.ts';
 import type { RequestView, ValueKind } from './request-view.ts';
 import type { DeviceMatch, Match, PathTest, RegionMatch, ValueTest } from './schema.ts';
 import { normaliseBrowser, normaliseOs } from './device-names.ts';
@@ -34,6 +35,8 @@ export interface Condition {
   readonly fixed: boolean;
   /** Null where every request has to be tested. */
   readonly key: IndexKey | null;
+  /** What a condition on the path names; null for other kinds. */
+  readonly side: PathSide | null;
   holds(view: RequestView): boolean;
   /** What the condition asks for, for people. */
   readonly expected: string;
@@ -87,8 +90,8 @@ function regionMissing(rule: string): DocumentError {
   ]);
 }
 
-const FREE = { name: '', fixed: false } as const;
-const FIXED = { name: '', fixed: true } as const;
+const FREE = { name: '', fixed: false, side: null } as const;
+const FIXED = { name: '', fixed: true, side: null } as const;
 
 function methodCondition(methods: readonly string[]): Condition {
   const wanted = new Set(methods);
@@ -113,6 +116,7 @@ function pathCondition(test: PathTest): Condition {
       ...FIXED,
       kind: 'path',
       key: { by: 'pathPrefix', prefix },
+      side: { exact: [], prefix },
       expected: `under ${prefix}`,
       seen: seenPath,
       holds: (view) => isUnder(view.path(), prefix),
@@ -123,6 +127,7 @@ function pathCondition(test: PathTest): Condition {
     ...FIXED,
     kind: 'path',
     key: { by: 'path', exact: [...wanted] },
+    side: { exact: [...wanted], prefix: '' },
     expected: oneOf([...wanted]),
     seen: seenPath,
     holds: (view) => wanted.has(view.path()),
@@ -141,6 +146,7 @@ function valueCondition(kind: ValueKind, name: string, test: ValueTest, view: Re
     kind,
     name,
     fixed: false,
+    side: null,
     key,
     holds,
     expected,

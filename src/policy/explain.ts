@@ -44,6 +44,8 @@ export interface Explanation {
   readonly service: string;
   readonly phase: Phase;
   readonly decision: Readonly<Decision>;
+  /** Servers may read the path on different sides of a rule: the proxy answers 400 `ambiguous_path`, and nothing is decided. */
+  readonly ambiguousPath: boolean;
   readonly identity: {
     /** The tier that speaks for this request, whether or not the decision needed it. */
     readonly tier: Tier;
@@ -97,6 +99,7 @@ export function explain(
     service: policy.service,
     phase: policy.phase,
     decision,
+    ambiguousPath: rules?.isAmbiguous(facts.path) === true,
     identity: {
       tier: tier?.kind ?? 'none',
       name: tier?.name ?? '',

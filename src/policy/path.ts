@@ -2,7 +2,8 @@
  * Paths in their normal form, for matching only: what is forwarded is always the path as it came.
  *
  * RFC 3986, section 6.2.2: escapes of unreserved characters are decoded, hex digits of others are upper case, dot
- * segments are removed. Two spellings of one resource get one normal form; `%2F` stays apart from `/`.
+ * segments are removed. Two spellings of one resource get one normal form; `%2F` stays apart from `/`. What servers read in
+ * other ways as well is in `path-readings.ts`.
  */
 
 /** Where paths are rewritten, byte by byte: an array of segments or a match for each escape costs fifty times as much. */
@@ -34,10 +35,13 @@ function isPlain(path: string): boolean {
   return path.indexOf('%') < 0 && !hasAfterSlash(path, DOT);
 }
 
-/** Whether the path can be read in one way only: plain, and no empty segment that a server may drop. */
+/** Whether every server reads the path alike: it has nothing that any of `path-readings.ts` changes. */
 export function isUnambiguous(path: string): boolean {
-  return isPlain(path) && !hasAfterSlash(path, SLASH);
+  return !READ_DIFFERENTLY.test(path);
 }
+
+/** An escape, a backslash, parameters, an empty or a dot segment, a dot at the end of a name. */
+const READ_DIFFERENTLY = /[%\\;]|\/[./]|\.(?:\/|$)/;
 
 /** Whether `code` follows a slash. Looking for two characters is fast in all paths but those of slashes, and slow in them. */
 function hasAfterSlash(path: string, code: number): boolean {

@@ -2,10 +2,12 @@
  * Which service a request is for, by host and path prefix.
  *
  * Exact hosts come before the longest wildcard, that before `*`; within a host the longest prefix wins, bounded by
- * segments. A path that servers may read in several ways is refused where the readings select different services.
+ * segments. A path that servers may read in several ways is refused where the readings select different services, whether by its
+ * escapes, backslashes, parameters, empty segments or dot segments.
  */
 import { LRUCache } from 'lru-cache';
-import { isUnambiguous, isUnder, mergeSlashes, normalisePath } from './path.ts';
+import { isUnambiguous, isUnder, normalisePath } from './path.ts';
+import { readingsAgree, readingsOf } from './path-readings.ts';
 import { standaloneText } from './wire.ts';
 
 export const UNKNOWN_SERVICE = -1;
@@ -14,7 +16,7 @@ export const AMBIGUOUS_PATH = -2;
 export interface ServiceMatcher {
   /**
    * The index of the service for a raw Host value and a raw path without its query; UNKNOWN_SERVICE where there is
-   * none, AMBIGUOUS_PATH where the raw path would select another service than the normalised one.
+   * none, AMBIGUOUS_PATH where the path selects another service, or none, in another reading.
    */
   find(host: string, path: string): number;
 }
@@ -27,6 +29,8 @@ interface MatchableService {
 /** One service as seen from one host. */
 interface Candidate {
   readonly prefix: string;
+  /** What servers may read it as; the prefix alone for nearly all. */
+  readonly readings: readonly string[];
   readonly index: number;
   /** 0 for an exact host; for wildcards, the shorter the wildcard the larger. */
   readonly distance: number;
@@ -47,13 +51,19 @@ export function compileServiceMatcher(services: readonly MatchableService[]): Se
   const everywhere: Candidate[] = [];
   for (const [index, service] of services.entries()) {
     const prefix = normalisePath(service.pathPrefix);
+    const readings = readingsOf(prefix);
     for (const host of service.hosts) {
       const name = normaliseHost(host);
-      if (name === '*') everywhere.push({ prefix, index, distance: 1000 });
+      if (name === '*') everywhere.push({ prefix, readings, index, distance: 1000 });
       else if (name.startsWith('*.')) {
         // `.example.com`, the dot included, so that `*.example.com` does not match example.com itself.
-        add(wildcards, name.slice(1), { prefix, index, distance: 999 - Math.min(998, name.length) });
-      } else add(exact, name, { prefix, index, distance: 0 });
+        add(wildcards, name.slice(1), {
+          prefix,
+          readings,
+          index,
+          distance: 999 - Math.min(998, name.length),
+        });
+      } else add(exact, name, { prefix, readings, index, distance: 0 });
     }
   }
 
@@ -81,18 +91,7 @@ export function compileServiceMatcher(services: readonly MatchableService[]): Se
       const chosen = select(candidates, path);
       if (candidates.length === 0 || isUnambiguous(path)) return chosen;
       if (candidates.length === 1 && candidates[0]!.prefix === '/') return chosen;
-      const normal = normalisePath(path);
-      const merged = mergeSlashes(path);
-      if (normal !== path && select(candidates, normal) !== chosen) return AMBIGUOUS_PATH;
-      if (merged === path) return chosen;
-      for (const reading of [
-        normal === path ? merged : mergeSlashes(normal),
-        merged,
-        normalisePath(merged),
-      ]) {
-        if (select(candidates, reading) !== chosen) return AMBIGUOUS_PATH;
-      }
-      return chosen;
+      return readingsAgree(path, (reading) => selectRead(candidates, reading)) ? chosen : AMBIGUOUS_PATH;
     },
   };
 }
@@ -106,6 +105,14 @@ function add(to: Map<string, Candidate[]>, key: string, candidate: Candidate): v
 function select(candidates: readonly Candidate[], path: string): number {
   for (const candidate of candidates) {
     if (candidate.prefix === '/' || isUnder(path, candidate.prefix)) return candidate.index;
+  }
+  return UNKNOWN_SERVICE;
+}
+
+/** The same where the prefixes are read as the path may have been. */
+function selectRead(candidates: readonly Candidate[], path: string): number {
+  for (const { prefix, readings, index } of candidates) {
+    if (prefix === '/' || readings.some((reading) => isUnder(path, reading))) return index;
   }
   return UNKNOWN_SERVICE;
 }
