@@ -6,7 +6,14 @@
  * is right: whoever chooses by a path asks whether all of them lead to the same. Letters are never folded. The work is bounded: a path
  * with more readings than are looked at is said to have too many. Only paths that are not plain come here.
  */
-import { isUnambiguous, mergeSlashes, normalisePath } from './path.ts';
+import {
+  decodeEscapes,
+  isUnambiguous,
+  mergeSlashes,
+  normalisePath,
+  removeDots,
+  upperEscapes,
+} from './path.ts';
 
 /** Readings that are looked at; real paths have under ten. */
 const MOST_READINGS = 64;
@@ -37,7 +44,7 @@ export function readingsOf(path: string): readonly string[] {
 /** Calls `visit` with each reading, the path itself first, until it returns false. False where that happened, or there are too many. */
 function visitReadings(path: string, visit: (reading: string) => boolean): boolean {
   // Nobody reads %c3 and %C3 differently.
-  const whole = path.includes('%') ? path.replace(/%[0-9a-f]{2}/gi, (escape) => escape.toUpperCase()) : path;
+  const whole = upperEscapes(path);
   if (!visit(whole)) return false;
   const found = [whole];
   /** How often what was found was decoded: by the least number, as the fewest are first. */
@@ -91,7 +98,7 @@ const READINGS: readonly Reading[] = [
   // Dots and spaces at the end of a name: Windows.
   { decodes: false, read: trimNames },
   // Escapes: nearly everybody, some of them twice.
-  { decodes: true, read: decode },
+  { decodes: true, read: decodeEscapes },
   // `%u002f`, overlong UTF-8, and characters that look like those that divide paths: IIS, old decoders, NFKC.
   { decodes: true, read: fold },
 ];
@@ -100,42 +107,42 @@ function rooted(path: string): string {
   return path.startsWith('/') ? path : `/${path}`;
 }
 
-function removeDots(path: string): string {
-  const kept: string[] = [];
-  const segments = path.split('/');
-  const last = segments.length - 1;
-  for (const [index, segment] of segments.entries()) {
-    if (segment === '..') {
-      if (kept.length > 1) kept.pop();
-    } else if (segment !== '.') {
-      kept.push(segment);
-      continue;
-    }
-    if (index === last) kept.push('');
-  }
-  return rooted(kept.join('/'));
-}
-
 function cut(path: string, at: string): string {
   const index = path.indexOf(at);
   return index < 0 ? path : rooted(path.slice(0, index));
 }
 
+/** Dots and spaces at the end of a name go; of names of dots alone, those two that are dot segments stay. */
 function trimNames(path: string): string {
-  if (!path.includes(' ') && !path.includes('./') && !path.endsWith('.')) return path;
-  return path
-    .split('/')
-    .map((segment) => {
-      const bare = segment.replace(/ +$/, '');
-      return /^\.{0,2}$/.test(bare) ? bare : bare.replace(/[. ]+$/, '');
-    })
-    .join('/');
+  if (!/[. ](?:\/|$)/.test(path)) return path;
+  let out = '';
+  let from = 0;
+  for (let at = 0; at < path.length; at = from) {
+    const slash = path.indexOf('/', at);
+    const end = slash < 0 ? path.length : slash;
+    let to = trimmed(path, at, end, ' ');
+    if (!isDots(path, at, to)) {
+      for (let before = -1; before !== to;) {
+        before = to;
+        to = trimmed(path, at, trimmed(path, at, to, '.'), ' ');
+      }
+    }
+    from = end + 1;
+    out += path.slice(at, to) + path.slice(end, from);
+  }
+  return out;
 }
 
-function decode(path: string): string {
-  return path.includes('%')
-    ? path.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
-    : path;
+function trimmed(path: string, from: number, end: number, character: string): number {
+  let to = end;
+  while (to > from && path[to - 1] === character) to--;
+  return to;
+}
+
+function isDots(path: string, from: number, to: number): boolean {
+  if (to - from > 2) return false;
+  for (let at = from; at < to; at++) if (path[at] !== '.') return false;
+  return true;
 }
 
 /** What `fold` looks for: `%u` escapes, and bytes (or their escapes) with which such characters begin. */
@@ -146,7 +153,7 @@ const WIDE =
 function fold(path: string): string {
   if (!FOLDABLE.test(path)) return path;
   // Overlong bytes come as escapes; `%u` escapes must not be decoded as such.
-  return decode(path).replace(
+  return decodeEscapes(path).replace(
     WIDE,
     (whole: string, unicode?: string, two?: string, three?: string, four?: string) => {
       if (unicode !== undefined) return asciiOf(Number.parseInt(unicode, 16)) ?? whole;
@@ -157,7 +164,8 @@ function fold(path: string): string {
         const high = whole.charCodeAt(whole.length - 2) & 1;
         return String.fromCharCode((high << 6) | (low.charCodeAt(0) & 0x3f));
       }
-      return asciiOf(Buffer.from(whole, 'latin1').toString('utf8').charCodeAt(0)) ?? whole;
+      const [middle, last] = [whole.charCodeAt(1) & 0x3f, whole.charCodeAt(2) & 0x3f];
+      return asciiOf(((code & 0x0f) << 12) | (middle << 6) | last) ?? whole;
     },
   );
 }

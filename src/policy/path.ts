@@ -13,9 +13,24 @@ let scratch = Buffer.alloc(8_192);
 export function normalisePath(raw: string): string {
   if (isPlain(raw)) return raw;
   let length = writeScratch(raw);
-  if (raw.includes('%')) length = decodeUnreserved(length);
+  if (raw.includes('%')) length = rewriteEscapes(length, UNRESERVED);
   length = removeDotSegments(length);
   return scratch.latin1Slice(0, length);
+}
+
+/** The path without dot segments, with its escapes as they are. */
+export function removeDots(path: string): string {
+  return scratch.latin1Slice(0, removeDotSegments(writeScratch(path)));
+}
+
+/** The path with all escapes decoded, once. */
+export function decodeEscapes(path: string): string {
+  return path.includes('%') ? scratch.latin1Slice(0, rewriteEscapes(writeScratch(path), ALL)) : path;
+}
+
+/** The path with the hexadecimal digits of its escapes in upper case. */
+export function upperEscapes(path: string): string {
+  return path.includes('%') ? scratch.latin1Slice(0, rewriteEscapes(writeScratch(path), NONE)) : path;
 }
 
 /** Puts the path into the scratch; characters beyond a byte, which no request can send, as the escapes of their UTF-8. */
@@ -77,6 +92,8 @@ const DOT = 0x2e;
 const UNRESERVED = new Uint8Array(256).map((_, byte) =>
   /[A-Za-z0-9._~-]/.test(String.fromCharCode(byte)) ? 1 : 0,
 );
+const ALL = new Uint8Array(256).fill(1);
+const NONE = new Uint8Array(256);
 /** The value of a hexadecimal digit, 16 for other bytes. */
 const DIGIT = new Uint8Array(256).map((_, byte) => {
   const value = '0123456789abcdef'.indexOf(String.fromCharCode(byte).toLowerCase());
@@ -84,8 +101,8 @@ const DIGIT = new Uint8Array(256).map((_, byte) => {
 });
 const UPPER_HEX = Buffer.from('0123456789ABCDEF', 'latin1');
 
-/** Decodes `scratch[0..length)` in place; returns the new length. */
-function decodeUnreserved(length: number): number {
+/** In `scratch[0..length)`, decodes the escapes of the bytes that are `decodable` and makes the others upper case; returns the new length. */
+function rewriteEscapes(length: number, decodable: Uint8Array): number {
   let to = 0;
   for (let at = 0; at < length; at++) {
     const byte = scratch[at]!;
@@ -95,7 +112,7 @@ function decodeUnreserved(length: number): number {
       if (high < 16 && low < 16) {
         at += 2;
         const decoded = (high << 4) | low;
-        if (UNRESERVED[decoded] === 1) {
+        if (decodable[decoded] === 1) {
           scratch[to++] = decoded;
           continue;
         }

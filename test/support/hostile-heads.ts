@@ -125,6 +125,40 @@ export const FAMILIES: readonly Family[] = [
         `Cookie: serin_id=${'a'.repeat(64)}.abcdefgh.${'b'.repeat(22)}.${String(turn).padStart(22, 'c')}`,
       ]),
   },
+  ...(['serin_id', 'serin_latch_notes', 'serin_override'] as const).map((name) => ({
+    name: `forged ${name} again and again`,
+    head: (size: number, turn: number) => {
+      const forged = {
+        serin_id: (index: number) => `${index}${'a'.repeat(20)}.${String(turn).padStart(22, 'z')}`,
+        serin_latch_notes: (index: number) =>
+          `1.abcdefgh.${index}.1.aabcdefgh.${String(turn).padStart(22, 'z')}`,
+        serin_override: (index: number) => `1.a.${index}.notes.${String(turn).padStart(22, 'z')}`,
+      }[name];
+      const pairs = Array.from(
+        { length: Math.max(1, Math.floor((size - 600) / 70)) },
+        (_, index) => `${name}=${forged(index)}`,
+      );
+      return head('/', [...ORDINARY, `Cookie: ${pairs.join(';')}`]);
+    },
+  })),
+  {
+    name: 'a path that is read in many ways',
+    head: (_size, turn) => head(`/x/%25252e;a\\..//b./%2e%2e%5c${turn}%u002f%c0%ae;/%3f`, ORDINARY),
+  },
+  ...[
+    '/%25252e;a\\..',
+    '/.%2e',
+    '/a;b',
+    '/%c0%ae.',
+    '/..%2f',
+    '%25',
+    '/.',
+    './',
+    '%u002f',
+    '%e2%80%a5',
+    'a%20/',
+    '\\;',
+  ].map((part) => ({ name: `a path of ${part}`, head: inTarget(part) })),
   {
     name: 'a forged latch',
     head: (_size, turn) =>

@@ -116,6 +116,7 @@ export function createRequestWork(size: PolicySize): RequestWork {
       return used;
     }
     matcher.find(head.host, head.path);
+    policy.rules?.isAmbiguous(head.path);
     view.begin(true);
     view.findClient(routing);
     decide(policy, view, 3, NOW, mint, view.decision);
