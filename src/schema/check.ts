@@ -12,8 +12,11 @@ import { describeFailure } from './failure.ts';
 import { joinPointer, unfitForJson } from './json-value.ts';
 import { type Failure, reduceUnions } from './union.ts';
 
-/** Failures of a document that is wrong all over; no more are looked at, so that a hostile one costs little. */
-const MOST_FAILURES = 1000;
+/**
+ * Failures of one place of the schema that are looked at: a document that is wrong all over fails there again and again, and must
+ * cost little. More than the faults that are told, so that the last of them can say that there are more.
+ */
+const MOST_ALIKE = 60;
 
 /** More faults than anybody corrects in one go; the rest are counted in the last one. */
 const MOST_FAULTS = 50;
@@ -33,16 +36,19 @@ export function checkSchema(schema: TSchema): (value: unknown) => Fault[] {
     if (validate(value)) return [];
     // What a name's own schema says of it comes as failures of the name; that there were some is no news.
     const errors = (validate.errors ?? []).filter((error) => error.keyword !== 'propertyNames');
-    return report(cut(errors).map(toFailure));
+    return report(thinned(errors).map(toFailure));
   };
 }
 
-/** The first errors, cut where no union is divided: its own error comes after those of its branches. */
-function cut(errors: readonly ErrorObject[]): readonly ErrorObject[] {
-  const end = errors.findIndex(
-    (error, index) => index >= MOST_FAILURES && !/\/(anyOf|oneOf)\//.test(error.schemaPath),
-  );
-  return end === -1 ? errors : errors.slice(0, end);
+/** The first errors of each place of the schema, in their order. All branches of one union's failure are kept or left out alike. */
+function thinned(errors: readonly ErrorObject[]): readonly ErrorObject[] {
+  if (errors.length <= MOST_ALIKE) return errors;
+  const seen = new Map<string, number>();
+  return errors.filter(({ schemaPath }) => {
+    const count = (seen.get(schemaPath) ?? 0) + 1;
+    seen.set(schemaPath, count);
+    return count <= MOST_ALIKE;
+  });
 }
 
 function toFailure(error: ErrorObject): Failure {

@@ -9,6 +9,9 @@ import { isRecord, joinPointer } from './json-value.ts';
 import { nearest } from './nearest.ts';
 import type { Failure } from './union.ts';
 
+/** Names of one object's fields that are quoted. */
+const MOST_NAMES = 10;
+
 /** A fault, and the field that the author evidently meant where one was misspelt. */
 export interface Described {
   readonly fault: Fault;
@@ -105,7 +108,9 @@ function describeName(name: string, schema: Failure['schema']): string {
 function describePropertyCount(schema: Failure['schema'], value: unknown): string {
   const names = isRecord(schema['properties']) ? Object.keys(schema['properties']) : [];
   const given = isRecord(value) ? Object.keys(value) : [];
-  const got = given.length === 0 ? 'none' : given.map((name) => quote(name)).join(' and ');
+  const more = given.length > MOST_NAMES ? ` and ${given.length - MOST_NAMES} more` : '';
+  const shown = given.slice(0, MOST_NAMES).map((name) => quote(name));
+  const got = given.length === 0 ? 'none' : `${shown.join(' and ')}${more}`;
   const count =
     schema['minProperties'] === 1 && schema['maxProperties'] === 1
       ? 'exactly one'

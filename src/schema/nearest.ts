@@ -24,7 +24,7 @@ export function nearest(name: string, candidates: Iterable<string>): string | un
     const longer = Math.max(wanted.length, folded.length);
     const allowed = longer <= 4 ? 1 : longer <= 8 ? 2 : 3;
     if (Math.abs(wanted.length - folded.length) > allowed) continue;
-    const distance = editDistance(wanted, folded);
+    const distance = editDistance(wanted, folded, Math.min(allowed, bestDistance));
     // A name of which every character was mistyped resembles nothing.
     if (distance > 0 && distance >= longer) continue;
     if (distance <= allowed && distance < bestDistance) {
@@ -41,25 +41,36 @@ function fold(name: string): string {
 
 /**
  * Damerau–Levenshtein distance in its "optimal string alignment" form: insertions, deletions, replacements and swaps of
- * neighbours, no part edited twice. O(a.length × b.length).
+ * neighbours, no part edited twice. Infinity where it is more than `most`, which keeps the search to a band of the table
+ * (Ukkonen 1985): O(min(a.length, b.length) × most).
  */
-export function editDistance(a: string, b: string): number {
+export function editDistance(a: string, b: string, most = Infinity): number {
+  if (Math.abs(a.length - b.length) > most) return Infinity;
   let beforeLast: number[] = [];
   let last: number[] = [];
   let row: number[] = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {
     [beforeLast, last, row] = [last, row, beforeLast];
-    row[0] = i;
-    for (let j = 1; j <= b.length; j++) {
+    const from = Math.max(1, i - most);
+    const to = Math.min(b.length, i + most);
+    // What stands beside the band is further than the band reaches.
+    row[from - 1] = from === 1 ? i : Infinity;
+    let least = from === 1 ? i : Infinity;
+    for (let j = from; j <= to; j++) {
       const same = a[i - 1] === b[j - 1];
-      let cost = Math.min(at(last, j) + 1, at(row, j - 1) + 1, at(last, j - 1) + (same ? 0 : 1));
+      const above = j < i + most ? at(last, j) : Infinity;
+      let cost = Math.min(above + 1, at(row, j - 1) + 1, at(last, j - 1) + (same ? 0 : 1));
       if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
         cost = Math.min(cost, at(beforeLast, j - 2) + 1);
       }
       row[j] = cost;
+      least = Math.min(least, cost);
     }
+    // A swap reaches back two rows at the price of one, so that one row alone says nothing before it is well beyond.
+    if (least > most + 1) return Infinity;
   }
-  return at(row, b.length);
+  const distance = at(row, b.length);
+  return distance <= most ? distance : Infinity;
 }
 
 function at(row: readonly number[], index: number): number {

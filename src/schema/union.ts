@@ -21,6 +21,9 @@ export interface Failure {
   readonly message: string;
 }
 
+/** Unknown keys of one object that are named; nobody corrects more in one go. */
+const MOST_UNKNOWN = 60;
+
 interface Branch {
   readonly schema: unknown;
   readonly failures: readonly Failure[];
@@ -31,37 +34,72 @@ interface Branch {
  * `expected` lists the branches, where no branch is nearer than the others.
  */
 export function reduceUnions(failures: readonly Failure[]): Failure[] {
-  const unions = failures.filter((failure) => failure.keyword === 'anyOf' || failure.keyword === 'oneOf');
-  const outermost = unions.filter((one) => !unions.some((other) => other !== one && within(one, other)));
-  const kept = failures.filter(
-    (failure) => !outermost.some((union) => failure === union || within(failure, union)),
-  );
-  for (const union of outermost) kept.push(...reduceUnion(union, failures));
+  const unions = new Map<string, Failure>();
+  for (const failure of failures) {
+    if (failure.keyword === 'anyOf' || failure.keyword === 'oneOf') unions.set(placeOf(failure), failure);
+  }
+  if (unions.size === 0) return [...failures];
+  const kept: Failure[] = [];
+  const inside = new Map<Failure, Failure[]>();
+  for (const failure of failures) {
+    const union = outermost(failure, unions);
+    if (union !== null) ofUnion(inside, union).push(failure);
+    else if (unions.get(placeOf(failure)) === failure) ofUnion(inside, failure);
+    else kept.push(failure);
+  }
+  for (const [union, within] of inside) kept.push(...reduceUnion(union, within));
   return kept;
 }
 
-function within(failure: Failure, union: Failure): boolean {
-  return (
-    failure.schemaPath.startsWith(`${union.schemaPath}/`) &&
-    (failure.pointer === union.pointer || failure.pointer.startsWith(`${union.pointer}/`))
-  );
+function ofUnion(inside: Map<Failure, Failure[]>, union: Failure): Failure[] {
+  let list = inside.get(union);
+  if (list === undefined) inside.set(union, (list = []));
+  return list;
 }
 
-function reduceUnion(union: Failure, failures: readonly Failure[]): Failure[] {
-  const branches = branchesOf(
-    union,
-    failures.filter((failure) => within(failure, union)),
-  );
+function placeOf({ schemaPath, pointer }: { readonly schemaPath: string; readonly pointer: string }): string {
+  return `${schemaPath}\n${pointer}`;
+}
+
+/**
+ * The outermost union that the failure is within, or null. It is looked up by its place: a document that is wrong all over has as
+ * many unions as failures, and must not cost their product.
+ */
+function outermost(failure: Failure, unions: ReadonlyMap<string, Failure>): Failure | null {
+  for (const { index } of failure.schemaPath.matchAll(/\/(?:anyOf|oneOf)(?=\/)/g)) {
+    const schemaPath = failure.schemaPath.slice(0, index + '/anyOf'.length);
+    for (const pointer of withPrefixes(failure.pointer)) {
+      const union = unions.get(placeOf({ schemaPath, pointer }));
+      if (union !== undefined) return union;
+    }
+  }
+  return null;
+}
+
+/** The pointers of all that a place is inside of, the root first, and its own. */
+function withPrefixes(pointer: string): string[] {
+  const prefixes = [''];
+  for (let end = 1; end > 0; end = end < pointer.length ? end + 1 : 0) {
+    const next = pointer.indexOf('/', end);
+    end = next === -1 ? pointer.length : next;
+    prefixes.push(pointer.slice(0, end));
+  }
+  return prefixes;
+}
+
+function reduceUnion(union: Failure, within: readonly Failure[]): Failure[] {
+  const branches = branchesOf(union, within);
   const ofRightKind = branches.filter(
     (branch) => !branch.failures.some((failure) => isMismatch(failure, union)),
   );
   if (ofRightKind.length > 1 && isRecord(union.value)) {
     const keys = Object.keys(union.value);
+    const { value } = union;
     const known = new Set(ofRightKind.flatMap((branch) => propertyNames(branch.schema)));
     // Keys that no branch knows: which branch was meant is open, so all of their fields are on offer.
     const unknown = keys.filter((key) => !known.has(key));
     if (known.size > 0 && unknown.length > 0) {
-      return unknown.map((key) => ({
+      return unknown.slice(0, MOST_UNKNOWN).map((key) => ({
         ...union,
         keyword: 'additionalProperties',
         params: { additionalProperty: key },
@@ -70,7 +108,7 @@ function reduceUnion(union: Failure, failures: readonly Failure[]): Failure[] {
     }
     if (keys.length === 0) return [asUnion(union, ofRightKind)];
     const score = (branch: Branch): number =>
-      propertyNames(branch.schema).filter((name) => keys.includes(name)).length * 1000 -
+      propertyNames(branch.schema).filter((name) => Object.hasOwn(value, name)).length * 1000 -
       branch.failures.length;
     ofRightKind.sort((a, b) => score(b) - score(a));
   }

@@ -4,6 +4,7 @@ import * as fc from 'fast-check';
 import { Type } from 'typebox';
 import { RolloutDocument } from '../../../src/policy/schema.ts';
 import { checkSchema } from '../../../src/schema/check.ts';
+import { type Failure, reduceUnions } from '../../../src/schema/union.ts';
 
 const closed = { additionalProperties: false } as const;
 const checkRollout = checkSchema(RolloutDocument);
@@ -256,6 +257,41 @@ test('a document that is wrong all over gets a bounded answer', () => {
   assert.equal(faults.length, 51);
   assert.match(faults.at(-1)?.detail ?? '', /^and \d+ more faults at least; correct these first$/);
   for (const fault of faults) assert.doesNotMatch(fault.detail, /must match/);
+});
+
+test('failures of many unions are looked at a bounded number of times each', () => {
+  const reads = (count: number): number => {
+    let read = 0;
+    const failures = Array.from({ length: count }, (_, index) => `/headers/h${index}`).flatMap((pointer) =>
+      ['anyOf/0/type', 'anyOf/1/type', 'anyOf'].map((end): Failure => {
+        const path = `#/properties/headers/${end}`;
+        const keyword = path.endsWith('type') ? 'type' : 'anyOf';
+        const rest = { keyword, params: {}, schema: {}, value: 1, message: '' };
+        const expected = [{ type: 'string' }, { type: 'array' }];
+        return {
+          ...rest,
+          expected,
+          get pointer() {
+            read += 1;
+            return pointer;
+          },
+          get schemaPath() {
+            read += 1;
+            return path;
+          },
+        };
+      }),
+    );
+    assert.equal(reduceUnions(failures).length, count);
+    return read / count;
+  };
+  assert.ok(reads(3000) <= reads(30) * 1.1, 'the work for one does not grow with their number');
+});
+
+test('an object with very many fields is not repeated in the fault', () => {
+  const test = Object.fromEntries(Array.from({ length: 5000 }, (_, index) => [`field${index}`, 'x']));
+  const rules = [{ name: 'a', percentage: 1, match: { header: { x: test } } }];
+  for (const { detail } of checkRollout({ rules })) assert.ok(detail.length < 500, detail.slice(0, 600));
 });
 
 test('property: never throws, and agrees with itself on what is right', () => {

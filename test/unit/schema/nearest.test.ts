@@ -56,6 +56,17 @@ test('the edit distance behaves like a distance', () => {
   );
 });
 
+test('a distance that is bounded is the same up to the bound, and infinite beyond it', () => {
+  const word = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 12 });
+  fc.assert(
+    fc.property(word, word, fc.integer({ min: 0, max: 4 }), (a, b, most) => {
+      const distance = editDistance(a, b);
+      assert.equal(editDistance(a, b, most), distance <= most ? distance : Infinity);
+    }),
+    { numRuns: 3000 },
+  );
+});
+
 test('whatever one edit makes of a long name, the name is found again', () => {
   const letters = fc.string({ unit: fc.constantFrom('q', 'w', 'x', 'y', 'z'), minLength: 1, maxLength: 1 });
   fc.assert(
