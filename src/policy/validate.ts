@@ -45,8 +45,9 @@ const MOST_FAULTS = 50;
 function findFaults(document: RolloutDocument, context: ValidationContext | null): Fault[] {
   const known = context && { ...context, segments: new Set(context.segments) };
   const faults: Fault[] = [];
-  const add = (pointer: string, detail: string): void => {
-    faults.push({ pointer, detail });
+  const add: Add = (pointer, detail) => {
+    if (faults.length >= MOST_FAULTS) return;
+    faults.push({ pointer, detail: typeof detail === 'string' ? detail : detail() });
   };
   const names = new Map<string, string>();
   const rules = [
@@ -65,7 +66,8 @@ function findFaults(document: RolloutDocument, context: ValidationContext | null
   return faults;
 }
 
-type Add = (pointer: string, detail: string) => void;
+/** A detail that takes a search is worked out only where it is told. */
+type Add = (pointer: string, detail: string | (() => string)) => void;
 type Known = { readonly segments: ReadonlySet<string>; readonly hasRegionDatabase: boolean } | null;
 
 /** What is wrong with a percentage from 0 to 100, as a sentence, or null: a bucket is 0.0001 %. */
@@ -86,11 +88,10 @@ function checkSteps(document: RolloutDocument, add: Add): void {
     const at = `/steps/${index}`;
     checkPercentage(percentage, at, add);
     if (!rules.has(rule)) {
-      const meant = nearest(rule, rules);
-      add(
-        `${at}/rule`,
-        `there is no rule "${rule}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`,
-      );
+      add(`${at}/rule`, () => {
+        const meant = nearest(rule, rules);
+        return `there is no rule "${rule}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`;
+      });
       continue;
     }
     const before = reached.get(rule) ?? 0;
@@ -153,9 +154,11 @@ function checkSegments(
 ): void {
   for (const [index, name] of names.entries()) {
     if (known.has(name)) continue;
-    const meant = nearest(name, known);
-    const hint = meant === undefined ? 'define it under "segments"' : `did you mean "${meant}"?`;
-    add(at(index), `there is no segment "${name}"; ${hint}`);
+    add(at(index), () => {
+      const meant = nearest(name, known);
+      const hint = meant === undefined ? 'define it under "segments"' : `did you mean "${meant}"?`;
+      return `there is no segment "${name}"; ${hint}`;
+    });
   }
 }
 

@@ -32,13 +32,15 @@ function compare(
   name: string | undefined,
   found: Difference[],
 ): void {
-  if (found.length >= MOST_DIFFERENCES || isDeepStrictEqual(before, after)) return;
+  if (found.length >= MOST_DIFFERENCES || before === after) return;
   const place = { pointer, ...(name === undefined ? {} : { name }) };
   if (before === undefined) found.push({ op: 'add', ...place, to: after });
   else if (after === undefined) found.push({ op: 'remove', ...place, from: before });
   else if (isNamedList(before) && isNamedList(after)) compareNamed(before, after, pointer, found);
   else if (isObject(before) && isObject(after)) compareMembers(before, after, pointer, name, found);
-  else found.push({ op: 'replace', ...place, from: before, to: after });
+  // Only what has no parts of its own is compared whole, so that each value is looked at once, however deep it stands.
+  else if (!isDeepStrictEqual(before, after))
+    found.push({ op: 'replace', ...place, from: before, to: after });
 }
 
 function compareMembers(

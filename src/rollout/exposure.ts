@@ -58,13 +58,26 @@ function ruleDecrease(rule: Rule, now: Rule | undefined): Decrease | null {
   return { kind: 'conditionsChanged', rule: name, from, to: now.percentage, detail };
 }
 
+/** Values that excludes are compared with beyond those of their namesakes; what is left is listed, which errs on the side of asking. */
+const MOST_COMPARED = 100_000;
+
 function excludeDecreases(before: RolloutDocument, after: RolloutDocument): Decrease[] {
   const former = before.exclude ?? [];
+  const byName = new Map(former.map((one) => [one.name, one]));
+  const sizes = former.map((one) => sizeOf(one.match));
   const found: Decrease[] = [];
+  let compared = 0;
   for (const { name, match } of after.exclude ?? []) {
-    // An exclude is harmless when one as wide was there before, under whatever name.
-    if (former.some((one) => widens(match, one.match))) continue;
-    const kind = former.some((one) => one.name === name) ? 'excludeChanged' : 'excludeAdded';
+    // An exclude is harmless when one as wide was there before, under whatever name: most often its own.
+    const namesake = byName.get(name);
+    if (namesake !== undefined && widens(match, namesake.match)) continue;
+    const asWide = former.some((one, index) => {
+      if (compared > MOST_COMPARED) return false;
+      compared += sizes[index]!;
+      return widens(match, one.match);
+    });
+    if (asWide) continue;
+    const kind = namesake === undefined ? 'excludeAdded' : 'excludeChanged';
     const what = kind === 'excludeAdded' ? 'is added' : 'has other conditions, which more users may meet';
     found.push({ kind, rule: name, from: null, to: null, detail: `exclude rule "${name}" ${what}` });
   }
@@ -97,6 +110,14 @@ export function widens(before: Match | undefined, after: Match | undefined): boo
         return isDeepStrictEqual(old, wanted);
     }
   });
+}
+
+/** How many values a match has, roughly: what a comparison with it costs. */
+function sizeOf(match: Match): number {
+  return Object.values(match).reduce<number>(
+    (sum, part) => sum + (typeof part === 'string' ? 1 : Object.keys(part).length),
+    1,
+  );
 }
 
 function holdsAll(list: string | string[], items: string | string[]): boolean {

@@ -186,6 +186,9 @@ function takeStep(current: RolloutState, seen: number | null): Outcome {
   return withDocument(current, { ...document, rules }, false);
 }
 
+/** Decreases that a refusal names; its figures count all. */
+const MOST_REASONS = 100;
+
 function withDocument(current: RolloutState, document: RolloutDocument, allowDecrease: boolean): Outcome {
   if (isDeepStrictEqual(document, current.document)) return { kind: 'unchanged', rollout: current };
   const decreases = decreasesBetween(current.document, document);
@@ -194,7 +197,7 @@ function withDocument(current: RolloutState, document: RolloutDocument, allowDec
       'decrease_not_allowed',
       'This can take the canary from users who have it. Ask for it with allowDecrease, or keep the rules as they are.',
       { phase: current.phase, decreases: decreases.length },
-      decreases.map(({ detail }) => detail),
+      decreases.slice(0, MOST_REASONS).map(({ detail }) => detail),
     );
   }
   return { kind: 'changed', rollout: { ...current, document, step: reachedStep(document) }, decreases };

@@ -136,3 +136,21 @@ test('where no decrease is found, no user loses the canary', () => {
   );
   assert.ok(harmless > 200, `only ${harmless} pairs were harmless`);
 });
+
+test('thousands of excludes that all change are compared a bounded number of times', () => {
+  const rules = [everyone(50)];
+  let asked = 0;
+  const excludes = (value: string) =>
+    Array.from({ length: 3000 }, (_, index) => ({
+      name: `exclude ${index}`,
+      get match(): Match {
+        asked += 1;
+        return { header: { 'x-tier': { equals: `${value} ${index}` } } };
+      },
+    }));
+  const [before, after] = [excludes('old'), excludes('new')];
+  const decreases = decreasesBetween({ rules, exclude: before }, { rules, exclude: after });
+  assert.equal(decreases.length, 3000);
+  assert.ok(decreases.every(({ kind }) => kind === 'excludeChanged'));
+  assert.ok(asked < 250_000, `${asked} comparisons`);
+});
