@@ -195,6 +195,9 @@ const ExplainAnswer = open(
         'A rule',
       ),
     ),
+    omitted: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'rules that are left out, where the policy has thousands' }),
+    ),
   },
   'What a request gets, and why',
 );

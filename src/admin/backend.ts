@@ -18,6 +18,7 @@ import type { Refusal } from '../rollout/refusal.ts';
 import type { StoreCondition } from '../telemetry/store-counters.ts';
 import type { CommitKind } from '../store/store.ts';
 import type { Standing } from '../upstream/standing.ts';
+import type { BodyKind } from './read-body.ts';
 
 export interface ServiceView {
   readonly name: string;
@@ -76,6 +77,13 @@ export interface HistoryEntry {
   readonly changeId: string;
   /** From what to what; null where the commit before is not kept any more. */
   readonly diff: readonly Difference[] | null;
+}
+
+export interface HistoryPage {
+  /** Newest first. */
+  readonly entries: readonly HistoryEntry[];
+  /** The revision below which the next page begins; null where there is none. */
+  readonly next: number | null;
 }
 
 export interface FleetView {
@@ -158,16 +166,18 @@ export interface Backend {
   services(): readonly ServiceView[];
   /** Throws RefusedError `service_not_found`. */
   service(name: string): ServiceView;
-  putService(name: string, value: unknown, write: WriteRequest): Promise<Change>;
+  /** The value of a body, checked; only what is small is read on this thread. Rejects with DocumentError, RefusedError `too_many_bodies`. */
+  read(kind: BodyKind, body: DocumentBody, caller: string): Promise<unknown>;
+  putService(name: string, body: DocumentBody, write: WriteRequest): Promise<Change>;
   deleteService(name: string, write: WriteRequest): Promise<Change>;
-  dryRunService(name: string, value: unknown, write: WriteRequest): DryRun;
+  dryRunService(name: string, body: DocumentBody, write: WriteRequest): Promise<DryRun>;
   writeRollout(service: string, command: RolloutWrite, write: WriteRequest): Promise<Change>;
   dryRunRollout(service: string, command: RolloutWrite, write: WriteRequest): Promise<DryRun>;
   /** From every replica. Rejects with RefusedError `change_not_found`. */
   change(id: string): Promise<Change>;
   cancelChange(id: string): Promise<Change>;
-  /** Newest first, below revision `before`. */
-  history(service: string, before: number, limit: number): Promise<readonly HistoryEntry[]>;
+  /** Below revision `before`: at most `limit` entries, and fewer where there is much in them. */
+  history(service: string, before: number, limit: number): Promise<HistoryPage>;
   /** By the policy of `revision`, or by the one in force. */
   explain(service: string, request: DescribedRequest, revision: number | null): Promise<Explanation>;
   fleet(): FleetView;

@@ -10,7 +10,6 @@ import { DocumentError, type Fault } from '../policy/faults.ts';
 import { Percentage } from '../policy/schema.ts';
 import { checkSchema } from '../schema/check.ts';
 import type { DocumentBody } from './backend.ts';
-import { parseBody } from './parse-body.ts';
 import { ApiError } from './problem.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -58,8 +57,10 @@ export const ExplainBody = Type.Object(
         description: 'by name; cookies are the header cookie',
       }),
     ),
-    clientAddress: Type.Optional(Type.String({ description: 'as it is found behind trusted proxies' })),
-    peerAddress: Type.Optional(Type.String({ description: "the socket's other end" })),
+    clientAddress: Type.Optional(
+      Type.String({ maxLength: 64, description: 'as it is found behind trusted proxies' }),
+    ),
+    peerAddress: Type.Optional(Type.String({ maxLength: 64, description: "the socket's other end" })),
     identity: Type.Optional(
       Type.String({ maxLength: 4096, description: 'the user, as the identity chain says it' }),
     ),
@@ -167,9 +168,4 @@ export function checkEncoding(contentEncoding: string | undefined): void {
     `Send the body as it is; the request says content-encoding: ${contentEncoding.slice(0, 100)}.`,
     { 'accept-encoding': 'identity' },
   );
-}
-
-/** The value of a small JSON body; an empty one is an empty object. */
-export function jsonValue(schema: TSchema, body: DocumentBody): unknown {
-  return checked(schema, parseBody(body) ?? {}, '');
 }

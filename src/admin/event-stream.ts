@@ -2,15 +2,18 @@
  * Server-sent events: what happens in the control plane, as it happens.
  *
  * A reader that is too slow is cut off rather than waited for: it gets what waits for it and the end of the answer, comes
- * back with Last-Event-ID, and misses nothing that is still kept.
+ * back with Last-Event-ID, and misses nothing that is still kept. Each token has its share of the streams. An event becomes text
+ * once, however many read it.
  */
 import type { ServerResponse } from 'node:http';
 import { refused } from '../rollout/refusal.ts';
-import type { Backend, NumberedEvent } from './backend.ts';
+import type { Backend, ControlEvent, NumberedEvent } from './backend.ts';
 import { changeBody, rolloutBody } from './views.ts';
 import { after, every, guarded } from '../runtime/guard.ts';
 
-const MOST_SUBSCRIBERS = 100;
+const MOST_STREAMS = 100;
+/** Of one token: enough for a few browsers, pipelines and terminals. */
+const MOST_OF_ONE = 20;
 const HEARTBEAT = 15_000;
 /** So much may wait for a reader; one event more does, however large it is. */
 const MOST_WAITING_BYTES = 1024 * 1024;
@@ -18,22 +21,19 @@ const MOST_WAITING_BYTES = 1024 * 1024;
 const LAST_CHANCE = 10_000;
 
 export interface EventStreams {
-  /** Answers with the stream. Throws RefusedError `too_many_subscribers`. */
-  open(response: ServerResponse, lastEventId: string | undefined, base: string): void;
+  /** Answers `caller` with the stream. Throws RefusedError `too_many_subscribers`. */
+  open(response: ServerResponse, caller: string, lastEventId: string | undefined, base: string): void;
   close(): void;
 }
 
 export function createEventStreams(backend: Backend): EventStreams {
-  const open = new Set<ServerResponse>();
+  /** The streams that are open, and whose they are. */
+  const open = new Map<ServerResponse, string>();
   return {
-    open(response, lastEventId, base) {
-      if (open.size >= MOST_SUBSCRIBERS) {
-        throw refused(
-          'too_many_subscribers',
-          `${MOST_SUBSCRIBERS} readers follow the events already. Try again later.`,
-        );
-      }
-      open.add(response);
+    open(response, caller, lastEventId, base) {
+      const own = [...open.values()].filter((one) => one === caller).length;
+      if (own >= MOST_OF_ONE || open.size >= MOST_STREAMS) throw tooMany(own >= MOST_OF_ONE);
+      open.set(response, caller);
       response.writeHead(200, {
         'content-type': 'text/event-stream; charset=utf-8',
         'cache-control': 'no-store',
@@ -44,7 +44,7 @@ export function createEventStreams(backend: Backend): EventStreams {
         lastEventId !== undefined && /^[0-9]{1,15}$/.test(lastEventId) ? Number(lastEventId) : null;
       const unsubscribe = backend.subscribe((event) => {
         if (response.writableEnded) return;
-        response.write(eventText(event, base));
+        response.write(eventBytes(event, base));
         if (response.writableLength > MOST_WAITING_BYTES) cutOff(response);
       }, seen);
       const heartbeat = every(
@@ -52,7 +52,7 @@ export function createEventStreams(backend: Backend): EventStreams {
         guarded('event streams', () => {
           if (!response.writableEnded) response.write(': still here\n\n');
         }),
-      );
+      ).unref();
       response.on('close', () => {
         clearInterval(heartbeat);
         unsubscribe();
@@ -60,9 +60,16 @@ export function createEventStreams(backend: Backend): EventStreams {
       });
     },
     close() {
-      for (const response of open) response.end();
+      for (const response of open.keys()) response.end();
     },
   };
+}
+
+function tooMany(ofCaller: boolean): Error {
+  const detail = ofCaller
+    ? `${MOST_OF_ONE} streams of this token are open already. Close one first.`
+    : `${MOST_STREAMS} streams are open already. Try again later.`;
+  return refused('too_many_subscribers', detail, { most: ofCaller ? MOST_OF_ONE : MOST_STREAMS });
 }
 
 /** Not at once: what waits reaches the reader first, so that it gets on with every attempt. */
@@ -75,12 +82,20 @@ function cutOff(response: ServerResponse): void {
   response.once('close', () => clearTimeout(timer));
 }
 
-function eventText({ id, event }: NumberedEvent, base: string): string {
+/** The bytes of an event, by the base that its URLs begin with: a rollout of 2 MB goes to a hundred readers. */
+const made = new WeakMap<ControlEvent, { readonly base: string; readonly bytes: Buffer }>();
+
+function eventBytes({ id, event }: NumberedEvent, url: string): Buffer {
+  const base = event.type === 'change' ? url : '';
+  const before = made.get(event);
+  if (before?.base === base) return before.bytes;
   const data =
     event.type === 'change'
       ? changeBody(event.change, base)
       : event.type === 'rollout'
         ? { service: event.service, rollout: event.view === null ? null : rolloutBody(event.view) }
         : {};
-  return `id: ${id}\nevent: ${event.type}\ndata: ${JSON.stringify(data)}\n\n`;
+  const bytes = Buffer.from(`id: ${id}\nevent: ${event.type}\ndata: ${JSON.stringify(data)}\n\n`);
+  made.set(event, { base, bytes });
+  return bytes;
 }

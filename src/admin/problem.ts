@@ -24,6 +24,7 @@ export type ApiCode =
 
 export type DocumentCode =
   | 'malformed_body'
+  | 'body_too_costly'
   | 'request_invalid'
   | 'rollout_invalid'
   | 'service_invalid'
@@ -62,6 +63,7 @@ export const STATUS: Readonly<Record<RefusalCode | ApiCode | DocumentCode, numbe
   body_too_large: 413,
   uri_too_long: 414,
   unsupported_media_type: 415,
+  body_too_costly: 422,
   request_invalid: 422,
   rollout_invalid: 422,
   service_invalid: 422,
@@ -74,7 +76,8 @@ export const STATUS: Readonly<Record<RefusalCode | ApiCode | DocumentCode, numbe
   fleet_disagrees: 409,
   store_unavailable: 503,
   stopping: 503,
-  too_many_subscribers: 503,
+  too_many_bodies: 429,
+  too_many_subscribers: 429,
 };
 
 const TITLES: Readonly<Record<number, string>> = {
@@ -91,6 +94,7 @@ const TITLES: Readonly<Record<number, string>> = {
   415: 'Unsupported Media Type',
   422: 'Unprocessable Content',
   428: 'Precondition Required',
+  429: 'Too Many Requests',
   431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
@@ -121,6 +125,13 @@ export class ApiError extends Error {
   }
 }
 
+/** The same again may work in a moment. */
+const RETRY_SOON: ReadonlySet<string> = new Set([
+  'store_unavailable',
+  'too_many_bodies',
+  'too_many_subscribers',
+]);
+
 export interface ProblemAnswer {
   readonly body: Problem;
   readonly headers: Readonly<Record<string, string>>;
@@ -138,7 +149,7 @@ export function problemAnswer(error: unknown, instance: string): ProblemAnswer {
       detail,
       instance,
       errors,
-      code === 'store_unavailable' ? { 'retry-after': '1' } : {},
+      RETRY_SOON.has(code) ? { 'retry-after': '1' } : {},
       figures,
     );
   }
@@ -165,13 +176,27 @@ function answer(
     type: 'about:blank',
     title: TITLES[status] ?? 'Error',
     status,
-    detail,
-    instance,
+    detail: cut(detail),
+    instance: cut(instance),
     code,
-    errors,
+    errors: errors.slice(0, MOST_ERRORS).map(shortened),
     ...(Object.keys(figures).length === 0 ? {} : { figures }),
   };
   return { body, headers, unexpected: false };
+}
+
+/** Faults quote what was sent, and each may quote all of it. */
+const MOST_ERRORS = 200;
+const LONGEST_TEXT = 2000;
+
+function shortened(fault: Fault): Fault {
+  const { pointer, detail } = fault;
+  if (pointer.length <= LONGEST_TEXT && detail.length <= LONGEST_TEXT) return fault;
+  return { ...fault, pointer: cut(pointer), detail: cut(detail) };
+}
+
+function cut(text: string): string {
+  return text.length <= LONGEST_TEXT ? text : `${text.slice(0, LONGEST_TEXT)}…`;
 }
 
 /** What Fastify itself refuses. */

@@ -10,12 +10,12 @@ import {
   DocumentQuery,
   ExplainBody,
   HistoryQuery,
-  jsonValue,
   NoQuery,
   PercentageBody,
   RestoreBody,
   StepBody,
 } from './bodies.ts';
+import type { BodyKind } from './read-body.ts';
 import { type Answer, type Call, type Route, writeRequest } from './route.ts';
 import { documentPrecondition } from './service-routes.ts';
 import { accepted, explanationBody, rolloutBody, withEtag } from './views.ts';
@@ -74,8 +74,8 @@ export const ROLLOUT_ROUTES: readonly Route[] = [
     query: ActionQuery,
     body: PercentageBody,
     success: CHANGE,
-    handle: (call) => {
-      const body = jsonValue(PercentageBody, call.body) as PercentageBody;
+    handle: async (call) => {
+      const body = (await bodyOf(call, 'percentage')) as PercentageBody;
       const { percentage, rule = DEFAULT_RULE, allowDecrease = false } = body;
       return act(call, { kind: 'percentage', percentage, rule, allowDecrease }, body);
     },
@@ -89,8 +89,8 @@ export const ROLLOUT_ROUTES: readonly Route[] = [
     query: ActionQuery,
     body: StepBody,
     success: CHANGE,
-    handle: (call) => {
-      const body = jsonValue(StepBody, call.body) as StepBody;
+    handle: async (call) => {
+      const body = (await bodyOf(call, 'step')) as StepBody;
       if (body.from === undefined && body.requestId === undefined) {
         throw new DocumentError('request_invalid', 'A retry could step twice.', [
           { pointer: '', detail: 'give "requestId", or "from": the percentage that the step starts from' },
@@ -108,8 +108,8 @@ export const ROLLOUT_ROUTES: readonly Route[] = [
     query: ActionQuery,
     body: ActionBody,
     success: CHANGE,
-    handle: (call) =>
-      act(call, { kind: kind as keyof typeof ACTIONS }, jsonValue(ActionBody, call.body) as ActionBody),
+    handle: async (call) =>
+      act(call, { kind: kind as keyof typeof ACTIONS }, (await bodyOf(call, 'action')) as ActionBody),
   })),
   {
     method: 'GET',
@@ -126,9 +126,8 @@ export const ROLLOUT_ROUTES: readonly Route[] = [
     handle: async ({ backend, params, query }) => {
       const limit = Number(query['limit'] ?? DEFAULT_PAGE);
       const before = Number(query['before'] ?? Number.MAX_SAFE_INTEGER);
-      const history = await backend.history(params['service']!, before, limit);
-      const next = history.length === limit ? (history.at(-1)?.revision ?? null) : null;
-      return { status: 200, body: { history, next } };
+      const { entries, next } = await backend.history(params['service']!, before, limit);
+      return { status: 200, body: { history: entries, next } };
     },
   },
   {
@@ -140,14 +139,14 @@ export const ROLLOUT_ROUTES: readonly Route[] = [
     query: ActionQuery,
     body: RestoreBody,
     success: CHANGE,
-    handle: (call) => {
+    handle: async (call) => {
       const revision = call.params['revision']!;
       if (!/^[0-9]{1,15}$/.test(revision)) {
         throw refused('revision_not_found', 'A revision is a whole number.', {
           revision: revision.slice(0, 40),
         });
       }
-      const body = jsonValue(RestoreBody, call.body) as RestoreBody;
+      const body = (await bodyOf(call, 'restore')) as RestoreBody;
       const { allowDecrease = false } = body;
       return act(call, { kind: 'restore', revision: Number(revision), allowDecrease }, body);
     },
@@ -161,8 +160,9 @@ export const ROLLOUT_ROUTES: readonly Route[] = [
     query: NoQuery,
     body: ExplainBody,
     success: { status: 200, description: 'The decision and what led to it', answer: 'Explanation' },
-    handle: async ({ backend, params, body }) => {
-      const { revision = null, ...request } = jsonValue(ExplainBody, body) as ExplainBody;
+    handle: async (call) => {
+      const { backend, params } = call;
+      const { revision = null, ...request } = (await bodyOf(call, 'explain')) as ExplainBody;
       const explanation = await backend.explain(params['service']!, request, revision);
       return { status: 200, body: explanationBody(explanation) };
     },
@@ -185,6 +185,11 @@ function documentRoute(method: 'PUT' | 'PATCH', id: string, summary: string): Ro
       return act(call, { kind, body: call.body, allowDecrease }, call.query, documentPrecondition(call));
     },
   };
+}
+
+/** The body of a call, read where it holds up nobody. */
+function bodyOf({ backend, body, actor }: Call, kind: BodyKind): Promise<unknown> {
+  return backend.read(kind, body, actor);
 }
 
 /** Carries out a write, or only says what it would do. */

@@ -156,12 +156,12 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
     });
   }
   app.get('/v1/events', (request, reply) => {
-    admit(request);
+    const caller = admit(request);
     // The answer to HEAD would never end, and nothing would ever be in it.
     if (request.method === 'HEAD') return reply.type('text/event-stream; charset=utf-8').send();
     reply.hijack();
     try {
-      streams.open(reply.raw, headerOf(request, 'last-event-id'), baseOf(request));
+      streams.open(reply.raw, caller.name, headerOf(request, 'last-event-id'), baseOf(request));
     } catch (error) {
       const { body, headers } = problemAnswer(error, pathOf(request));
       reply.raw.writeHead(body.status, { ...headers, 'content-type': 'application/problem+json' });

@@ -1,9 +1,7 @@
 /** Services: what the proxy serves. Those of the configuration file are only read here. */
 import { ServiceDefinition } from '../config/schema.ts';
 import { NO_PRECONDITION, parseIfMatch, type Precondition } from '../rollout/precondition.ts';
-import { isRecord } from '../schema/json-value.ts';
 import { DefinitionQuery, NoQuery, WriteQuery } from './bodies.ts';
-import { parseBody } from './parse-body.ts';
 import { type Call, type Route, writeRequest } from './route.ts';
 import { accepted, serviceBody, withEtag } from './views.ts';
 
@@ -54,12 +52,11 @@ export const SERVICE_ROUTES: readonly Route[] = [
     success: { status: 202, description: 'The change', answer: 'Change' },
     handle: async (call) => {
       const name = call.params['service']!;
-      const value = withoutStatus(parseBody(call.body));
       const write = writeRequest(call, call.query, documentPrecondition(call));
       if (call.query['dryRun'] === 'true') {
-        return { status: 200, body: call.backend.dryRunService(name, value, write) };
+        return { status: 200, body: await call.backend.dryRunService(name, call.body, write) };
       }
-      return accepted(await call.backend.putService(name, value, write), call.base);
+      return accepted(await call.backend.putService(name, call.body, write), call.base);
     },
   },
   {
@@ -85,10 +82,4 @@ export function documentPrecondition(call: Call): Precondition {
     ifNoneMatch: call.header('if-none-match')?.trim() === '*',
     required: true,
   };
-}
-
-function withoutStatus(value: unknown): unknown {
-  if (!isRecord(value) || !Object.hasOwn(value, 'status')) return value;
-  const { status: _status, ...definition } = value;
-  return definition;
 }

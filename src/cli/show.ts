@@ -78,5 +78,6 @@ export function explanation(body: Json): string {
   };
   for (const rule of records(body['exclude'])) show('exclude', rule);
   for (const rule of records(body['rules'])) show('rule', rule);
+  if (body['omitted'] !== undefined) lines.push(`${plain(body['omitted'])} more rules are left out`);
   return lines.join('\n');
 }

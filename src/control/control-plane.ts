@@ -6,14 +6,13 @@
  */
 import { realpath } from 'node:fs/promises';
 import type { ComparisonView } from '../comparison/comparison.ts';
-import type { Backend, EndpointView, WriteRequest } from '../admin/backend.ts';
+import type { Backend, DocumentBody, EndpointView, WriteRequest } from '../admin/backend.ts';
+import { type BodyKind, isSmall, readBody, type ReadBody } from '../admin/read-body.ts';
 import { readRegular } from '../config/regular-file.ts';
 import type { Configuration } from '../config/schema.ts';
 import { SYSTEM } from '../config/watch.ts';
 import type { KeyData } from '../data-plane/snapshot.ts';
 import type { Discovery } from '../discovery/discovery.ts';
-import { CANARY_USABLE, STABLE_USABLE } from '../policy/decide.ts';
-import { explain } from '../policy/explain.ts';
 import type { RememberedScopes } from '../policy/latch-memory.ts';
 import type { Change } from '../rollout/change.ts';
 import { createChanges } from '../rollout/changes.ts';
@@ -27,12 +26,13 @@ import type { CertificateReading } from '../telemetry/metrics-source.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { createCredentials } from './credentials.ts';
 import { createEvents } from './events.ts';
+import { createExplainer } from './explaining.ts';
 import { createFinishGuard, tcpProbe } from './finish-guard.ts';
 import { localReach, type ReachOf } from '../rollout/reach.ts';
 import type { PeerMessage } from '../fleet/peer-message.ts';
 import { viewAlone } from './fleet-view.ts';
 import { createHelper } from './helper.ts';
-import { historyEntries, policyOf } from './history.ts';
+import { historyPage, policyOf } from './history.ts';
 import { createInForce } from './in-force.ts';
 import { createJournal } from './journal.ts';
 import { createNetworkCache } from './network-cache.ts';
@@ -48,7 +48,7 @@ import {
   type SharedOptions,
 } from './shared-control.ts';
 import { createWriteQueue } from './write-queue.ts';
-import { createWriter } from './writer.ts';
+import { createWriter, type Plan } from './writer.ts';
 
 /** How long an endpoint of stable may take to accept a connection before `finish`, in ms. */
 const PROBE_TIME = 1000;
@@ -246,6 +246,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     return change;
   }
 
+  function readBodyOf(kind: BodyKind, body: DocumentBody, caller: string): Promise<ReadBody> {
+    return isSmall(body)
+      ? Promise.resolve(body).then(() => readBody(kind, body))
+      : helper.read(kind, body, caller);
+  }
+
   function writeService(
     kind: 'service.put' | 'service.delete',
     service: string,
@@ -265,14 +271,20 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     services: () => [...inForce.views.values()],
     service: (name) => inForce.view(name),
 
-    putService: (name, value, request) =>
-      writeService('service.put', name, request, value, () => planService(inForce, name, value, request)),
+    read: async (kind, body, caller) => (await readBodyOf(kind, body, caller)).value,
+
+    async putService(name, body, request) {
+      const read = await readBodyOf('service', body, request.actor);
+      const plan = (): Plan => planService(inForce, name, read, request);
+      return writeService('service.put', name, request, read.value, plan);
+    },
 
     deleteService: (name, request) =>
       writeService('service.delete', name, request, null, () => planDeletion(inForce, name, request)),
 
-    dryRunService(name, value, request) {
-      const definition = considerService(inForce, name, value, request);
+    async dryRunService(name, body, request) {
+      const read = await readBodyOf('service', body, request.actor);
+      const definition = considerService(inForce, name, read, request);
       const before = inForce.views.get(name)?.definition;
       return { diff: diff(before, definition), decreases: [], warnings: [], refusal: null };
     },
@@ -282,18 +294,20 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       inForce.view(service);
       const isRollback = command.kind === 'rollback';
       const planned = isRollback ? { ...request, precondition: NO_PRECONDITION } : request;
+      const read = await planner.read(service, command, planned);
       return writer.write({
         service,
         kind: commitKind(command),
         request,
         asked: askedBy(command),
-        plan: () => planner.plan(service, command, planned),
+        plan: () => planner.plan(service, read, planned),
         ...(isRollback ? { rollback: () => rolloutToRollBack(service, request) } : {}),
       });
     },
 
     async dryRunRollout(service, command, request) {
-      const { view, outcome } = await planner.consider(service, command, request);
+      const read = await planner.read(service, command, request);
+      const { view, outcome } = await planner.consider(service, read, request);
       const before = view.rollout === null ? undefined : policyOf(view.rollout);
       if (outcome.kind === 'refused')
         return { diff: [], decreases: [], warnings: [], refusal: outcome.refusal };
@@ -313,28 +327,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
     async history(service, before, limit) {
       inForce.view(service);
-      return historyEntries(await commitsOf(service, before, limit + 1), limit);
+      return historyPage((from, count) => commitsOf(service, from, count), before, limit);
     },
 
-    async explain(service, request, revision) {
-      let policy = inForce.policy(service);
-      if (revision !== null && revision !== inForce.view(service).revision) {
-        const commit = await commitAt(service, revision);
-        const rollout = commit?.document?.rollout;
-        if (!rollout) {
-          throw refused('revision_not_found', `"${service}" has no rollout at revision ${revision}.`, {
-            revision,
-          });
-        }
-        policy = inForce.policy(service, rollout);
-      }
-      const hasCanary = discovery.endpoints(inForce.view(service).definition.canary ?? {}).length > 0;
-      return explain(policy, request, {
-        usable: hasCanary ? STABLE_USABLE | CANARY_USABLE : STABLE_USABLE,
-        nowSeconds: Math.floor(clock() / 1000),
-        random: () => Buffer.from(random(16)).toString('base64url'),
-      });
-    },
+    explain: createExplainer({ inForce, endpoints: discovery.endpoints, commitAt, clock, random }),
 
     fleet: () =>
       shared?.replication.view() ??

@@ -1,30 +1,36 @@
-/** The helper thread: runs the tasks that `helper.ts` sends, one after another. It must answer every one. */
+/** A helper thread: does the tasks that `helper.ts` sends, one after another. It must answer every one. */
 import { parentPort } from 'node:worker_threads';
+import { readBody } from '../admin/read-body.ts';
 import { DocumentError } from '../policy/faults.ts';
 import { compileNetworks } from '../policy/network.ts';
-import type { Task, TaskMessage, TaskResult } from './helper.ts';
+import type { Task } from './helper.ts';
+import type { LaneMessage } from './lane.ts';
 import { prepareRollout } from './prepare.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('helper-thread.ts runs as a worker thread only');
 
-port.on('message', ({ id, task }: TaskMessage) => {
-  port.postMessage(answer(id, task));
-});
+port.on('message', (task: Task) => port.postMessage(answer(task)));
+port.postMessage(null satisfies LaneMessage);
 
-function answer(id: number, task: Task): TaskResult {
+function answer(task: Task): LaneMessage {
   try {
-    return { id, ok: true, value: run(task) };
+    return { ok: true, value: run(task) };
   } catch (error) {
     if (error instanceof DocumentError) {
-      return { id, ok: false, code: error.code, message: error.summary, faults: error.faults };
+      return { ok: false, code: error.code, message: error.summary, faults: error.faults };
     }
-    return { id, ok: false, code: null, message: String(error), faults: [] };
+    return { ok: false, code: null, message: String(error), faults: [] };
   }
 }
 
 function run(task: Task): unknown {
-  return task.kind === 'compile'
-    ? task.lists.map((list) => compileNetworks(list))
-    : prepareRollout(task.preparation);
+  switch (task.kind) {
+    case 'compile':
+      return task.lists.map((list) => compileNetworks(list));
+    case 'prepare':
+      return prepareRollout(task.preparation);
+    case 'read':
+      return readBody(task.what, task.body);
+  }
 }

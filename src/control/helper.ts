@@ -1,115 +1,94 @@
 /**
- * The helper thread's main-thread side: work that would stall the main thread, done elsewhere.
+ * The helper threads' main-thread side: work that would stall the main thread, done elsewhere.
  *
- * The thread starts with the first task and ends after a quiet while, so that an idle control plane has none. A thread
- * that dies fails its tasks, and the next task gets a new one. It keeps the process alive only while it works.
+ * There are three lanes, each a thread of its own while it has work. What the control plane itself asks for never waits for what
+ * somebody sent to be read, and who writes never waits for who may only look. What was sent is read within a limit or not at all.
  */
 import { Worker } from 'node:worker_threads';
-import { DocumentError, type Fault } from '../policy/faults.ts';
+import type { BodyKind, ReadBody } from '../admin/read-body.ts';
+import type { DocumentBody } from '../admin/backend.ts';
+import { DocumentError } from '../policy/faults.ts';
 import type { NetworkSetData } from '../policy/network.ts';
 import type { RolloutDocument } from '../policy/schema.ts';
+import { refused } from '../rollout/refusal.ts';
+import { createLane, type Lane } from './lane.ts';
 import type { Preparation } from './prepare.ts';
-import { after, detached, guarded, guardedListener } from '../runtime/guard.ts';
 
 export interface Helper {
   /** `compileNetworks` of each list. */
   compile(lists: readonly (readonly string[])[]): Promise<NetworkSetData[]>;
-  /** `prepareRollout`. */
-  prepare(preparation: Preparation): Promise<RolloutDocument>;
+  /**
+   * `prepareRollout`: of a value that was read already at once, of a body in turn with other callers. Rejects with DocumentError,
+   * and with RefusedError `too_many_bodies`.
+   */
+  prepare(preparation: Preparation, caller: string): Promise<RolloutDocument>;
+  /** `readBody`, in turn with other callers. Rejects as `prepare` does. */
+  read(kind: BodyKind, body: DocumentBody, caller: string): Promise<ReadBody>;
   close(): Promise<void>;
 }
 
 export type Task =
   | { readonly kind: 'compile'; readonly lists: readonly (readonly string[])[] }
-  | { readonly kind: 'prepare'; readonly preparation: Preparation };
-
-export interface TaskMessage {
-  readonly id: number;
-  readonly task: Task;
-}
-
-export type TaskResult =
-  | { readonly id: number; readonly ok: true; readonly value: unknown }
-  /** `code` is null for an error that is not about the document. */
-  | {
-      readonly id: number;
-      readonly ok: false;
-      readonly code: string | null;
-      readonly message: string;
-      readonly faults: readonly Fault[];
-    };
+  | { readonly kind: 'prepare'; readonly preparation: Preparation }
+  | { readonly kind: 'read'; readonly what: BodyKind; readonly body: DocumentBody };
 
 /** How long a thread without work stays, in ms. */
 const IDLE_TIME = 30_000;
-
-interface Waiting {
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: Error) => void;
-}
+/** How long a body may be read, in ms: of somebody who writes, and of somebody who only looks. 100,000 networks in YAML take 2 s. */
+const WRITE_LIMIT = 10_000;
+const LOOK_LIMIT = 1000;
+/** Bodies that may wait: of one token, and of all. */
+const MOST_OF_ONE = 8;
+const MOST_OF_ALL = 64;
+/** A thread's heap in MiB: 16 MiB of JSON take a fifth of it. */
+const HEAP = 1024;
 
 export function createHelper(idleTime = IDLE_TIME): Helper {
-  let worker: Worker | null = null;
-  let quiet: NodeJS.Timeout | undefined;
-  let lastId = 0;
-  const waiting = new Map<number, Waiting>();
-
-  function settle(result: TaskResult): void {
-    const task = waiting.get(result.id);
-    waiting.delete(result.id);
-    if (result.ok) task?.resolve(result.value);
-    else {
-      const { code, message, faults } = result;
-      task?.reject(code === null ? new Error(message) : new DocumentError(code, message, faults));
-    }
-    if (waiting.size > 0) return;
-    worker?.unref();
-    quiet = after(
+  const lane = (limit: number | null, most: readonly [ofOne: number, ofAll: number]): Lane<Task> =>
+    createLane<Task>({
+      start: () =>
+        new Worker(new URL('./helper-thread.ts', import.meta.url), {
+          name: 'serin-helper',
+          ...(limit === null ? {} : { resourceLimits: { maxOldGenerationSizeMb: HEAP } }),
+        }),
+      limit,
       idleTime,
-      guarded('the end of the helper', () => detached('the end of the helper', end())),
-    ).unref();
-  }
-
-  function failAll(error: Error): void {
-    for (const { reject } of waiting.values()) reject(error);
-    waiting.clear();
-  }
-
-  function begin(): Worker {
-    const started = new Worker(new URL('./helper-thread.ts', import.meta.url), { name: 'serin-helper' });
-    started.on('message', guardedListener('messages of the helper', settle));
-    started.on('error', failAll);
-    started.on('exit', () => {
-      if (worker !== started) return;
-      worker = null;
-      failAll(new Error('the helper thread ended'));
+      mostOfOne: most[0],
+      mostOfAll: most[1],
+      tooCostly: () => tooCostly(limit ?? 0),
+      tooMany,
     });
-    return started;
-  }
-
-  function run(task: Task): Promise<unknown> {
-    clearTimeout(quiet);
-    worker ??= begin();
-    worker.ref();
-    const id = ++lastId;
-    const message: TaskMessage = { id, task };
-    const result = new Promise<unknown>((resolve, reject) => {
-      waiting.set(id, { resolve, reject });
-    });
-    worker.postMessage(message);
-    return result;
-  }
-
-  async function end(): Promise<void> {
-    clearTimeout(quiet);
-    const ending = worker;
-    worker = null;
-    failAll(new Error('the helper thread was ended'));
-    await ending?.terminate();
-  }
-
+  const own = lane(null, [Infinity, Infinity]);
+  const writes = lane(WRITE_LIMIT, [MOST_OF_ONE, MOST_OF_ALL]);
+  const looks = lane(LOOK_LIMIT, [MOST_OF_ONE, MOST_OF_ALL]);
   return {
-    compile: async (lists) => (await run({ kind: 'compile', lists })) as NetworkSetData[],
-    prepare: async (preparation) => (await run({ kind: 'prepare', preparation })) as RolloutDocument,
-    close: end,
+    compile: async (lists) => (await own.run({ kind: 'compile', lists }, '')) as NetworkSetData[],
+    async prepare(preparation, caller) {
+      const lane = 'body' in preparation.source ? writes : own;
+      return (await lane.run({ kind: 'prepare', preparation }, caller)) as RolloutDocument;
+    },
+    async read(what, body, caller) {
+      const reading = what === 'explain' ? looks : writes;
+      return (await reading.run({ kind: 'read', what, body }, caller, what === 'action')) as ReadBody;
+    },
+    async close() {
+      await Promise.all([own.close(), writes.close(), looks.close()]);
+    },
   };
+}
+
+function tooCostly(limit: number): DocumentError {
+  return new DocumentError('body_too_costly', 'The body takes too long to read.', [
+    {
+      pointer: '',
+      detail: `it was given up after ${limit / 1000} s or for want of memory; send it as JSON, with fewer keys, anchors and levels`,
+    },
+  ]);
+}
+
+function tooMany(ofCaller: boolean): Error {
+  const detail = ofCaller
+    ? `${MOST_OF_ONE} bodies of this token wait to be read already. Send the next one when they are answered.`
+    : `${MOST_OF_ALL} bodies wait to be read already. Try again in a moment.`;
+  return refused('too_many_bodies', detail, { most: ofCaller ? MOST_OF_ONE : MOST_OF_ALL });
 }

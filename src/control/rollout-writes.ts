@@ -3,7 +3,9 @@
  *
  * It reads the state at the moment when it is the write's turn, and changes nothing itself.
  */
-import type { RolloutWrite, ServiceView, WriteRequest } from '../admin/backend.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type { DocumentBody, RolloutWrite, ServiceView, WriteRequest } from '../admin/backend.ts';
+import { isSmall, isSmallValue, readBody } from '../admin/read-body.ts';
 import { list } from '../policy/conditions.ts';
 import { DocumentError } from '../policy/faults.ts';
 import type { RolloutState } from '../policy/rollout.ts';
@@ -19,15 +21,12 @@ import type { FinishGuard } from './finish-guard.ts';
 import type { Helper } from './helper.ts';
 import type { InForce } from './in-force.ts';
 import { overlapWarnings } from './overlaps.ts';
-import { prepareRollout } from './prepare.ts';
+import { type Preparation, prepareRollout } from './prepare.ts';
 import { validationContext } from './state.ts';
 import type { Plan } from './writer.ts';
 import type { NetworkCache } from './network-cache.ts';
 import { networksKey } from '../policy/compile.ts';
-import { percentageFault, validateRollout } from '../policy/validate.ts';
-
-/** A body larger than this is read in the helper thread: parsing and checking it would hold up the main thread. */
-const LARGE_BODY = 64 * 1024;
+import { percentageFault } from '../policy/validate.ts';
 
 export interface RolloutPlannerOptions {
   readonly inForce: InForce;
@@ -48,15 +47,31 @@ export interface Planned {
   readonly outcome: Outcome;
 }
 
+/** A write whose body, if it has one, was read: before its turn, so that no other write waits for that. */
+export type ReadWrite =
+  | Exclude<RolloutWrite, { readonly body: DocumentBody }>
+  | (Omit<Extract<RolloutWrite, { readonly body: DocumentBody }>, 'body'> & {
+      /** The document, valid in `context`; of a patch any value. */
+      readonly value: unknown;
+      readonly context: PlainContext;
+    });
+
+interface PlainContext {
+  readonly segments: readonly string[];
+  readonly hasRegionDatabase: boolean;
+}
+
 export interface RolloutPlanner {
+  /** Reads the body of a write that has one. Rejects with DocumentError and RefusedError. */
+  read(service: string, command: RolloutWrite, write: WriteRequest): Promise<ReadWrite>;
   /** What the write would do now. Throws DocumentError and RefusedError. */
-  consider(service: string, command: RolloutWrite, write: WriteRequest): Promise<Planned>;
+  consider(service: string, command: ReadWrite, write: WriteRequest): Promise<Planned>;
   /** The plan of an accepted write. */
-  plan(service: string, command: RolloutWrite, write: WriteRequest): Promise<Plan>;
+  plan(service: string, command: ReadWrite, write: WriteRequest): Promise<Plan>;
   warnings(document: RolloutDocument): readonly string[];
 }
 
-export function commitKind(command: RolloutWrite): CommitKind {
+export function commitKind(command: Pick<RolloutWrite, 'kind'>): CommitKind {
   return `rollout.${command.kind}`;
 }
 
@@ -69,28 +84,51 @@ export function askedBy(command: RolloutWrite): readonly (string | Uint8Array)[]
 export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPlanner {
   const { inForce, helper, networks, finishGuard, commitAt, fresh, latest, disagreements } = options;
 
-  async function documentOf(
-    { rollout }: ServiceView,
-    command: Extract<RolloutWrite, { readonly kind: 'put' | 'patch' }>,
-  ): Promise<RolloutDocument> {
-    if (command.kind === 'patch' && rollout === null) {
-      throw refused(
-        'no_rollout',
-        'The service has no rollout yet, so there is nothing to patch. Start one with PUT.',
-      );
-    }
-    const base = command.kind === 'patch' ? rollout!.document : null;
-    const preparation = { body: command.body, base, context: plainContext() };
-    // A small patch of a large document is merged and validated as a whole.
-    const isLarge = command.body.bytes.length > LARGE_BODY || (base !== null && isLargeDocument(base));
-    return isLarge ? helper.prepare(preparation) : prepareRollout(preparation);
+  async function read(service: string, command: RolloutWrite, write: WriteRequest): Promise<ReadWrite> {
+    if (!('body' in command)) return command;
+    // What is refused whatever the body says is not worth reading it.
+    checkExpected(inForce.written(service), command.kind, write);
+    const { body, kind, allowDecrease } = command;
+    const context = plainContext();
+    const value = await valueOf(kind, body, context, write.actor);
+    return { kind, allowDecrease, value, context };
   }
 
-  function plainContext(): { segments: string[]; hasRegionDatabase: boolean } {
+  async function valueOf(
+    kind: 'put' | 'patch',
+    body: DocumentBody,
+    context: PlainContext,
+    caller: string,
+  ): Promise<unknown> {
+    if (kind === 'put') {
+      const preparation: Preparation = { source: { body }, base: null, context };
+      return isSmall(body) ? prepareRollout(preparation) : helper.prepare(preparation, caller);
+    }
+    const { value } = isSmall(body)
+      ? readBody('document', body)
+      : await helper.read('document', body, caller);
+    return value;
+  }
+
+  async function documentOf(
+    { rollout }: ServiceView,
+    { kind, value, context: former }: Extract<ReadWrite, { readonly value: unknown }>,
+  ): Promise<RolloutDocument> {
+    const context = plainContext();
+    const base = kind === 'patch' ? rollout!.document : null;
+    if (base === null && isDeepStrictEqual(former, context)) return value as RolloutDocument;
+    // A patch is merged and validated as a whole, a document where the configuration has changed since it was read.
+    const preparation: Preparation = { source: { value }, base, context };
+    const isLarge = !isSmallValue(value) || (base !== null && isLargeDocument(base));
+    return isLarge ? helper.prepare(preparation, '') : prepareRollout(preparation);
+  }
+
+  function plainContext(): PlainContext {
     const { segments, hasRegionDatabase } = validationContext(inForce.state.configuration);
     return { segments: [...segments], hasRegionDatabase };
   }
 
+  /** It was valid once; what has changed since is the configuration. */
   async function restored(service: string, revision: number): Promise<RolloutDocument> {
     const commit = await commitAt(service, revision);
     if (commit === null) {
@@ -104,10 +142,11 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
         revision,
       });
     }
-    return validateRollout(document, plainContext());
+    const preparation: Preparation = { source: { value: document }, base: null, context: plainContext() };
+    return isLargeDocument(document) ? helper.prepare(preparation, '') : prepareRollout(preparation);
   }
 
-  async function commandOf(view: ServiceView, command: RolloutWrite): Promise<RolloutCommand> {
+  async function commandOf(view: ServiceView, command: ReadWrite): Promise<RolloutCommand> {
     switch (command.kind) {
       case 'put':
       case 'patch':
@@ -142,10 +181,10 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
     }
   }
 
-  async function consider(service: string, command: RolloutWrite, write: WriteRequest): Promise<Planned> {
+  async function consider(service: string, command: ReadWrite, write: WriteRequest): Promise<Planned> {
     const view = inForce.written(service);
-    const { rollout, revision } = view;
-    checkPrecondition(write.precondition, rollout === null ? null : revision, `The rollout of "${service}"`);
+    const { rollout } = view;
+    checkExpected(view, command.kind, write);
     const outcome = advance(rollout, await commandOf(view, command), fresh);
     if (outcome.kind === 'changed') {
       await compileLists(outcome.rollout);
@@ -175,7 +214,7 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
   }
 
   /** The change that took this very step already, where the request is one that is sent again. */
-  function earlierStep(view: ServiceView, command: RolloutWrite, { code }: Refusal): Change | null {
+  function earlierStep(view: ServiceView, command: ReadWrite, { code }: Refusal): Change | null {
     if (command.kind !== 'step' || command.from === null) return null;
     if (code !== 'step_moved' && code !== 'no_next_step') return null;
     const change = latest(view.name);
@@ -188,6 +227,7 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
   }
 
   return {
+    read,
     consider,
     warnings,
     async plan(service, command, write) {
@@ -208,6 +248,16 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
       };
     },
   };
+}
+
+/** What the write expects to be there. Throws RefusedError. */
+function checkExpected({ name, rollout, revision }: ServiceView, kind: string, write: WriteRequest): void {
+  checkPrecondition(write.precondition, rollout === null ? null : revision, `The rollout of "${name}"`);
+  if (kind !== 'patch' || rollout !== null) return;
+  throw refused(
+    'no_rollout',
+    'The service has no rollout yet, so there is nothing to patch. Start one with PUT.',
+  );
 }
 
 /** Rough, but cheap to know: so much takes long enough to validate that the main thread should not. */

@@ -3,9 +3,10 @@
  */
 import type { ServiceView, WriteRequest } from '../admin/backend.ts';
 import { apiFileFaults } from '../config/api-files.ts';
+import type { ReadBody } from '../admin/read-body.ts';
 import type { ServiceDefinition } from '../config/schema.ts';
 import { ServiceName } from '../config/schema.ts';
-import { checkServiceDefinition, collisionFaults, serviceWarnings } from '../config/service-checks.ts';
+import { collisionFaults, serviceWarnings } from '../config/service-checks.ts';
 import { isDeepStrictEqual } from 'node:util';
 import { DocumentError, type Fault } from '../policy/faults.ts';
 import { isActive, isUnderWay } from '../rollout/lifecycle.ts';
@@ -17,27 +18,27 @@ import type { Plan } from './writer.ts';
 
 const checkName = checkSchema(ServiceName);
 
-/** What the service's definition would be, after all checks. Throws DocumentError and RefusedError. */
+/** What the service's definition would be, after all checks; `read` has those of its body. Throws DocumentError and RefusedError. */
 export function considerService(
   inForce: InForce,
   name: string,
-  value: unknown,
+  read: ReadBody,
   write: WriteRequest,
 ): ServiceDefinition {
   const faults = checkName(name).map(({ detail }): Fault => ({
     pointer: '',
     detail: `the name in the path: ${detail}`,
   }));
-  const wrong = [...faults, ...checkServiceDefinition(value)];
+  const wrong = [...faults, ...read.faults];
   if (wrong.length === 0) {
     const { admin } = inForce.state.configuration;
-    wrong.push(...apiFileFaults(value as ServiceDefinition, admin?.tlsDirectory));
+    wrong.push(...apiFileFaults(read.value as ServiceDefinition, admin?.tlsDirectory));
   }
   if (wrong.length > 0) throw new DocumentError('service_invalid', 'The service is not valid.', wrong);
   const existing = inForce.views.get(name);
   refuseFileService(inForce, name);
   checkPrecondition(write.precondition, existing?.revision ?? null, `The service "${name}"`);
-  const definition = value as ServiceDefinition;
+  const definition = read.value as ServiceDefinition;
   const others = [...inForce.views.values()]
     .filter((view) => view.name !== name)
     .map((view) => [view.name, view.definition] as const);
@@ -64,8 +65,8 @@ function refuseToMoveUsers({ name, rollout, definition }: ServiceView, next: Ser
   );
 }
 
-export function planService(inForce: InForce, name: string, value: unknown, write: WriteRequest): Plan {
-  const definition = considerService(inForce, name, value, write);
+export function planService(inForce: InForce, name: string, read: ReadBody, write: WriteRequest): Plan {
+  const definition = considerService(inForce, name, read, write);
   const existing = inForce.views.get(name);
   if (existing !== undefined && isDeepStrictEqual(existing.definition, definition))
     return { kind: 'nothing' };

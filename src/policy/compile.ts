@@ -283,17 +283,25 @@ function compareNames(a: { readonly name: string }, b: { readonly name: string }
   return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
 }
 
-/** The key of a `cidr` list in `networks`: the same list, the same key. */
+const keysOfLists = new WeakMap<readonly string[], string>();
+/** Hashing a shorter list takes no longer than remembering its key. */
+const LONG_LIST = 100;
+
+/** The key of a `cidr` list in `networks`: the same list, the same key. Lists never change, so that of a long one is worked out once. */
 export function networksKey(cidrs: readonly string[]): string {
-  return createHash('sha256').update(cidrs.join('\n'), 'utf8').digest('base64url');
+  const known = cidrs.length < LONG_LIST ? undefined : keysOfLists.get(cidrs);
+  if (known !== undefined) return known;
+  const key = createHash('sha256').update(cidrs.join('\n'), 'utf8').digest('base64url');
+  if (cidrs.length >= LONG_LIST) keysOfLists.set(cidrs, key);
+  return key;
 }
 
 /** The `cidr` lists of a document by key, so that large ones can be compiled ahead, away from the workers. */
-export function ruleNetworks(document: RolloutDocument): Record<string, string[]> {
-  const lists: Record<string, string[]> = {};
+export function ruleNetworks(document: RolloutDocument): Record<string, readonly string[]> {
+  const lists: Record<string, readonly string[]> = {};
   for (const { match } of [...document.rules, ...(document.exclude ?? [])]) {
     if (match?.cidr === undefined) continue;
-    const cidrs = [...list(match.cidr)];
+    const cidrs = list(match.cidr);
     lists[networksKey(cidrs)] = cidrs;
   }
   return lists;

@@ -12,7 +12,7 @@ import type { RequestView, ValueKind } from './request-view.ts';
 import type { DeviceMatch, Match, PathTest, RegionMatch, ValueTest } from './schema.ts';
 import { normaliseBrowser, normaliseOs } from './device-names.ts';
 import { compileRange, versionTest } from './version.ts';
-import { readableText, wireText } from './wire.ts';
+import { shownText, wireText } from './wire.ts';
 
 /** How a rule can be found without testing it: by a key that a request must have for the condition to hold. */
 export type IndexKey =
@@ -106,7 +106,7 @@ function methodCondition(methods: readonly string[]): Condition {
 }
 
 function seenPath(view: RequestView): string {
-  return view.path();
+  return shownText(view.path());
 }
 
 function pathCondition(test: PathTest): Condition {
@@ -152,7 +152,7 @@ function valueCondition(kind: ValueKind, name: string, test: ValueTest, view: Re
     expected,
     seen: (view) => {
       const value = view.value(slot);
-      return value === undefined ? null : readableText(value);
+      return value === undefined ? null : shownText(value);
     },
   };
 }
@@ -328,8 +328,9 @@ function upperSet(texts: readonly string[]): Set<string> {
   return new Set(texts.map((text) => text.toUpperCase()));
 }
 
+/** Of a long text the beginning: a policy has ten thousand values of eight thousand characters. */
 function quote(text: string): string {
-  return JSON.stringify(text);
+  return JSON.stringify(text.length <= 200 ? text : `${text.slice(0, 200)}…`);
 }
 
 /** A short list for people. */

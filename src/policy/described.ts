@@ -27,6 +27,10 @@ export interface DescribedRequest {
   readonly secure?: boolean;
 }
 
+/** More than any proxy is configured to take, in characters and in lines. */
+const LARGEST_HEAD = 65_536;
+const MOST_LINES = 1000;
+
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const MINTED_ID = /^[A-Za-z0-9_-]{16,64}$/;
 
@@ -72,6 +76,13 @@ function readHeaders(
   faults: Fault[],
 ): Map<string, string> {
   const found = new Map<string, string>();
+  const lines = Object.values(headers).flatMap((given) => (typeof given === 'string' ? [given] : given));
+  const size = lines.reduce((sum, line) => sum + line.length, 0);
+  if (size > LARGEST_HEAD || lines.length > MOST_LINES) {
+    const detail = `the headers have ${lines.length} lines of ${size} characters; no head has more than ${MOST_LINES} of ${LARGEST_HEAD}`;
+    faults.push({ pointer: '/headers', detail });
+    return found;
+  }
   for (const [name, given] of Object.entries(headers)) {
     const pointer = `/headers/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
     const lowerName = name.toLowerCase();

@@ -69,6 +69,8 @@ export interface Explanation {
   readonly exclude: readonly ExplainedExclude[];
   /** The highest percentage first; the first that matches and admits the bucket decides. */
   readonly rules: readonly ExplainedRule[];
+  /** How many rules and exclude rules are left out, because the policy has thousands. */
+  readonly omitted?: number;
 }
 
 export interface ExplainOptions {
@@ -94,6 +96,10 @@ export function explain(
   const ownBucket =
     identityText === '' || rules === null ? null : bucketOf(identityHash(policy.salt, identityText));
   const bucket = latch?.bucket ?? ownBucket ?? NO_BUCKET;
+  const excludes = firstRules(rules?.excludes ?? [], decision.rule);
+  const others = firstRules(rules?.rules ?? [], decision.rule);
+  const all = (rules?.excludes.length ?? 0) + (rules?.rules.length ?? 0);
+  const omitted = all - excludes.length - others.length;
   policy.view.begin(facts);
   const explanation: Explanation = {
     service: policy.service,
@@ -114,16 +120,30 @@ export function explain(
       revision: latch?.revision ?? null,
     },
     override,
-    exclude: (rules?.excludes ?? []).map((rule) => explainRule(rule, policy, latch?.excluded)),
-    rules: (rules?.rules ?? []).map((rule) => ({
+    exclude: excludes.map((rule) => explainRule(rule, policy, latch?.excluded)),
+    rules: others.map((rule) => ({
       ...explainRule(rule, policy, latch?.admitted),
       percentage: rule.percentage,
       threshold: rule.threshold,
       admitsBucket: bucket < rule.threshold,
     })),
+    ...(omitted === 0 ? {} : { omitted }),
   };
   policy.view.end();
   return explanation;
+}
+
+/** Conditions that are explained, a rule without any counting as one: so much takes some milliseconds, and who reads more? */
+const MOST_EXPLAINED = 2000;
+
+/** The first of the rules, and the one that decided wherever it stands. */
+function firstRules<T extends CompiledExclude>(rules: readonly T[], decided: string): T[] {
+  let left = MOST_EXPLAINED;
+  return rules.filter(({ name, conditions }) => {
+    if (left <= 0) return name === decided;
+    left -= Math.max(1, conditions.length);
+    return true;
+  });
 }
 
 function explainRule(

@@ -77,7 +77,11 @@ export const RegionMatch = Type.Object(
 export type RegionMatch = Static<typeof RegionMatch>;
 
 const fieldTests = (description: string) =>
-  Type.Record(Type.String({ minLength: 1 }), ValueTest, { minProperties: 1, description });
+  Type.Record(Type.String({ minLength: 1 }), ValueTest, {
+    minProperties: 1,
+    maxProperties: 100,
+    description,
+  });
 
 /** Conditions; all that are given must hold. */
 export const Match = Type.Object(

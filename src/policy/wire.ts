@@ -17,6 +17,14 @@ export function readableText(wire: string): string {
   return NOT_ASCII.test(wire) ? Buffer.from(wire, 'latin1').toString('utf8') : wire;
 }
 
+/** Characters of a request that people are shown of one value. */
+const SHOWN = 200;
+
+/** `readableText`, cut where it is long: an explanation may show one value thousands of times. */
+export function shownText(wire: string): string {
+  return wire.length <= SHOWN ? readableText(wire) : `${readableText(wire.slice(0, SHOWN))}…`;
+}
+
 /**
  * An equal string that stands alone. A part of a request's head keeps the whole head in memory (V8 slices share their
  * parent), so whatever goes into a cache goes through here first. `text` holds no character above 0xff.

@@ -41,6 +41,8 @@ export type RefusalCode =
   | 'fleet_disagrees'
   /** The control plane is stopping. */
   | 'stopping'
+  /** More bodies wait to be read than may. */
+  | 'too_many_bodies'
   /** More subscribers than the server serves. */
   | 'too_many_subscribers';
 

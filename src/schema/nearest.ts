@@ -8,6 +8,9 @@
 /** Names longer than this are nobody's slip; comparing them would only cost time. */
 const LONGEST = 64;
 
+/** Of more candidates the first are compared: a hint is worth some milliseconds and not seconds. */
+const MOST_CANDIDATES = 2000;
+
 /**
  * The candidate that differs least from `name`, or undefined where none is near: at most one slip in names of up to
  * four characters, two in names of up to eight, three in longer ones. Case and the separators `-`, `_`, `.` and space
@@ -18,7 +21,9 @@ export function nearest(name: string, candidates: Iterable<string>): string | un
   const wanted = fold(name);
   let best: string | undefined;
   let bestDistance = Infinity;
+  let seen = 0;
   for (const candidate of candidates) {
+    if (++seen > MOST_CANDIDATES) break;
     if (candidate.length > LONGEST) continue;
     const folded = fold(candidate);
     const longer = Math.max(wanted.length, folded.length);

@@ -389,7 +389,7 @@ test('a replica that lacks a file of a service keeps the former definition, and 
   const define = (more: object) =>
     a.plane.putService(
       'made',
-      { hosts: ['made.test'], stable: { endpoints: ['10.1.0.7:1'], ...more } },
+      body({ hosts: ['made.test'], stable: { endpoints: ['10.1.0.7:1'], ...more } }),
       REQUEST,
     );
   const at = (one: Replica) =>

@@ -1,0 +1,41 @@
+/** Explains what a described request gets: by the policy in force, or by that of an earlier revision. */
+import type { Backend } from '../admin/backend.ts';
+import type { Discovery } from '../discovery/discovery.ts';
+import { CANARY_USABLE, STABLE_USABLE } from '../policy/decide.ts';
+import { explain } from '../policy/explain.ts';
+import { refused } from '../rollout/refusal.ts';
+import type { Commit } from '../store/store.ts';
+import type { InForce } from './in-force.ts';
+
+export interface ExplainerOptions {
+  readonly inForce: InForce;
+  readonly endpoints: Discovery['endpoints'];
+  /** The service's commit of that revision, or null. */
+  readonly commitAt: (service: string, revision: number) => Promise<Commit | null>;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+  readonly random: (size: number) => Uint8Array;
+}
+
+export function createExplainer(options: ExplainerOptions): Backend['explain'] {
+  const { inForce, endpoints, commitAt, clock, random } = options;
+  return async (service, request, revision) => {
+    let policy = inForce.policy(service);
+    if (revision !== null && revision !== inForce.view(service).revision) {
+      const commit = await commitAt(service, revision);
+      const rollout = commit?.document?.rollout;
+      if (!rollout) {
+        throw refused('revision_not_found', `"${service}" has no rollout at revision ${revision}.`, {
+          revision,
+        });
+      }
+      policy = inForce.policy(service, rollout);
+    }
+    const hasCanary = endpoints(inForce.view(service).definition.canary ?? {}).length > 0;
+    return explain(policy, request, {
+      usable: hasCanary ? STABLE_USABLE | CANARY_USABLE : STABLE_USABLE,
+      nowSeconds: Math.floor(clock() / 1000),
+      random: () => Buffer.from(random(16)).toString('base64url'),
+    });
+  };
+}
