@@ -1,7 +1,7 @@
 /** TLS to endpoints: who is believed, what is shown, how failures are answered, sessions, bodies, and renewal. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -350,55 +350,4 @@ test('a new authority is believed when its file changes, and health checks go by
   await rename(`${live}.new`, live);
   await eventually(async () => (await asked(serin)) === '200', 'an answer under the new authority');
   await eventually(async () => (await checks('good')) > 0, 'a good check');
-});
-
-test('a service made by the API may name files of one directory alone, and learns nothing of others', async () => {
-  const { endpoint } = await endpointOf(pair(authority.issue(['127.0.0.1'])));
-  const shared = join(directory, 'shared');
-  await mkdir(join(shared, '..data'), { recursive: true });
-  await writeFile(join(shared, '..data', 'ca.pem'), authority.certificate);
-  // As Kubernetes mounts them.
-  await symlink('..data/ca.pem', join(shared, 'ca.pem'));
-  await symlink(ca, join(shared, 'outside.pem'));
-  await symlink(join(directory, 'nothing.crt'), join(shared, 'nowhere.pem'));
-  await symlink('/dev/zero', join(shared, 'zero.pem'));
-  await writeFile(join(shared, 'secret.pem'), 'correct horse battery staple');
-  const serin = await startSerin({ services: {}, configuration: { admin: { tlsDirectory: shared } } });
-  closers.push(() => serin.stop());
-  const put = (tls: object) =>
-    serin.admin('PUT', '/v1/services/made', { hosts: ['*'], stable: { endpoints: [endpoint], tls } });
-  const refusal = async (tls: object): Promise<string> => {
-    const { status, body } = await put(tls);
-    assert.equal(status, 422);
-    const { code, errors } = body as { code: string; errors: unknown };
-    return JSON.stringify([code, errors]);
-  };
-  const alone = await put({ ca, certificate: ca });
-  assert.match(JSON.stringify(alone.body), /service_invalid.*a certificate is of no use alone; add the key/);
-  // Outside: the same answer whatever is there.
-  const outside = await refusal({ ca: '/dev/zero' });
-  assert.match(outside, /service_invalid.*may only name files below/);
-  for (const file of ['/proc/self/environ', '/proc/self/fd/1', ca, '/no/such', `${shared}/../ca.crt`, 'x'])
-    assert.equal(await refusal({ ca: file }), outside, file);
-  // Inside: the same answer for whatever can't be used, and the reason is in the log.
-  const inside = await refusal({ ca: join(shared, 'missing.pem') });
-  assert.match(inside, /certificate_invalid.*can not be used/);
-  for (const file of ['outside.pem', 'nowhere.pem', 'zero.pem', 'secret.pem', '..data'])
-    assert.equal(await refusal({ ca: join(shared, file) }), inside, file);
-  assert.equal(await refusal({ certificate: join(shared, 'ca.pem'), key: join(shared, 'missing') }), inside);
-  await eventually(async () => /outside\.pem: .*leads out of/.test(serin.output()), 'the reason in the log');
-  assert.match(serin.output(), /missing\.pem: .*there is no such file/);
-  assert.equal((await put({ ca: join(shared, 'ca.pem') })).status, 202);
-  await eventually(async () => (await asked(serin)) === '200', 'an answer');
-});
-
-test('without admin.tlsDirectory a service made by the API names no files', async () => {
-  const serin = await startSerin({ services: {} });
-  closers.push(() => serin.stop());
-  const put = (tls: object) =>
-    serin.admin('PUT', '/v1/services/made', { hosts: ['*'], stable: { endpoints: ['10.1.0.7:1'], tls } });
-  const { status, body } = await put({ ca });
-  assert.equal(status, 422);
-  assert.match(JSON.stringify(body), /\/stable\/tls\/ca.*admin\.tlsDirectory is not set/);
-  assert.equal((await put({ serverName: 'notes.test' })).status, 202);
 });

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { after } from 'node:test';
-import type { WriteRequest } from '../../src/admin/backend.ts';
+import type { DocumentBody, WriteRequest } from '../../src/admin/backend.ts';
 import type { Configuration } from '../../src/config/schema.ts';
 import { type ControlPlane, startControlPlane } from '../../src/control/control-plane.ts';
 import { LISTED_ONLY } from '../../src/discovery/discovery.ts';
@@ -27,6 +27,12 @@ export const REQUEST: WriteRequest = {
   requestId: null,
   precondition: NO_PRECONDITION,
 };
+
+/** `document` as somebody sends it. */
+export const body = (document: object): DocumentBody => ({
+  bytes: Buffer.from(JSON.stringify(document)),
+  format: 'json',
+});
 
 export interface ReplicaOptions {
   readonly name: string;
