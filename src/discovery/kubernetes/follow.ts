@@ -50,6 +50,8 @@ export function followService(options: FollowOptions): () => void {
   let failures = 0;
   /** Events have changed the slices, and nobody was told. */
   let changed = false;
+  /** Slices that were put since then. */
+  const untold = new Set<string>();
 
   async function list(): Promise<void> {
     const found = new Map<string, Slice>();
@@ -81,9 +83,13 @@ export function followService(options: FollowOptions): () => void {
     const { name, version: at } = event.kind === 'put' ? event.slice : event;
     const known = slices.get(name)?.version ?? gone.get(name);
     if (known !== undefined && !isNewer(at, known)) return;
+    // What was said of endpoints before they went matters: whether they were about to.
+    const empty = event.kind === 'gone' || event.slice.endpoints.length === 0;
+    if (empty && untold.has(name)) tell();
     if (event.kind === 'put') {
       slices.set(name, event.slice);
       gone.delete(name);
+      untold.add(name);
     } else {
       slices.delete(name);
       if (gone.size < MOST_GONE) gone.set(name, at);
@@ -96,6 +102,7 @@ export function followService(options: FollowOptions): () => void {
   function tell(): void {
     if (!changed) return;
     changed = false;
+    untold.clear();
     listener.slices(slices.values());
   }
 
