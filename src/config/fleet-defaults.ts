@@ -60,5 +60,5 @@ function reachable(host: string, { interfaces }: Machine): string {
 
 function isRouted(text: string): boolean {
   const address = parseAddress(text);
-  return address !== null && refuseDestination(address) === null;
+  return address !== null && refuseDestination(address, true) === null;
 }

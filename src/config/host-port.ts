@@ -26,8 +26,11 @@ export function parseEndpoint(text: string): EndpointAddress | string {
   const parsed = parseHostPort(text, 1, '10.1.0.7:8080, [2001:db8::7]:8080 or notes.internal:8080');
   if (typeof parsed === 'string') return parsed;
   const address = parseAddress(parsed.host);
-  const refusal = address === null ? null : refuseDestination(address);
-  return refusal === null ? parsed : `"${clip(text)}" ${refusal}`;
+  if (address === null) return parsed;
+  // Whoever lists a loopback address means it: a sidecar, a test, the demonstration.
+  const refusal = refuseDestination(address, true);
+  // One address has one text, so that it shows where it is listed twice.
+  return refusal === null ? { ...parsed, host: address.text } : `"${clip(text)}" ${refusal}`;
 }
 
 /** True where only this machine can connect: 127.0.0.0/8, ::1, localhost. Any other host name counts as reachable. */

@@ -1,11 +1,13 @@
 /**
  * Resolves an endpoint's host name, and refuses what it may not lead to: whoever writes a name's records could otherwise send
- * requests to a metadata service that no configuration names.
+ * requests to a metadata service, or to Serin's own API, which no configuration names.
+ *
+ * It promises that what is connected to is what was looked at: the addresses that it gives are used as they are, without another question.
  */
 import { lookup as systemLookup, type LookupAddress } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { parseAddress } from '../policy/address.ts';
-import { refuseDestination } from '../policy/destination.ts';
+import { isLocalName, refuseDestination } from '../policy/destination.ts';
 
 type Resolve = (
   host: string,
@@ -16,6 +18,7 @@ type Resolve = (
 /** For the option `lookup` of `net.connect`. Addresses that are refused are left out; with none left it is an error. */
 export function guardedLookup(resolve: Resolve = systemLookup): LookupFunction {
   return (host, options, done) => {
+    const loopback = isLocalName(host);
     resolve(host, { ...options, all: true }, (error, addresses) => {
       if (error !== null) {
         done(error, []);
@@ -23,7 +26,7 @@ export function guardedLookup(resolve: Resolve = systemLookup): LookupFunction {
       }
       const allowed = addresses.filter(({ address }) => {
         const parsed = parseAddress(address);
-        return parsed !== null && refuseDestination(parsed) === null;
+        return parsed !== null && refuseDestination(parsed, loopback) === null;
       });
       const [first] = allowed;
       if (first === undefined) {

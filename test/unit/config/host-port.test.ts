@@ -86,7 +86,27 @@ describe('an address with a port', () => {
       assert.equal(typeof parseEndpoint(`${host}:80`), 'object', host);
     }
     const resolved = parseAddress('169.254.169.254');
-    assert.ok(resolved !== null && refuseDestination(resolved) !== null);
+    assert.ok(resolved !== null && refuseDestination(resolved, true) !== null);
+  });
+
+  it('has one text for one address, however it is written', () => {
+    for (const text of ['[2001:DB8::7]:80', '[2001:db8:0:0:0::7]:80', '[2001:0db8::0.0.0.7]:80'])
+      assert.deepEqual(parseEndpoint(text), { host: '2001:db8::7', port: 80 }, text);
+    assert.deepEqual(parseEndpoint('[::ffff:10.1.0.7]:80'), { host: '10.1.0.7', port: 80 });
+  });
+
+  it('is no number that a resolver could take for an address', () => {
+    for (const host of [
+      '0x7f.1',
+      '2130706433',
+      '0177.0.0.1',
+      '127.1',
+      '127.0.0.0x1',
+      '127.0.0.1.',
+      'a.0x',
+      '1.',
+    ])
+      assert.match(fault(parseEndpoint(`${host}:80`)), /neither an IPv4 address nor a host name/, host);
   });
 
   it('property: never throws, and what it takes survives being written again', () => {
