@@ -12,7 +12,7 @@ import { joinPointer } from '../schema/json-value.ts';
 import { pathPrefix } from './defaults.ts';
 import { parseDuration } from './duration.ts';
 import { parseDnsName } from './endpoint-source.ts';
-import { parseEndpoint } from './host-port.ts';
+import { formatHostPort, parseEndpoint } from './host-port.ts';
 import { type IdentityTierDefinition, ServiceDefinition } from './schema.ts';
 import { upstreamFaults } from './upstream-checks.ts';
 import { endpointAddress } from './upstream-defaults.ts';
@@ -62,10 +62,25 @@ export function serviceFaults(service: ServiceDefinition): Fault[] {
 
 /** What is allowed in a definition but unwise. */
 export function serviceWarnings(service: ServiceDefinition): Fault[] {
-  return (['stable', 'canary'] as const).flatMap((variant) => {
+  const unverified = (['stable', 'canary'] as const).flatMap((variant) => {
     if (service[variant]?.tls?.insecureSkipVerify !== true) return [];
     const detail = `insecureSkipVerify believes whoever answers at ${variant}'s endpoints: anybody on the way can read and change every request; name their authority with ca`;
     return [{ pointer: `/${variant}/tls/insecureSkipVerify`, detail }];
+  });
+  return [...unverified, ...sharedEndpoints(service)];
+}
+
+/** Endpoints of both variants: a rollout decides nothing for the users who get one. */
+function sharedEndpoints({ stable, canary }: ServiceDefinition): Fault[] {
+  const place = (definition: EndpointDefinition): string => {
+    const parsed = parseEndpoint(endpointAddress(definition));
+    return typeof parsed === 'string' ? '' : formatHostPort(parsed);
+  };
+  const ofStable = new Set((stable.endpoints ?? []).map(place));
+  return (canary?.endpoints ?? []).flatMap((definition, index): Fault[] => {
+    if (!ofStable.has(place(definition))) return [];
+    const detail = `"${endpointAddress(definition)}" is an endpoint of stable too, so whoever gets it gets the same version in both groups; remove it from one`;
+    return [{ pointer: `/canary/endpoints/${index}`, detail }];
   });
 }
 

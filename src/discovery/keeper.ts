@@ -3,15 +3,15 @@
  *
  * It promises:
  * - A source that can't be asked changes nothing, for however long.
- * - An endpoint that the source calls unready is given up at once. Endpoints that vanish all together without having been called so
- *   are kept for a settable time: whoever empties a list by mistake (a selector, a restored cluster, a zone file) takes no traffic
- *   with it. Those that were announced to leave (a scale to zero, in order) are not kept.
+ * - An endpoint that the source does not name, or calls unready, is given up at once while it names others. Where it names none and
+ *   calls none unready, the endpoints of its last list are kept for a settable time: whoever empties a list by mistake (a selector, a
+ *   restored cluster, a zone file) takes no traffic with it. Those that were announced to leave (a scale to zero, in order) are not kept.
+ * - What was given up comes back only when the source names it again. An endpoint is there once, however often it is named.
  * - No address is used that requests are never sent to, whoever names it.
  */
 import type { EndpointSnapshot } from '../data-plane/snapshot.ts';
 import { parseAddress } from '../policy/address.ts';
 import { refuseDestination } from '../policy/destination.ts';
-import { isLoopback } from '../config/host-port.ts';
 import { endpointName } from '../upstream/endpoint.ts';
 import type { DiscoveryReading } from '../telemetry/metrics-source.ts';
 import type { Finding, FoundEndpoint, SourceListener, Trouble } from './source.ts';
@@ -50,13 +50,6 @@ export interface Keeper extends SourceListener {
 /** As many as a definition may list. */
 const MOST_ENDPOINTS = 10_000;
 
-/** What vanishes within this time vanishes together, in ms. */
-const TOGETHER = 5000;
-
-interface Vanished extends FoundEndpoint {
-  readonly at: number;
-}
-
 /** How often the same trouble is logged again, in ms. */
 const LOG_AGAIN = 60_000;
 
@@ -68,7 +61,6 @@ export function createKeeper(options: KeeperOptions): Keeper {
   const fields = { 'serin.source': name };
   let used: readonly FoundEndpoint[] = [];
   let endpoints: readonly EndpointSnapshot[] = [];
-  let vanished: Vanished[] = [];
   let known = false;
   let synced = false;
   let lastInStep = now();
@@ -107,47 +99,28 @@ export function createKeeper(options: KeeperOptions): Keeper {
     });
   }
 
-  /** Notes which endpoints are gone without a word. */
-  function rememberVanished(next: readonly FoundEndpoint[], out: ReadonlySet<string>): void {
-    const at = now();
-    const there = new Set(next.map(({ host, port }) => endpointName(host, port)));
-    vanished = recent().flatMap((one) => (there.has(endpointName(one.host, one.port)) ? [] : [one]));
-    for (const endpoint of used) {
-      const its = endpointName(endpoint.host, endpoint.port);
-      if (!endpoint.leaving && !there.has(its) && !out.has(its)) vanished.push({ ...endpoint, at });
-    }
-  }
-
-  function recent(): Vanished[] {
-    return vanished.filter(({ at }) => now() - at < TOGETHER);
-  }
-
-  /** Why requests are never sent there, or null. */
-  function refusal({ host }: FoundEndpoint): string | null {
-    const address = parseAddress(host);
-    if (address === null) return 'is no address';
-    if (!options.allowLoopback && isLoopback(host))
-      return 'is a loopback address, which would lead to this machine; only discovery.allowLoopback allows that';
-    return refuseDestination(address);
-  }
-
   function allowed(found: readonly FoundEndpoint[]): FoundEndpoint[] {
     const byName = new Map<string, FoundEndpoint>();
     for (const endpoint of found) {
-      const detail = refusal(endpoint);
-      const at = endpointName(endpoint.host, endpoint.port);
-      if (detail === null) {
-        if (byName.size < MOST_ENDPOINTS) byName.set(at, endpoint);
-        continue;
-      }
-      if (told.has(at) || told.size >= MOST_REFUSED) continue;
-      told.add(at);
-      counts.refused += 1;
-      log.warn({ ...fields, 'server.address': at }, `an endpoint is left out: ${at} ${detail}`);
+      const { port } = endpoint;
+      const address = parseAddress(endpoint.host);
+      const host = address?.text ?? endpoint.host;
+      const at = endpointName(host, port);
+      const detail = address === null ? 'is no address' : refuseDestination(address, options.allowLoopback);
+      if (detail === null) byName.set(at, together({ ...endpoint, host }, byName.get(at)));
+      else refuse(at, detail);
     }
-    if (byName.size === MOST_ENDPOINTS && found.length > MOST_ENDPOINTS)
-      log.warn({ ...fields, 'serin.endpoints': found.length }, 'a source names more endpoints than are used');
-    return sorted([...byName.values()]);
+    const all = sorted(byName);
+    if (all.length <= MOST_ENDPOINTS) return all;
+    log.warn({ ...fields, 'serin.endpoints': all.length }, 'a source names more endpoints than are used');
+    return all.slice(0, MOST_ENDPOINTS);
+  }
+
+  function refuse(at: string, detail: string): void {
+    if (told.has(at) || told.size >= MOST_REFUSED) return;
+    told.add(at);
+    counts.refused += 1;
+    log.warn({ ...fields, 'server.address': at }, `an endpoint is left out: ${at} ${detail}`);
   }
 
   return {
@@ -163,17 +136,13 @@ export function createKeeper(options: KeeperOptions): Keeper {
         if (cancelHold !== null)
           log.info({ ...fields, 'serin.endpoints': next.length }, 'a source names endpoints again');
         endHold();
-        rememberVanished(next, out);
         use(next);
         return;
       }
-      // A list that is deleted piece by piece vanishes all the same.
-      const lately = cancelHold === null ? recent() : [];
-      const kept = [...used, ...lately].filter(
-        ({ host, port, leaving }) => !leaving && !out.has(endpointName(host, port)),
-      );
+      // Whoever calls one unready knows what it says.
+      const kept = out.size > 0 ? [] : used.filter(({ leaving }) => !leaving);
       if (kept.length > 0 && keepEmpty > 0) {
-        hold(sorted(kept));
+        hold(kept);
         return;
       }
       endHold();
@@ -225,9 +194,15 @@ function alike(a: readonly EndpointSnapshot[], b: readonly EndpointSnapshot[]): 
   );
 }
 
-function sorted(endpoints: readonly FoundEndpoint[]): FoundEndpoint[] {
-  return endpoints
-    .map((endpoint) => [endpointName(endpoint.host, endpoint.port), endpoint] as const)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, endpoint]) => endpoint);
+function sorted(byName: ReadonlyMap<string, FoundEndpoint>): FoundEndpoint[] {
+  return [...byName].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, endpoint]) => endpoint);
+}
+
+/** What is said twice of an endpoint, as one: in whatever order it is said. */
+function together(one: FoundEndpoint, other: FoundEndpoint = one): FoundEndpoint {
+  return {
+    ...one,
+    weight: Math.max(one.weight, other.weight),
+    leaving: one.leaving && other.leaving,
+  };
 }

@@ -26,8 +26,8 @@ interface Merged {
 /** `port` is a port's name, or the number that the pods listen on. */
 export function mergeSlices(slices: Iterable<Slice>, port: string | number): Finding {
   const merged = new Map<string, Merged>();
-  for (const { family, ports, endpoints } of slices) {
-    if (family === 0) continue;
+  for (const { family: said, ports, endpoints } of slices) {
+    if (said === 0) continue;
     const number = portOf(ports, port);
     if (number === null) continue;
     for (const endpoint of endpoints) {
@@ -36,6 +36,8 @@ export function mergeSlices(slices: Iterable<Slice>, port: string | number): Fin
       const known = merged.get(name);
       if (known === undefined) {
         const { address: host, terminating } = endpoint;
+        // A mapped address is IPv4, whatever its slice is for.
+        const family = host.includes(':') ? 6 : 4;
         merged.set(name, { host, port: number, family, standing, terminating });
       } else if (standing > known.standing) {
         known.standing = standing;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { faultsOf, withService } from './loading.ts';
+import { faultsOf, load, withService } from './loading.ts';
 
 const HOSTS = 'hosts: [a.example]';
 const STABLE = "stable: { endpoints: ['10.1.0.7:8080'] }";
@@ -161,7 +161,35 @@ describe('a service', () => {
     );
   });
 
+  it('is warned of where both variants have an endpoint', async () => {
+    const { warnings } = await load({
+      text: withService(
+        HOSTS,
+        "stable: { endpoints: ['10.1.0.7:1', '10.1.0.8:1'] }",
+        "canary: { endpoints: ['10.1.0.9:1', '[::ffff:10.1.0.8]:1'] }",
+      ),
+    });
+    assert.deepEqual(
+      warnings.map(({ pointer }) => pointer),
+      ['/services/notes/canary/endpoints/1'],
+    );
+    assert.match(warnings[0]?.detail ?? '', /is an endpoint of stable too/);
+  });
+
   it('has endpoints that can be connected to, each once', async () => {
+    for (const [one, other] of [
+      ['10.1.0.7:1', '[::ffff:10.1.0.7]:1'],
+      ['[2001:db8::7]:1', '[2001:DB8:0::7]:1'],
+      ['[::1]:1', '{ address: "[0:0:0:0:0:0:0:1]:1", weight: 2 }'],
+    ] as const) {
+      assert.match(
+        await fault(
+          HOSTS,
+          `stable: { endpoints: ["${one}", ${other.startsWith('{') ? other : `"${other}"`}] }`,
+        ),
+        /^4 \/stable\/endpoints\/1(\/address)?: .* is listed twice, first at 0; remove one$/,
+      );
+    }
     assert.match(
       await fault(HOSTS, "stable: { endpoints: ['a:1', 'A:1'] }"),
       /^4 \/stable\/endpoints\/1: "A:1" is listed twice, first at 0; remove one$/,

@@ -140,6 +140,22 @@ describe('slices of a Service', () => {
     assert.deepEqual(used('http', v6), ['2001:db8::1 8080']);
   });
 
+  it('have one endpoint for one address, in whatever slice and notation it is', () => {
+    const v6 = { addressType: 'IPv6', endpoints: [at('::ffff:10.0.0.1'), at('2001:DB8::1')] };
+    const v4 = { endpoints: [at('10.0.0.1'), at('10.0.0.2')] };
+    for (const order of [
+      [v6, v4],
+      [v4, v6],
+    ])
+      assert.deepEqual(merge('http', ...order), {
+        used: ['10.0.0.1 8080', '10.0.0.2 8080'],
+        out: ['[2001:db8::1]:8080'],
+        leaving: [],
+      });
+    const zones = { addressType: 'IPv6', endpoints: [at('2001:db8::1'), at('2001:db8:0::1')] };
+    assert.deepEqual(used('http', zones), ['2001:db8::1 8080']);
+  });
+
   it('leave out what is no address, and hints about zones say nothing', () => {
     assert.deepEqual(
       used(
