@@ -14,12 +14,21 @@ export interface CredentialText {
   readonly ca?: string | undefined;
 }
 
+/** From when until when a certificate is valid, in ms since 1970. */
+export interface Period {
+  readonly from: number;
+  readonly until: number;
+}
+
 export interface CheckedCredential {
   readonly credential: Credential;
   /** When the first certificate of the chain expires, in ms since 1970. */
   readonly chainExpires?: number;
   /** When the last of the authorities expires. */
   readonly authoritiesExpire?: number;
+  /** Of the certificate itself; those that lead to its authority may be of other times. */
+  readonly own?: Period;
+  readonly authorities: readonly Period[];
 }
 
 /** The file at fault, and what is wrong with it. */
@@ -31,12 +40,10 @@ export interface CredentialFault {
 export function checkCredential(text: CredentialText): CheckedCredential | CredentialFault {
   const { certificate, key, ca } = text;
   const authorities = ca === undefined ? [] : readCertificates(ca);
-  if (authorities === null || (ca !== undefined && authorities.length === 0))
-    return { file: 'ca', detail: NO_CERTIFICATES };
+  if (typeof authorities === 'string') return { file: 'ca', detail: authorities };
   const chain = certificate === undefined ? [] : readCertificates(certificate);
-  const own = chain?.[0];
-  if (chain === null || (certificate !== undefined && own === undefined))
-    return { file: 'certificate', detail: NO_CERTIFICATES };
+  if (typeof chain === 'string') return { file: 'certificate', detail: chain };
+  const own = chain[0];
   if (own !== undefined) {
     const fault = keyFault(own, key ?? '');
     if (fault !== null) return fault;
@@ -61,18 +68,26 @@ export function checkCredential(text: CredentialText): CheckedCredential | Crede
     },
     ...(chain.length === 0 ? {} : { chainExpires: Math.min(...chain.map(expiry)) }),
     ...(authorities.length === 0 ? {} : { authoritiesExpire: Math.max(...authorities.map(expiry)) }),
+    ...(own === undefined ? {} : { own: periodOf(own) }),
+    authorities: authorities.map(periodOf),
   };
 }
 
 const NO_CERTIFICATES =
   'it holds no certificate that can be read; expected PEM text with -----BEGIN CERTIFICATE-----';
+const CUT =
+  'it ends within a certificate; expected each -----BEGIN CERTIFICATE----- to have its -----END CERTIFICATE-----';
+const BEGIN = '-----BEGIN CERTIFICATE-----';
 const BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-function readCertificates(text: string): X509Certificate[] | null {
+/** At least one certificate, or what is wrong. */
+function readCertificates(text: string): X509Certificate[] | string {
+  const blocks = text.match(BLOCK) ?? [];
+  if (text.split(BEGIN).length - 1 !== blocks.length) return CUT;
   try {
-    return (text.match(BLOCK) ?? []).map((block) => new X509Certificate(block));
+    return blocks.length === 0 ? NO_CERTIFICATES : blocks.map((block) => new X509Certificate(block));
   } catch {
-    return null;
+    return NO_CERTIFICATES;
   }
 }
 
@@ -101,6 +116,10 @@ function namesOf(certificate: X509Certificate): string[] {
   if (names.length === 0)
     names.push(...(/^CN=([A-Za-z0-9_.*-]+)$/m.exec(certificate.subject)?.slice(1) ?? []));
   return names.map((name) => name.toLowerCase());
+}
+
+function periodOf(certificate: X509Certificate): Period {
+  return { from: certificate.validFromDate.getTime(), until: expiry(certificate) };
 }
 
 function expiry(certificate: X509Certificate): number {

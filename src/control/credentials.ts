@@ -2,7 +2,7 @@
  * The files of certificates, keys and authorities: read once, checked, and read again when they change.
  *
  * It promises that what is in use always fits together: files that change are looked at until they rest, and what can't be used
- * then leaves the former contents in force. Links are followed, so the way in which Kubernetes swaps secrets is seen.
+ * then, or is worse than what is in use (`renewal.ts`), leaves the former contents in force. Links are followed, so the way in which Kubernetes swaps secrets is seen.
  */
 import path from 'node:path';
 import { isBelow } from '../config/api-files.ts';
@@ -12,6 +12,7 @@ import { DocumentError, type Fault } from '../policy/faults.ts';
 import { fileTrouble } from '../schema/thrown.ts';
 import type { CertificateReading } from '../telemetry/metrics-source.ts';
 import { checkCredential, type CheckedCredential } from './credential.ts';
+import { few, lostNames, refuseRenewal } from './renewal.ts';
 
 /** Files as the configuration names them. */
 export interface CredentialFiles {
@@ -72,6 +73,8 @@ interface Entry {
   /** How they looked since, if otherwise. */
   changed: string | null;
   stale: boolean;
+  /** What the files hold and is not used yet, since the former contents are better. */
+  waiting: CheckedCredential | null;
 }
 
 export function createCredentials(options: CredentialsOptions): Credentials {
@@ -96,7 +99,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     }
     const checked = checkCredential(text);
     if ('detail' in checked) return fault(checked.file, files[checked.file] ?? '', checked.detail);
-    return { checked, seen, changed: null, stale: false };
+    return { checked, seen, changed: null, stale: false, waiting: null };
   }
 
   /** The file without links, where it has to be in a directory; rejects where it is not. */
@@ -114,6 +117,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     const { files } = entry;
     entry.seen = changed;
     entry.changed = null;
+    entry.waiting = null;
     const loaded = await load(files);
     if ('detail' in loaded) {
       entry.stale = true;
@@ -126,12 +130,41 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     }
     // It was changed again while it was read: let it come to rest.
     if (loaded.seen !== changed) return false;
-    const before = entry.checked.credential.id;
-    Object.assign(entry, loaded);
-    if (loaded.checked.credential.id === before) return false;
+    entry.waiting = null;
+    entry.stale = false;
+    if (loaded.checked.credential.id === entry.checked.credential.id) return false;
+    const refusal = refuseRenewal(entry.checked, loaded.checked, clock());
+    if (refusal === null) return take(entry, loaded.checked);
+    entry.waiting = loaded.checked;
+    entry.stale = true;
+    onReload(false);
+    log.error(
+      { 'serin.file': files.certificate ?? files.ca, 'error.message': refusal },
+      'a changed certificate is not used while the former one is valid',
+    );
+    return false;
+  }
+
+  function take(entry: Entry, next: CheckedCredential): true {
+    const fields = { 'serin.file': entry.files.certificate ?? entry.files.ca };
+    const lost = lostNames(entry.checked, next);
+    if (next.own !== undefined && lost.length > 0)
+      log.warn(
+        { ...fields, 'serin.names': few(lost) },
+        'a renewed certificate lacks names of the former one',
+      );
+    entry.checked = next;
+    entry.waiting = null;
+    entry.stale = false;
     onReload(true);
-    log.info({ 'serin.file': files.certificate ?? files.ca }, 'certificate reloaded');
+    log.info(fields, 'certificate reloaded');
     return true;
+  }
+
+  /** The former contents may have expired since, or those of the file have become valid. */
+  function takeWaiting(entry: Entry): boolean {
+    const { waiting, checked } = entry;
+    return waiting !== null && refuseRenewal(checked, waiting, clock()) === null && take(entry, waiting);
   }
 
   function readings(): CertificateReading[] {
@@ -197,7 +230,10 @@ export function createCredentials(options: CredentialsOptions): Credentials {
       let anything = false;
       for (const entry of entries.values()) {
         const now = await looks(entry.files);
-        if (now === entry.seen) entry.changed = null;
+        if (now === entry.seen) {
+          entry.changed = null;
+          if (takeWaiting(entry)) anything = true;
+        }
         // Only what looks the same twice is at rest: certificate and key are two files.
         else if (now !== entry.changed) entry.changed = now;
         else if (await reload(entry, now)) anything = true;

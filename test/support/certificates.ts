@@ -16,8 +16,8 @@ export interface Issued {
 export interface Authority {
   /** PEM. */
   readonly certificate: string;
-  /** A certificate for DNS names and IPv4 addresses; the first one is its common name. `days` from now, negative for the past. */
-  issue(names: readonly string[], days?: number): Issued;
+  /** A certificate for DNS names and IPv4 addresses; the first one is its common name. Valid from `begun` until `days` from now, in days, negative for the past. */
+  issue(names: readonly string[], days?: number, begun?: number): Issued;
 }
 
 const DAY = 86_400_000;
@@ -36,11 +36,19 @@ export function makeAuthority(name = 'Test authority'): Authority {
   const own = certificate(issuer, issuer, keys.publicKey, keys.privateKey, 30, BASIC_CONSTRAINTS_CA);
   return {
     certificate: own,
-    issue(names, days = 20) {
+    issue(names, days = 20, begun = -40) {
       const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
       const subject = distinguishedName(names[0] ?? 'nobody');
       return {
-        certificate: certificate(issuer, subject, publicKey, keys.privateKey, days, alternativeNames(names)),
+        certificate: certificate(
+          issuer,
+          subject,
+          publicKey,
+          keys.privateKey,
+          days,
+          alternativeNames(names),
+          begun,
+        ),
         key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
       };
     },
@@ -54,6 +62,7 @@ function certificate(
   signingKey: KeyObject,
   days: number,
   extension: Buffer,
+  begun = -40,
 ): string {
   const body = der(
     0x30,
@@ -61,7 +70,7 @@ function certificate(
     der(0x02, Buffer.concat([Buffer.of(1), randomBytes(8)])),
     ECDSA_WITH_SHA256,
     issuer,
-    der(0x30, time(Date.now() - 40 * DAY), time(Date.now() + days * DAY)),
+    der(0x30, time(Date.now() + begun * DAY), time(Date.now() + days * DAY)),
     subject,
     publicKey.export({ type: 'spki', format: 'der' }),
     der(0xa3, der(0x30, extension)),
