@@ -74,15 +74,18 @@ export function readShared(accepted: Accepted, receive: (length: number) => void
   return new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);
 }
 
-/** A plain socket with the connection of `socket`, from which `first` was read: as if it had not been read yet. `socket` is dead then. */
-export function handOver(socket: Socket, first: Buffer): Socket {
-  const owner = socket as unknown as WithHandle;
-  const options = { handle: owner._handle, allowHalfOpen: false };
-  owner._handle = null;
+/**
+ * A socket with the connection of `socket`, from which `first` was read, whose bytes, `first` before all others, go to `receive`; they
+ * are valid only during the call. `socket` is dead then.
+ */
+export function handOver(socket: Socket, first: Buffer, receive: (bytes: Buffer) => void): Socket {
+  const { _handle: handle } = socket as unknown as WithHandle;
   socket.removeAllListeners();
   // The new socket sets its own reader.
-  delete (options.handle as { wire?: unknown }).wire;
-  const own = new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);
-  own.unshift(Buffer.from(first));
+  delete (handle as { wire?: unknown }).wire;
+  const own = readShared(socket, (length) => receive(readBuffer.subarray(0, length)));
+  own.allowHalfOpen = false;
+  const read = Buffer.from(first);
+  process.nextTick(() => receive(read));
   return own;
 }

@@ -348,7 +348,8 @@ export class ClientConnection implements ClientSide, WireOwner {
     this.#closing = true;
     this.#closed = true;
     this.#release();
-    http2.accept(handOver(this.socket, bytes.subarray(start, end)), this.arrival);
+    const first = bytes.subarray(start, end);
+    http2.accept((receive) => handOver(this.socket, first, receive), this.arrival);
     this.#onClosed(this);
     return true;
   }

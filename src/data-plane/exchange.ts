@@ -25,6 +25,7 @@ import { ExchangeRecord, variantIndex } from './exchange-record.ts';
 import { upstreamRequestHead } from './forward-headers.ts';
 import { heldBack } from './held-back.ts';
 import { STREAM_REFUSED } from '../http2/edge-socket.ts';
+import { joinAnswer, joinRequest } from '../http2/joined-streams.ts';
 import { RequestBody } from './request-body.ts';
 import { RequestView } from './request-view.ts';
 import { refusalAnswer, rescueAnswer, RESCUES, type RescueCode } from './rescue.ts';
@@ -201,6 +202,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     this.#phase = 'waiting';
     this.#waits.begin(this.head, settings, this.#body.done, now);
     const { wire } = this.#attempts.up!;
+    joinRequest(this.#side.socket, wire.socket);
     wire.write(upstreamRequestHead(this.head, this.#view));
     this.#body.sendKept(wire);
     if (mirror !== null && this.#attempts.count === 1)
@@ -302,6 +304,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     if (!this.#body.done && !this.#mayDrain && !this.#side.arrival.http2) this.#closeAfter = true;
     this.#waits.forMore(this.#body.done || this.#bodyWithheld, this.#body.blocked);
     this.#body.settle();
+    joinAnswer(this.#attempts.up!.socket, this.#side.socket);
     const { decision } = this.#view;
     return finalHead(head, this.head, this.#route!, decision, this.#closeAfter, chunked && !this.plainClient);
   }

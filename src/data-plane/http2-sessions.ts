@@ -2,9 +2,9 @@
  * The sessions of HTTP/2 of one worker. Each stream is served by a client connection as if it had one of its own, so that
  * whatever holds for requests of HTTP/1.1 holds for those of HTTP/2.
  */
-import type { Socket } from 'node:net';
 import { ClientSession, type SessionHost, type SessionLimits } from '../http2/client-session.ts';
 import type { ClientStream } from '../http2/client-stream.ts';
+import type { OpenSocket } from '../http2/watched-socket.ts';
 import type { Arrival } from './arrival.ts';
 import { ClientConnection } from './client-connection.ts';
 import type { WorkerContext } from './worker-context.ts';
@@ -29,11 +29,12 @@ export class Http2Sessions {
     return this.#sessions.size;
   }
 
-  accept(socket: Socket, arrival: Arrival): void {
+  /** `open` gives the connection, and all of its bytes from the preface on. */
+  accept(open: OpenSocket, arrival: Arrival): void {
     const { counters, routing, draining, now } = this.#context;
     counters.connectionOpened();
     counters.http2SessionOpened();
-    const session = new ClientSession(socket, limits(routing), this.#host(arrival));
+    const session = new ClientSession(open, limits(routing, arrival), this.#host(arrival));
     this.#sessions.add(session);
     if (draining) session.drain(now());
   }
@@ -79,11 +80,12 @@ export class Http2Sessions {
   }
 }
 
-function limits({ proxy }: WorkerContext['routing']): SessionLimits {
+function limits({ proxy, trustedProxies }: WorkerContext['routing'], { peer }: Arrival): SessionLimits {
   return {
     maxConcurrentStreams: proxy.http2.maxConcurrentStreams,
     head: proxy.headLimit,
     fields: proxy.fieldLimit,
     idleTime: proxy.keepAliveTimeout,
+    shared: trustedProxies.contains(peer),
   };
 }

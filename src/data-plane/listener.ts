@@ -91,7 +91,7 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
       if (protocol === 'h2') {
         // A session counts itself.
         context.counters.connectionClosed();
-        http2.accept(socket, arrival);
+        http2.accept((receive) => socket.on('data', receive), arrival);
         return;
       }
       const connection = begin(socket, arrival);

@@ -11,11 +11,11 @@ import type { ExchangePool } from './exchange-pool.ts';
 import type { Warn } from './warnings.ts';
 import type { Arrival } from './arrival.ts';
 import type { Routing } from './routing.ts';
-import type { Socket } from 'node:net';
+import type { OpenSocket } from '../http2/watched-socket.ts';
 
 export interface Http2Listener {
-  /** Takes a connection over, of which nothing is read any more but what stands in its buffer. */
-  accept(socket: Socket, arrival: Arrival): void;
+  /** Takes a connection over; `open` gives it, and all of its bytes from the preface on. */
+  accept(open: OpenSocket, arrival: Arrival): void;
 }
 
 export interface WorkerContext {

@@ -90,6 +90,11 @@ const LIST = [
     400,
     'A field about the connection may not appear in HTTP/2, nor TE with anything but "trailers".',
   ],
+  [
+    'malformed_field',
+    400,
+    'A field has a name that is no token in lower case, or a value with a control character, and HTTP/2 allows neither.',
+  ],
 ] as const satisfies readonly (readonly [string, Refusal['status'], string])[];
 
 export type RefusalCode = (typeof LIST)[number][0];

@@ -5,6 +5,9 @@
  * are bounded by nghttp2, whose limits are set here; resets by a budget of our own on top of nghttp2's, because each may have
  * cost a request to an endpoint (CVE-2023-44487). A session without streams ends after a while. Its end is a GOAWAY that names
  * the last stream that is served; those beyond are left unread, which tells the client that it may send them elsewhere.
+ *
+ * Behind a trusted proxy many users share a session. There no user's doing cuts the requests of others: what one stream does wrong
+ * ends that stream, and a session whose budget is used up takes no new streams, while those under way go on.
  */
 import {
   constants,
@@ -14,6 +17,10 @@ import {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import { ClientStream, type StreamReader } from './client-stream.ts';
+import { FieldCounter } from './field-counter.ts';
+import { PREFACE_LENGTH } from './preface.ts';
+import { spareFromStreamFaults } from './stream-faults.ts';
+import { watchedSocket, type OpenSocket } from './watched-socket.ts';
 
 const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_FLAG_END_STREAM } = constants;
 
@@ -28,6 +35,12 @@ const SESSION_WINDOW = 1024 * 1024;
 const RESET_BURST = 200;
 const RESET_RATE = 50;
 
+/** The same of nghttp2 and Node.js for a shared session: never reached, because ours comes first. */
+const NEVER = 0xffff_ffff;
+
+/** The last stream that a client can name: a GOAWAY with it ends a session, but no stream that is on its way. */
+const LAST_STREAM = 2 ** 31 - 1;
+
 export interface SessionLimits {
   readonly maxConcurrentStreams: number;
   /** Bytes of a head, and its fields. */
@@ -35,6 +48,8 @@ export interface SessionLimits {
   readonly fields: number;
   /** How long a session may be without streams, in ms. */
   readonly idleTime: number;
+  /** The peer is a trusted proxy, and its session many users'. */
+  readonly shared: boolean;
 }
 
 export interface SessionHost {
@@ -52,27 +67,35 @@ export interface SessionHost {
 }
 
 export class ClientSession {
-  /** Clock value (ms) at which `onDeadline` is due. */
-  deadline: number;
+  /** Without the probe's; see `deadline`. */
+  #deadline: number;
   readonly #session: ServerHttp2Session;
   readonly #socket: Socket;
+  readonly #fields: FieldCounter;
   readonly #limits: SessionLimits;
   readonly #host: SessionHost;
   readonly #free: ClientStream[] = [];
   #ending = false;
+  #retiring = false;
   #streams = 0;
   #resets = 0;
   #resetsAt = 0;
+  /** Asked for a sign of life; clock value (ms) at which it is overdue. */
+  #probedUntil = Number.POSITIVE_INFINITY;
   #closed = false;
 
-  /** `socket` is a connection, of TCP or TLS, on which HTTP/2 has been agreed; what was read of it is in its buffer again. */
-  constructor(socket: Socket, limits: SessionLimits, host: SessionHost) {
-    this.#socket = socket;
+  /** `open` gives a connection, of TCP or TLS, on which HTTP/2 has been agreed, and all of its bytes, from the preface on. */
+  constructor(open: OpenSocket, limits: SessionLimits, host: SessionHost) {
     this.#limits = limits;
     this.#host = host;
-    this.deadline = host.now() + limits.idleTime;
-    this.#session = performServerHandshake(socket, options(limits));
+    this.#deadline = host.now() + limits.idleTime;
+    const fields = new FieldCounter(PREFACE_LENGTH);
+    this.#fields = fields;
+    const [socket, stream] = watchedSocket(open, (bytes) => fields.read(bytes));
+    this.#socket = socket;
+    this.#session = performServerHandshake(stream, options(limits));
     const session = this.#session;
+    spareFromStreamFaults(session, () => this.#probe());
     session.setLocalWindowSize(SESSION_WINDOW);
     session.on('stream', (stream: ServerHttp2Stream, _fields: unknown, flags: number, raw: unknown) =>
       this.#begin(stream, flags, raw as readonly string[]),
@@ -91,7 +114,7 @@ export class ClientSession {
 
   #begin(stream: ServerHttp2Stream, flags: number, raw: readonly string[]): void {
     this.#streams += 1;
-    this.deadline = Number.POSITIVE_INFINITY;
+    this.#deadline = Number.POSITIVE_INFINITY;
     this.#host.streamOpened();
     stream.once('close', () => this.#ended());
     stream.on('error', () => {
@@ -110,7 +133,7 @@ export class ClientSession {
     this.#streams -= 1;
     this.#host.streamClosed();
     if (this.#streams > 0) return;
-    this.deadline = this.#host.now() + (this.#ending ? LINGER_TIME : this.#limits.idleTime);
+    this.#deadline = this.#host.now() + (this.#ending ? LINGER_TIME : this.#limits.idleTime);
   }
 
   #open(): ClientStream {
@@ -120,6 +143,7 @@ export class ClientSession {
         else freed.destroy();
       },
       reset: () => this.#onReset(),
+      isWhole: ({ id }, raw) => this.#fields.take(id ?? 0) * 2 === raw.length,
     });
     socket.reader = this.#host.read(socket);
     socket.once('close', () => {
@@ -135,16 +159,45 @@ export class ClientSession {
     const now = this.#host.now();
     this.#resets = Math.max(0, this.#resets - ((now - this.#resetsAt) * RESET_RATE) / 1000) + 1;
     this.#resetsAt = now;
-    if (this.#resets <= RESET_BURST || this.#session.destroyed) return;
+    if (this.#resets <= RESET_BURST || this.#session.destroyed || this.#ending) return;
     this.#host.sessionRefused();
-    this.#session.destroy(new Error('too many resets'), NGHTTP2_ENHANCE_YOUR_CALM);
+    if (this.#limits.shared) this.#retire(now);
+    else this.#session.destroy(new Error('too many resets'), NGHTTP2_ENHANCE_YOUR_CALM);
+  }
+
+  /** Ends a session that others use as well: its peer hears of the end first, so that no request crosses it on the way. */
+  #retire(now: number): void {
+    if (this.#retiring) return;
+    this.#retiring = true;
+    this.#session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM);
+    // The answer comes after all that was sent before the peer heard.
+    if (!this.#ask(() => this.drain(this.#host.now()))) this.drain(now);
+  }
+
+  /** nghttp2 may be through with the session, or only with one of its streams: in the first case it says nothing more. */
+  #probe(): void {
+    if (this.#probedUntil !== Number.POSITIVE_INFINITY || this.#session.destroyed) return;
+    const asked = this.#ask(() => (this.#probedUntil = Number.POSITIVE_INFINITY));
+    this.#probedUntil = asked ? this.#host.now() + LINGER_TIME : 0;
+  }
+
+  #ask(then: () => void): boolean {
+    return this.#session.ping((error) => {
+      if (error === null) then();
+    });
+  }
+
+  /** Clock value (ms) at which `onDeadline` is due. */
+  get deadline(): number {
+    return Math.min(this.#deadline, this.#probedUntil);
   }
 
   onDeadline(now: number): void {
-    if (!this.#ending) {
+    if (now < this.#probedUntil && !this.#ending) {
       this.drain(now);
       return;
     }
+    if (now >= this.#probedUntil) this.#host.sessionRefused();
     this.#session.destroy();
     this.#socket.destroy();
   }
@@ -153,7 +206,7 @@ export class ClientSession {
   drain(now: number): void {
     if (this.#ending || this.#closed) return;
     this.#ending = true;
-    this.deadline = this.#streams > 0 ? Number.POSITIVE_INFINITY : now + LINGER_TIME;
+    this.#deadline = this.#streams > 0 ? Number.POSITIVE_INFINITY : now + LINGER_TIME;
     this.#session.close();
   }
 
@@ -167,7 +220,7 @@ export class ClientSession {
 }
 
 function options(limits: SessionLimits): Parameters<typeof performServerHandshake>[1] {
-  const { maxConcurrentStreams, head, fields } = limits;
+  const { maxConcurrentStreams, head, fields, shared } = limits;
   // Each field counts 32 bytes more than it has; the exact limits are the codec's.
   const most = fields + PSEUDO_FIELDS + COOKIES;
   return {
@@ -181,15 +234,22 @@ function options(limits: SessionLimits): Parameters<typeof performServerHandshak
     maxSettings: 32,
     maxOutstandingPings: 10,
     maxOutstandingSettings: 10,
-    maxSessionInvalidFrames: 100,
-    maxSessionRejectedStreams: 100,
+    maxSessionInvalidFrames: shared ? NEVER : 100,
+    maxSessionRejectedStreams: shared ? NEVER : 100,
+    // In MB; where it is used up, streams are refused. What all streams together may have waiting fits in.
+    maxSessionMemory: OWN_MEMORY + (shared ? Math.ceil((maxConcurrentStreams * STREAM_WINDOW) / 2 ** 20) : 0),
     maxSendHeaderBlockLength: 1 << 20,
-    streamResetBurst: 2 * RESET_BURST,
-    streamResetRate: 2 * RESET_RATE,
+    streamResetBurst: shared ? NEVER : 2 * RESET_BURST,
+    streamResetRate: shared ? NEVER : 2 * RESET_RATE,
     // Repeated fields pass as they came.
     strictSingleValueFields: false,
+    // Values are trimmed here; nghttp2 would leave out the fields.
+    strictFieldWhitespaceValidation: false,
   } as Parameters<typeof performServerHandshake>[1];
 }
+
+/** Of a session, in MB, as Node.js has it. */
+const OWN_MEMORY = 10;
 
 const PSEUDO_FIELDS = 4;
 

@@ -4,18 +4,26 @@
  *
  * Promise: a stream whose answer is not complete ends in a reset, never in a clean end; a client that resets its stream is
  * seen as one that left; where an answer is complete before its request, the rest of the request is reset with NO_ERROR, as
- * RFC 9113, section 8.1, has it.
+ * RFC 9113, section 8.1, has it. A request whose fields did not all arrive, or whose data is not what its head declares, is refused.
  */
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { parseResponseHead, responseFraming, ResponseHead } from '../http1/response-head.ts';
 import { EdgeSocket, reset, STREAM_REFUSED } from './edge-socket.ts';
 import { fieldObject, responseFields } from './field-list.ts';
+import { refusalNumber } from '../http1/refusal.ts';
 import { requestText } from './request-text.ts';
-import { chunkOf, lastChunk } from './response-text.ts';
+import { keptTrailers } from './chunk-text.ts';
+import { StreamBody } from './stream-body.ts';
 import { WRITTEN_LIMITS, WrittenBody } from './written-body.ts';
 import { guarded, soon } from '../runtime/guard.ts';
 
-const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
+const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM } =
+  constants;
+
+const MALFORMED_FIELD = refusalNumber('malformed_field');
+
+/** The status whose answer has no content, although HTTP/1.1 frames it as if it might (RFC 9110, section 15.3.6). */
+const RESET_CONTENT = 205;
 
 /** Who reads what the streams ask: a client connection of HTTP/1.1. */
 export interface StreamReader {
@@ -33,7 +41,12 @@ export interface StreamOwner {
   free(socket: ClientStream): void;
   /** The client reset a stream that was not answered. */
   reset(): void;
+  /** Whether `raw` has all fields that the next block of the stream has. */
+  isWhole(stream: ServerHttp2Stream, raw: readonly string[]): boolean;
 }
+
+/** Hears the trailers of a request that has come whole, names and values in turns. */
+export type RequestEnd = (trailers: readonly string[] | null) => void;
 
 export class ClientStream extends EdgeSocket {
   reader: StreamReader | null = null;
@@ -41,14 +54,16 @@ export class ClientStream extends EdgeSocket {
   readonly #head = new ResponseHead();
   readonly #body = new WrittenBody();
   #stream: ServerHttp2Stream | null = null;
+  readonly #request = new StreamBody();
   #method = '';
   /** All of the request has come. */
   #asked = true;
-  /** The request goes in chunks. */
-  #chunked = false;
   /** The head of the answer was sent. */
   #answered = false;
+  /** The answer's content is not passed on. */
+  #contentless = false;
   #trailers: readonly string[] | null = null;
+  #onAsked: RequestEnd | null = null;
 
   constructor(owner: StreamOwner) {
     super();
@@ -62,27 +77,32 @@ export class ClientStream extends EdgeSocket {
   /** Begins with a stream whose head is `raw`; `ended`: nothing follows it. */
   begin(stream: ServerHttp2Stream, raw: readonly string[], ended: boolean): void {
     this.#stream = stream;
-    this.#method = raw[raw.indexOf(':method') + 1] ?? '';
     this.#asked = ended;
-    this.#chunked = !ended && !raw.includes('content-length');
     this.#answered = false;
+    this.#contentless = false;
     this.#trailers = null;
+    this.#onAsked = null;
     stream.once('aborted', () => this.#over(stream, true));
     stream.once('close', () => this.#over(stream, stream.rstCode !== NGHTTP2_NO_ERROR));
-    const text = requestText(raw, ended);
-    if (typeof text === 'number') {
-      this.reader?.refuse(text);
+    const head = this.#owner.isWhole(stream, raw) ? requestText(raw, ended) : MALFORMED_FIELD;
+    if (typeof head === 'number') {
+      this.#method = '';
+      this.reader?.refuse(head);
       stream.resume();
       return;
     }
-    const bytes = Buffer.from(text, 'latin1');
+    this.#method = head.method;
+    this.#request.begin(head);
+    const bytes = Buffer.from(head.text, 'latin1');
     this.reader?.received(bytes, bytes.length);
     if (ended || this.destroyed) {
       stream.resume();
       return;
     }
     stream.once('trailers', (_fields: unknown, _flags: unknown, list: readonly string[]) => {
-      this.#trailers = list;
+      if (stream !== this.#stream) return;
+      if (this.#owner.isWhole(stream, list)) this.#trailers = list;
+      else this.#malformed(stream);
     });
     stream.on('data', (data: Buffer) => this.#asks(stream, data));
     stream.once('end', () => this.#askedAll(stream));
@@ -91,17 +111,52 @@ export class ClientStream extends EdgeSocket {
 
   #asks(stream: ServerHttp2Stream, data: Buffer): void {
     if (stream !== this.#stream || data.length === 0) return;
-    const bytes = this.#chunked ? chunkOf(data) : data;
-    this.reader?.received(bytes, bytes.length);
+    const bytes = this.#request.data(data);
+    if (bytes === null) this.#malformed(stream);
+    else this.reader?.received(bytes, bytes.length);
   }
 
   #askedAll(stream: ServerHttp2Stream): void {
     // A reset ends the reading too: such a request is not complete.
     if (stream !== this.#stream || stream.aborted) return;
+    const text = this.#request.end(this.#trailers);
+    if (text === null) {
+      this.#malformed(stream);
+      return;
+    }
     this.#asked = true;
-    if (!this.#chunked) return;
-    const bytes = Buffer.from(lastChunk(this.#trailers), 'latin1');
-    this.reader?.received(bytes, bytes.length);
+    if (text !== '') {
+      const bytes = Buffer.from(text, 'latin1');
+      this.reader?.received(bytes, bytes.length);
+    }
+    this.#onAsked?.(this.trailers);
+    this.#onAsked = null;
+  }
+
+  /** The client broke the rules of HTTP/2 in this stream: nothing more of it is passed on. */
+  #malformed(stream: ServerHttp2Stream): void {
+    this.#stream = null;
+    reset(stream, NGHTTP2_PROTOCOL_ERROR);
+    this.#owner.reset();
+    this.destroy();
+  }
+
+  /** All of the request has come. A body with a length is complete before its stream is. */
+  get asked(): boolean {
+    return this.#asked;
+  }
+
+  /**
+   * The trailers of a request whose body has a length, those left out that may not be trailers; null before they have come and where
+   * there are none. They go this way because HTTP/1.1 has no place for them there.
+   */
+  get trailers(): readonly string[] | null {
+    return this.#request.form === 'length' && this.#trailers !== null ? keptTrailers(this.#trailers) : null;
+  }
+
+  /** Calls `then` once all of the request has come. */
+  whenAsked(then: RequestEnd): void {
+    this.#onAsked = then;
   }
 
   /** The stream is gone. `cut`: before its time. */
@@ -126,7 +181,7 @@ export class ClientStream extends EdgeSocket {
       done();
       return;
     }
-    this.send(stream, pieces, this.#answered && this.#body.done, done);
+    this.send(stream, pieces, this.#answered && this.#body.done && !this.#contentless, done);
   }
 
   /** Reads what is written; data goes to `pieces`. False where it is no valid answer. */
@@ -140,7 +195,9 @@ export class ClientStream extends EdgeSocket {
       if (head.status < 200) stream.additionalHeaders({ ':status': head.status, ...fieldObject(head) });
       else this.#answer(stream);
     }
-    return this.#body.take(bytes, at, pieces);
+    if (!this.#body.take(bytes, at, pieces)) return false;
+    if (this.#contentless) pieces.length = 0;
+    return true;
   }
 
   #answer(stream: ServerHttp2Stream): void {
@@ -148,7 +205,8 @@ export class ClientStream extends EdgeSocket {
     const framing = responseFraming(head, this.#method);
     this.#body.begin(framing, head.contentLength);
     this.#answered = true;
-    const waitForTrailers = framing === 'chunked';
+    this.#contentless = head.status === RESET_CONTENT;
+    const waitForTrailers = framing === 'chunked' && !this.#contentless;
     if (waitForTrailers) {
       stream.once('wantTrailers', () => {
         const { trailers } = this.#body;
@@ -157,9 +215,10 @@ export class ClientStream extends EdgeSocket {
         if (!this.#asked) soon(guarded('the end of a stream', () => stream.close(NGHTTP2_NO_ERROR)));
       });
     }
+    const list = responseFields(head, this.#contentless ? 0 : framing === 'chunked' ? this.toDeclare : -1);
     // Node.js takes a list too, which keeps order and repeated fields, and no date; its types do not say so yet.
-    const fields = responseFields(head) as unknown as Record<string, string>;
-    const options = { endStream: this.#body.done, waitForTrailers, sendDate: false };
+    const fields = list as unknown as Record<string, string>;
+    const options = { endStream: this.#contentless || this.#body.done, waitForTrailers, sendDate: false };
     stream.respond(fields, options);
   }
 

@@ -15,6 +15,10 @@ export const STREAM_REFUSED = 'STREAM_REFUSED';
 const HIGH_WATER = 16 * 1024;
 
 export abstract class EdgeSocket extends Writable {
+  /** Bytes that the message which is read now declares although it goes in chunks; -1 where it does not. */
+  declared = -1;
+  /** The same of the message that is written next. */
+  toDeclare = -1;
   /** Nobody reads while it is set. */
   protected paused = false;
   /** The stream that it stands for now. */

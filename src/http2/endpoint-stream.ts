@@ -6,19 +6,27 @@
  * over, the endpoint sees a cancellation. `code` of the error says whether the endpoint refused the stream unread.
  */
 import { constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
+import { F } from '../http1/fields.ts';
 import { parseRequestHead, RequestHead } from '../http1/request-head.ts';
+import type { ClientStream } from './client-stream.ts';
 import { EdgeSocket, reset, STREAM_REFUSED } from './edge-socket.ts';
-import { fieldObject, requestFields } from './field-list.ts';
-import { chunkOf, lastChunk, responseText } from './response-text.ts';
+import { fieldObject, listObject, requestFields } from './field-list.ts';
+import { responseText } from './response-text.ts';
+import { StreamBody } from './stream-body.ts';
 import { WRITTEN_LIMITS, WrittenBody } from './written-body.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
 
 const STREAM_RESET = 'STREAM_RESET';
 
+/** Whether `list` has all fields that the next block of the stream has. */
+export type WholeBlock = (stream: ClientHttp2Stream, list: readonly string[]) => boolean;
+
 export class EndpointStream extends EdgeSocket {
   /** The session takes no further streams. */
   going = false;
+  /** Who asks, where that is a stream too: trailers pass from one to the other, whatever frames the body. Set before the head is written. */
+  source: ClientStream | null = null;
   readonly #receive: (bytes: Buffer, length: number) => void;
   #session: ClientHttp2Session | null = null;
   #stream: ClientHttp2Stream | null = null;
@@ -28,17 +36,24 @@ export class EndpointStream extends EdgeSocket {
   readonly #body = new WrittenBody();
   /** A request is under way. */
   #asking = false;
-  /** Its answer goes in chunks. */
-  #chunked = false;
+  readonly #answer = new StreamBody();
+  /** The answer's head came. */
+  #heard = false;
+  /** What follows the request's body, where its source says that. */
+  #tail: readonly string[] | null = null;
+  #waitsForSource = false;
   #trailers: readonly string[] | null = null;
   /** The endpoint said that its answer is complete; and that was handed over. */
   #ended = false;
   #answered = false;
 
+  readonly #isWhole: WholeBlock;
+
   /** `receive` gets the bytes of answers; they are valid only during the call. */
-  constructor(receive: (bytes: Buffer, length: number) => void) {
+  constructor(receive: (bytes: Buffer, length: number) => void, isWhole: WholeBlock) {
     super();
     this.#receive = receive;
+    this.#isWhole = isWhole;
   }
 
   protected override get stream(): ClientHttp2Stream | null {
@@ -76,7 +91,7 @@ export class EndpointStream extends EdgeSocket {
       this.destroy(failure(STREAM_RESET, 'what was written is no request'));
       return;
     }
-    this.send(stream, pieces, this.#body.done, done);
+    this.send(stream, pieces, this.#body.done && !this.#waitsForSource, done);
   }
 
   /** Opens the stream of the request whose head is written; returns where its body begins, -1 where it could not. */
@@ -92,18 +107,40 @@ export class EndpointStream extends EdgeSocket {
     this.#asking = true;
     this.#answered = false;
     this.#ended = false;
-    this.#chunked = false;
+    this.#heard = false;
+    this.#tail = null;
     this.#trailers = null;
+    this.declared = -1;
     this.#body.begin(
       head.chunked ? 'chunked' : head.contentLength > 0 ? 'length' : 'none',
       head.contentLength,
     );
+    // The trailers of a chunked body come with it; those of another one from its source, once that has ended.
+    const source = head.chunked ? null : this.source;
+    this.#waitsForSource = source !== null && !source.asked;
+    if (source?.asked === true) this.#tail = source.trailers;
+    const more = this.#waitsForSource || this.#tail !== null;
     // Node.js takes a list too, which keeps order and repeated fields; its types do not say so yet.
     const fields = requestFields(head, 'http') as unknown as Record<string, string>;
-    const stream = session.request(fields, { endStream: this.#body.done, waitForTrailers: head.chunked });
+    const options = { endStream: this.#body.done && !more, waitForTrailers: head.chunked || more };
+    const stream = session.request(fields, options);
     this.#stream = stream;
     this.#listen(stream);
+    if (this.#waitsForSource) source?.whenAsked((trailers) => this.#sourceEnded(stream, trailers));
+    else if (more && this.#body.done) stream.end();
     return used;
+  }
+
+  #sourceEnded(stream: ClientHttp2Stream, trailers: readonly string[] | null): void {
+    if (stream !== this.#stream) {
+      // It was answered before its request was complete.
+      stream.end();
+      return;
+    }
+    this.#tail = trailers;
+    this.#waitsForSource = false;
+    // What of the body is still on its way through the exchange ends the stream when it is written.
+    if (this.#body.done) stream.end();
   }
 
   /** The holder is through with the stream: its end may still be on its way, but not for ever. */
@@ -124,21 +161,28 @@ export class EndpointStream extends EdgeSocket {
       this.#hand(stream, list, flags),
     );
     stream.once('trailers', (_fields: unknown, _flags: unknown, list: readonly string[]) => {
-      this.#trailers = list;
+      if (stream !== this.#stream) return;
+      if (this.#isWhole(stream, list)) this.#trailers = list;
+      else this.#malformed();
     });
     stream.once('wantTrailers', () => {
+      if (stream.closed) return;
       const { trailers } = this.#body;
-      if (!stream.closed) stream.sendTrailers(trailers === null ? {} : fieldObject(trailers));
-    });
-    stream.on('data', (data: Buffer) => {
-      if (stream !== this.#stream || data.length === 0) return;
-      const bytes = this.#chunked ? chunkOf(data) : data;
-      this.#receive(bytes, bytes.length);
+      if (stream !== this.#stream) stream.sendTrailers({});
+      else if (trailers !== null) stream.sendTrailers(fieldObject(trailers));
+      else stream.sendTrailers(this.#tail === null ? {} : listObject(this.#tail));
     });
     this.#watchEnd(stream);
     stream.once('end', () => this.#end(stream));
     stream.once('close', () => this.#over(stream));
     if (this.paused) stream.pause();
+  }
+
+  /** Resuming before a head would let its data pass unheard. */
+  override resume(): this {
+    this.paused = false;
+    if (this.#heard) this.#stream?.resume();
+    return this;
   }
 
   /**
@@ -156,22 +200,49 @@ export class EndpointStream extends EdgeSocket {
   #hand(stream: ClientHttp2Stream, list: readonly string[], flags: number): void {
     if (stream !== this.#stream) return;
     const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
-    const head = responseText(list, ended, this.#head.method, this.going);
+    const { method } = this.#head;
+    const whole = this.#isWhole(stream, list);
+    const trailers = this.source !== null || this.#head.seen(F.TE) ? 'always' : 'announced';
+    const head = whole ? responseText(list, { ended, method, close: this.going, trailers }) : null;
     if (head === null) {
-      this.destroy(failure(STREAM_RESET, 'the answer has an invalid head'));
+      this.#malformed();
       return;
     }
-    this.#chunked = head.chunked;
+    if (!head.interim) {
+      this.#answer.begin(head);
+      this.declared = head.form === 'chunks' ? head.length : -1;
+    }
     const bytes = Buffer.from(head.text, 'latin1');
     this.#receive(bytes, bytes.length);
+    // Not earlier: Node.js may hand out data that came along with a head before it tells of the head.
+    if (head.interim || stream !== this.#stream) return;
+    this.#heard = true;
+    stream.on('data', (data: Buffer) => this.#hears(stream, data));
+  }
+
+  #hears(stream: ClientHttp2Stream, data: Buffer): void {
+    if (stream !== this.#stream || data.length === 0) return;
+    const bytes = this.#answer.data(data);
+    if (bytes === null) this.#malformed();
+    else this.#receive(bytes, bytes.length);
   }
 
   #end(stream: ClientHttp2Stream): void {
     if (stream !== this.#stream || !this.#ended || this.#answered) return;
+    const text = this.#answer.end(this.#trailers);
+    if (text === null) {
+      this.#malformed();
+      return;
+    }
     this.#answered = true;
-    if (!this.#chunked) return;
-    const bytes = Buffer.from(lastChunk(this.#trailers), 'latin1');
+    if (text === '') return;
+    const bytes = Buffer.from(text, 'latin1');
     this.#receive(bytes, bytes.length);
+  }
+
+  /** The endpoint broke the rules of HTTP/2: what came of the answer must not look whole. */
+  #malformed(): void {
+    this.destroy(failure(STREAM_RESET, 'the answer is malformed'));
   }
 
   #over(stream: ClientHttp2Stream): void {

@@ -28,22 +28,29 @@ export function requestFields(head: RequestHead, scheme: string): string[] {
   return list;
 }
 
-export function responseFields(head: ResponseHead): string[] {
+/** `declared`: the length to say instead of the one that the head has, if any; -1 to leave it to the head. */
+export function responseFields(head: ResponseHead, declared = -1): string[] {
   const list = [':status', String(head.status)];
   // An answer of trailers alone (gRPC) has no length; the one that HTTP/1.1 needs is ours.
   const lone = head.contentLength === 0 && head.header('grpc-status') !== undefined;
-  addFields(list, head, lone ? F.CONTENT_LENGTH : F.OTHER);
+  addFields(list, head, lone || declared !== -1 ? F.CONTENT_LENGTH : F.OTHER);
+  if (declared !== -1) list.push('content-length', String(declared));
   return list;
 }
 
 /** As an object, for those interfaces of Node.js that take no list: repeated fields become arrays. */
 export function fieldObject(block: FieldBlock): Record<string, string | string[]> {
-  const out: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>;
   const list: string[] = [];
   addFields(list, block, F.OTHER);
-  for (let index = 0; index < list.length; index += 2) {
-    const name = list[index]!;
-    const value = list[index + 1]!;
+  return listObject(list);
+}
+
+/** The same of names and values in turns. */
+export function listObject(list: readonly string[]): Record<string, string | string[]> {
+  const out: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>;
+  for (let index = 0; index + 1 < list.length; index += 2) {
+    const name = list[index] as string;
+    const value = list[index + 1] as string;
     const before = out[name];
     if (before === undefined) out[name] = value;
     else if (Array.isArray(before)) before.push(value);

@@ -4,6 +4,8 @@
 
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
+export const PREFACE_LENGTH = PREFACE.length;
+
 /** Whether `bytes[start..end)` begins with the preface (`whole`), could still become it (`part`), or neither. */
 export function matchPreface(bytes: Buffer, start: number, end: number): 'no' | 'part' | 'whole' {
   const length = Math.min(end - start, PREFACE.length);

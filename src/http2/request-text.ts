@@ -7,12 +7,14 @@
  */
 import { refusalNumber } from '../http1/refusal.ts';
 import { TARGET, TOKEN } from '../http1/grammar.ts';
-import { CONNECTION_FIELDS, isFieldName, isFieldValue, isOf } from './field-grammar.ts';
+import { CONNECTION_FIELDS, isFieldName, isFieldValue, isOf, trimmedValue } from './field-grammar.ts';
+import { declaredLength, type BodyForm, type BodyFraming } from './stream-body.ts';
 
 const BAD_METHOD = refusalNumber('bad_method');
 const BAD_TARGET = refusalNumber('bad_target');
 const BAD_FIELD_NAME = refusalNumber('bad_field_name');
 const BAD_LENGTH = refusalNumber('bad_length');
+const DUPLICATE_LENGTH = refusalNumber('duplicate_length');
 const CONTROL_CHARACTER = refusalNumber('control_character');
 const CONNECT = refusalNumber('connect');
 const DUPLICATE_HOST = refusalNumber('duplicate_host');
@@ -23,25 +25,33 @@ const CONNECTION_FIELD = refusalNumber('connection_field');
 /** Methods whose requests are expected to say how long their content is, even if there is none (RFC 9110, section 8.6). */
 const WITH_CONTENT = new Set(['POST', 'PUT', 'PATCH']);
 
+/** A head in the form of HTTP/1.1, and what its writer knows of the request besides. */
+export interface RequestText extends BodyFraming {
+  /** Latin1, through the empty line. */
+  readonly text: string;
+  readonly method: string;
+}
+
 /**
- * The head as latin1 text through its empty line, or a negative refusal. `raw` has names and values in turns, as they came.
- * `ended`: the request has no body and no trailers. A body of a length that the client does not tell goes in chunks.
+ * The head, or a negative refusal. `raw` has names and values in turns, as they came. `ended`: the request has no body and no
+ * trailers. A body of a length that the client does not tell goes in chunks.
  */
-export function requestText(raw: readonly string[], ended: boolean): string | number {
+export function requestText(raw: readonly string[], ended: boolean): RequestText | number {
   let method: string | undefined;
   let path: string | undefined;
   let scheme: string | undefined;
   let authority: string | undefined;
   let host: string | undefined;
-  let length: string | undefined;
+  let length = -1;
   let cookies = '';
   let lines = '';
   let fields = false;
   for (let index = 0; index + 1 < raw.length; index += 2) {
     const name = raw[index]!;
-    const value = raw[index + 1]!;
-    if (!isFieldValue(value)) return CONTROL_CHARACTER;
+    const given = raw[index + 1]!;
+    if (!isFieldValue(given)) return CONTROL_CHARACTER;
     if (name.charCodeAt(0) === COLON) {
+      const value = given;
       if (fields) return BAD_PSEUDO_FIELD;
       if (name === ':method' && method === undefined) method = value;
       else if (name === ':path' && path === undefined) path = value;
@@ -51,6 +61,7 @@ export function requestText(raw: readonly string[], ended: boolean): string | nu
       continue;
     }
     fields = true;
+    const value = trimmedValue(given);
     if (!isFieldName(name)) return BAD_FIELD_NAME;
     if (CONNECTION_FIELDS.has(name)) return CONNECTION_FIELD;
     if (name === 'te' && value.toLowerCase() !== 'trailers') return CONNECTION_FIELD;
@@ -64,7 +75,11 @@ export function requestText(raw: readonly string[], ended: boolean): string | nu
       if (value !== '') cookies = cookies === '' ? value : `${cookies}; ${value}`;
       continue;
     }
-    if (name === 'content-length') length = value;
+    if (name === 'content-length') {
+      if (length !== -1) return DUPLICATE_LENGTH;
+      length = declaredLength(value);
+      if (length === -1) return BAD_LENGTH;
+    }
     lines += `${name}: ${value}\r\n`;
   }
   if (method === 'CONNECT') return CONNECT;
@@ -74,15 +89,18 @@ export function requestText(raw: readonly string[], ended: boolean): string | nu
   if (!isOf(TARGET, path) || (path.charCodeAt(0) !== SLASH && path !== '*')) return BAD_TARGET;
   if (authority !== undefined && host !== undefined && authority.toLowerCase() !== host.toLowerCase())
     return HOST_MISMATCH;
-  if (ended && length !== undefined && !/^0+$/.test(length)) return BAD_LENGTH;
+  if (ended && length > 0) return BAD_LENGTH;
   const name = authority ?? host;
   if (name !== undefined) lines = `host: ${name}\r\n${lines}`;
   if (cookies !== '') lines += `cookie: ${cookies}\r\n`;
-  if (length === undefined) {
-    if (!ended) lines += 'transfer-encoding: chunked\r\n';
-    else if (WITH_CONTENT.has(method)) lines += 'content-length: 0\r\n';
-  }
-  return `${method} ${path} HTTP/1.1\r\n${lines}\r\n`;
+  let form: BodyForm = 'none';
+  if (length === -1) {
+    if (!ended) {
+      lines += 'transfer-encoding: chunked\r\n';
+      form = 'chunks';
+    } else if (WITH_CONTENT.has(method)) lines += 'content-length: 0\r\n';
+  } else if (!ended) form = 'length';
+  return { text: `${method} ${path} HTTP/1.1\r\n${lines}\r\n`, method, form, length };
 }
 
 const COLON = 0x3a;

@@ -7,8 +7,12 @@
  * that it speaks HTTP/2, so that one that does not counts as one that can't be connected to.
  */
 import { connect, type ClientHttp2Session, type Settings } from 'node:http2';
-import { connect as connectTcp } from 'node:net';
-import { EndpointStream } from '../http2/endpoint-stream.ts';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { FieldCounter } from '../http2/field-counter.ts';
+import { spareFromStreamFaults } from '../http2/stream-faults.ts';
+import { watchedSocket } from '../http2/watched-socket.ts';
+import { EndpointStream, type WholeBlock } from '../http2/endpoint-stream.ts';
+import { readBuffer } from './read-buffer.ts';
 import { lookup, type Destination, type Transport } from './transport.ts';
 import { after, type Guarded, guarded } from '../runtime/guard.ts';
 
@@ -34,6 +38,8 @@ const UNUSED_TIME = 5000;
 
 interface Shared {
   readonly session: ClientHttp2Session;
+  /** Of what the endpoint sends. */
+  readonly fields: FieldCounter;
   readonly streams: Set<EndpointStream>;
   /** Called when the session is ready. */
   readonly waiting: Map<EndpointStream, () => void>;
@@ -75,7 +81,9 @@ function openStream(
   ready: () => void,
   receive: (bytes: Buffer, length: number) => void,
 ): EndpointStream {
-  const stream = new EndpointStream(receive);
+  const { fields } = shared;
+  const isWhole: WholeBlock = ({ id }, list) => fields.take(id ?? 0) * 2 === list.length;
+  const stream = new EndpointStream(receive, isWhole);
   stream.use(shared.session);
   shared.streams.add(stream);
   clearTimeout(shared.unused);
@@ -99,9 +107,25 @@ function openStream(
 
 function openSession(destination: Destination, onGone: (gone: Shared) => void): Shared {
   const { host, port } = destination;
+  const fields = new FieldCounter(0);
+  const open = (receive: (bytes: Buffer) => void): Socket =>
+    connectTcp({
+      host,
+      port,
+      lookup,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE,
+      onread: {
+        buffer: readBuffer,
+        callback(length) {
+          receive(readBuffer.subarray(0, length));
+          return true;
+        },
+      },
+    });
   const session = connect('http://endpoint.invalid', {
-    createConnection: () =>
-      connectTcp({ host, port, lookup, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE }),
+    createConnection: () => watchedSocket(open, (bytes) => fields.read(bytes))[1],
     settings: {
       enablePush: false,
       initialWindowSize: STREAM_WINDOW,
@@ -111,9 +135,12 @@ function openSession(destination: Destination, onGone: (gone: Shared) => void): 
     maxSessionMemory: SESSION_MEMORY,
     maxSendHeaderBlockLength: 1 << 24,
     strictSingleValueFields: false,
+    // Values are trimmed here; nghttp2 would leave out the fields.
+    strictFieldWhitespaceValidation: false,
   } as Parameters<typeof connect>[1]);
   const shared: Shared = {
     session,
+    fields,
     streams: new Set(),
     waiting: new Map(),
     ready: false,
@@ -146,6 +173,8 @@ function openSession(destination: Destination, onGone: (gone: Shared) => void): 
     }
   };
   session.once('goaway', retire);
+  // Others' answers go on where they can; an endpoint whose session is at fault as a whole hears so, and closes.
+  spareFromStreamFaults(session, () => shared.end());
   session.on('error', (error: Error) => {
     failure = error;
   });

@@ -1,6 +1,6 @@
 /** Frames of HTTP/2 byte by byte, for what no well-made client sends. Heads are written without compression (RFC 7541, 6.2.2). */
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { within } from './bounded.ts';
 
 export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
@@ -124,4 +124,50 @@ export async function frameClient(port: number, preface = true): Promise<FrameCl
 /** The error code of a GOAWAY or RST_STREAM. */
 export function errorCode({ type, payload }: Frame): number {
   return payload.readUInt32BE(type === FRAME.goaway ? 4 : 0);
+}
+
+/** A server that answers each request of HTTP/2 with what `answer` gives for its stream: frames byte by byte, well-made or not. */
+export async function frameOrigin(answer: (stream: number) => readonly Buffer[]): Promise<FrameOrigin> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    socket.on('error', () => {
+      // 'close' follows.
+    });
+    let rest = Buffer.alloc(0);
+    let skipped = false;
+    socket.write(frame(FRAME.settings, 0, 0));
+    socket.on('data', (bytes: Buffer) => {
+      rest = Buffer.concat([rest, bytes]);
+      if (!skipped) {
+        if (rest.length < PREFACE.length) return;
+        rest = rest.subarray(PREFACE.length);
+        skipped = true;
+      }
+      while (rest.length >= 9) {
+        const length = rest.readUIntBE(0, 3);
+        if (rest.length < 9 + length) break;
+        const [type, flags, stream] = [rest[3]!, rest[4]!, rest.readUInt32BE(5)];
+        rest = rest.subarray(9 + length);
+        if (type === FRAME.settings && (flags & ACK) === 0) socket.write(frame(FRAME.settings, ACK, 0));
+        if (type === FRAME.headers) socket.write(Buffer.concat(answer(stream)));
+      }
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    endpoint: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+export interface FrameOrigin {
+  readonly endpoint: string;
+  close(): Promise<void>;
 }

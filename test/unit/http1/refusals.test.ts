@@ -21,8 +21,12 @@ test('responses are refused with the code that says why', () => check(RESPONSES,
 test('chunked bodies are refused with the code that says why', () =>
   check(CHUNKED, (text) => readChunked([text]).result));
 
+/** nghttp2 leaves such fields out, so that only a session has cases of them: `test/integration/http2-fields.test.ts`. */
+const IN_SESSIONS = ['malformed_field'];
+
 test('every code has a case', () => {
-  const tried = new Set([REQUESTS, RESPONSES, CHUNKED, REFUSED_HEADS].flatMap((table) => Object.keys(table)));
+  const tables = [REQUESTS, RESPONSES, CHUNKED, REFUSED_HEADS];
+  const tried = new Set([...tables.flatMap((table) => Object.keys(table)), ...IN_SESSIONS]);
   assert.deepEqual(
     REFUSALS.map(({ code }) => code).filter((code) => !tried.has(code)),
     [],

@@ -13,9 +13,10 @@ const codeOf = (refusal: number): string => REFUSALS[-refusal - 1]?.code ?? `num
 
 /** What the codec makes of it. */
 function read(raw: readonly string[], ended = true): { code: string; head: RequestHead; text: string } {
-  const text = requestText(raw, ended);
+  const made = requestText(raw, ended);
   const head = new RequestHead();
-  if (typeof text === 'number') return { code: codeOf(text), head, text: '' };
+  if (typeof made === 'number') return { code: codeOf(made), head, text: '' };
+  const { text } = made;
   const bytes = Buffer.from(text, 'latin1');
   const used = parseRequestHead(bytes, 0, bytes.length, LIMITS, head);
   return { code: used === bytes.length ? '' : used === 0 ? 'incomplete' : codeOf(used), head, text };

@@ -7,19 +7,20 @@ import { parseRequestHead, RequestHead } from '../../../src/http1/request-head.t
 import { parseResponseHead, responseFraming, ResponseHead } from '../../../src/http1/response-head.ts';
 import { fieldObject, requestFields, responseFields } from '../../../src/http2/field-list.ts';
 import { matchPreface } from '../../../src/http2/preface.ts';
-import { chunkOf, lastChunk, responseText } from '../../../src/http2/response-text.ts';
+import { chunkOf, lastChunk } from '../../../src/http2/chunk-text.ts';
+import { responseText } from '../../../src/http2/response-text.ts';
 import { WrittenBody } from '../../../src/http2/written-body.ts';
 
 const LIMITS = { requestLine: 8192, head: 32_768, fields: 100 };
 const CHUNKS = { extension: 256, trailer: 32_768, fields: 100 };
 
 function read(raw: readonly string[], ended: boolean, method = 'GET', close = false) {
-  const made = responseText(raw, ended, method, close);
+  const made = responseText(raw, { ended, method, close, trailers: 'announced' });
   if (made === null) return null;
   const head = new ResponseHead();
   const bytes = Buffer.from(made.text, 'latin1');
   assert.equal(parseResponseHead(bytes, 0, bytes.length, LIMITS, head), bytes.length);
-  return { head, framing: responseFraming(head, method), chunked: made.chunked };
+  return { head, framing: responseFraming(head, method), chunked: made.form === 'chunks' };
 }
 
 test('heads that are no answers are invalid', () => {
@@ -45,7 +46,8 @@ test('heads that are no answers are invalid', () => {
     [...ok, 'upgrade', 'h2c'],
     [...ok, 'keep-alive', '5'],
   ]) {
-    assert.equal(responseText(raw, false, 'GET', false), null, JSON.stringify(raw));
+    const situation = { ended: false, method: 'GET', close: false, trailers: 'announced' } as const;
+    assert.equal(responseText(raw, situation), null, JSON.stringify(raw));
   }
 });
 
@@ -93,9 +95,22 @@ test('fields of HTTP/1.1 become fields of HTTP/2, without those of one connectio
 });
 
 test('trailers that the codec forbids are left out', () => {
-  const raw = ['grpc-status', '0', 'content-length', '5', 'x', 'a\r\nb', 'host', 'x', 'grpc-message', 'ok'];
+  const raw = ['grpc-status', '0', 'content-length', '5', 'host', 'x', 'grpc-message', ' ok '];
   assert.equal(lastChunk(raw), '0\r\ngrpc-status: 0\r\ngrpc-message: ok\r\n\r\n');
   assert.equal(lastChunk(null), '0\r\n\r\n');
+});
+
+test('trailers that are no fields are refused, not left out', () => {
+  for (const bad of [
+    ['x', 'a\r\nb'],
+    ['x', 'a\0'],
+    ['', 'a'],
+    ['X', 'a'],
+    ['x y', 'a'],
+    [':status', '200'],
+  ]) {
+    assert.equal(lastChunk(['grpc-status', '0', ...bad]), null, JSON.stringify(bad));
+  }
 });
 
 test('property: data goes through chunks and back unchanged, however it is cut', () => {
@@ -107,7 +122,7 @@ test('property: data goes through chunks and back unchanged, however it is cut',
       (pieces, cuts) => {
         const bytes = Buffer.concat([
           ...pieces.map((piece) => chunkOf(Buffer.from(piece))),
-          Buffer.from(lastChunk(['x-sum', '1'])),
+          Buffer.from(lastChunk(['x-sum', '1'])!),
         ]);
         const strict = new ChunkedReader();
         strict.reset(CHUNKS);
