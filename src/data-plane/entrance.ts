@@ -15,7 +15,6 @@ import { HANDSHAKE_FAILURES, type HandshakeFailure } from './handshake-failure.t
 import { Newcomers } from './newcomers.ts';
 import { createHandshakes } from './tls-handshakes.ts';
 import type { WorkerContext } from './worker-context.ts';
-import { guarded, soon } from '../runtime/guard.ts';
 
 /** Takes bytes of a plain connection: the first `length` bytes of `bytes`, valid only during the call. */
 type Receive = (bytes: Buffer, length: number) => void;
@@ -94,19 +93,22 @@ export function createEntrance(
     },
   });
 
-  function handshake(tcp: Socket, arrival: Arrival): void {
+  /** `rest` as `Handshakes.begin` has it. */
+  function handshake(tcp: Socket, rest: Buffer | null, arrival: Arrival): Receive {
     const { tls, proxy } = context.routing;
     // The client may have gone, and the configuration may have no TLS any more.
     if (tcp.destroyed || tls === null) {
       tcp.destroy();
       result.lost();
-      return;
+      return () => {
+        // It is closed.
+      };
     }
     arrivals.set(tcp, arrival);
     newcomers.add(tcp, context.now() + proxy.handshakeTimeout, proxy.maxHandshakes, (why) =>
       handshakeFailed(tcp, why),
     );
-    handshakes.begin(tcp, tls, proxy.http2.enabled);
+    return handshakes.begin(tcp, rest, tls, proxy.http2.enabled);
   }
 
   /** Reads the header. `through` gets the socket, what the header told, and the bytes after it. */
@@ -165,18 +167,12 @@ export function createEntrance(
         accepted.on('error', () => {
           // The handshake fails with it.
         });
-        handshake(accepted, arrival);
+        handshake(accepted, null, arrival);
         return;
       }
       identify(accepted, arrival, (socket, told, rest) => {
         socket.allowHalfOpen = false;
-        socket.pause();
-        if (rest.length > 0) socket.unshift(rest);
-        // Not now: TLS takes over the reading of the very handle whose read is being handled.
-        soon(guarded('a handshake', () => handshake(socket, told)));
-        return () => {
-          // Reading has stopped.
-        };
+        return handshake(socket, rest, told);
       });
     },
     useTicketKeys: (keys) => handshakes.useTicketKeys(keys),

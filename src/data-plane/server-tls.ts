@@ -27,7 +27,10 @@ const CIPHERS = [
 const SESSION_TIME = 3600;
 
 /** The options that all contexts of a listener share: for `tls.createServer` too. */
-type SharedOptions = SecureContextOptions & { readonly sessionIdContext: string };
+type SharedOptions = SecureContextOptions & {
+  readonly sessionIdContext: string;
+  readonly secureOptions: number;
+};
 
 export class ServerTls {
   readonly settings: ListenerTls;
