@@ -136,6 +136,8 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     }
     if (route.admission.admits(this.#view.upgrade)) {
       this.#route = route;
+      this.#view.guard = route.guard;
+      this.#body.guard = route.guard;
       this.#view.findClient(routing);
       this.#decide(route);
     } else this.#turnAway();
@@ -202,7 +204,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     this.#phase = 'waiting';
     this.#waits.begin(this.head, settings, this.#body.done, now);
     const { wire } = this.#attempts.up!;
-    joinRequest(this.#side.socket, wire.socket);
+    joinRequest(this.#side.socket, wire.socket, this.#route!.guard.allowsTrailer);
     wire.write(upstreamRequestHead(this.head, this.#view));
     this.#body.sendKept(wire);
     if (mirror !== null && this.#attempts.count === 1)

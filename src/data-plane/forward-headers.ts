@@ -11,6 +11,7 @@ import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { Variant } from '../policy/rollout.ts';
 import type { Arrival } from './arrival.ts';
+import type { FieldGuard } from './field-guard.ts';
 import { trimBlanks } from '../policy/wire.ts';
 
 /** 1 where the field with this id is not forwarded in a request, whoever sent it. */
@@ -51,29 +52,6 @@ const RESPONSE_DROPS = dropTable([
   F.HTTP2_SETTINGS,
 ]);
 
-/** Names that only the proxy may set; their look-alikes with underscores become the same variable in CGI-like servers. */
-const OWNED_NAMES = new Set([
-  'forwarded',
-  'x-forwarded-for',
-  'x-forwarded-proto',
-  'x-forwarded-host',
-  'x-forwarded-port',
-  'x-real-ip',
-  'x-canary',
-  'x-serin-override',
-  'x-serin-mirror',
-  'x-request-id',
-  'host',
-  'connection',
-  'content-length',
-  'transfer-encoding',
-  'content-type',
-  'cookie',
-  'authorization',
-]);
-
-const LONGEST_OWNED = Math.max(...[...OWNED_NAMES].map((name) => name.length));
-
 /** What the proxy knows of a request beyond its head. */
 export interface ForwardFacts {
   /** How the connection came in. */
@@ -87,6 +65,8 @@ export interface ForwardFacts {
   readonly upgrade: boolean;
   /** Cookies to leave out, by name; '' for none. */
   readonly stripCookie: string;
+  /** Says which look-alikes do not pass. */
+  readonly guard: FieldGuard;
 }
 
 /** The head to send to an endpoint, complete with its empty line, as latin1 text. */
@@ -94,10 +74,11 @@ export function upstreamRequestHead(head: RequestHead, facts: ForwardFacts): str
   const ownId = !bringsRequestId(head);
   let drops = ownId ? REQUEST_DROPS_WITH_ID : REQUEST_DROPS;
   if (head.versionMinor === 0 && head.seen(F.EXPECT)) drops = withoutExpect(drops);
+  const guard = head.hasOddNames || facts.guard.odd ? facts.guard : null;
   let out =
     head.absoluteForm || head.versionMinor === 0
-      ? requestLine(head) + keptLines(head, drops, facts.stripCookie, head.fieldsStart, head.hasUnderscores)
-      : keptLines(head, drops, facts.stripCookie, 0, head.hasUnderscores);
+      ? requestLine(head) + keptLines(head, drops, facts.stripCookie, head.fieldsStart, guard)
+      : keptLines(head, drops, facts.stripCookie, 0, guard);
   if (facts.stripCookie !== '') {
     const cookies = withoutCookie(head, facts.stripCookie);
     if (cookies !== '') out += `Cookie: ${cookies}\r\n`;
@@ -233,8 +214,8 @@ export function clientResponseHead(head: ResponseHead, facts: ResponseFacts): st
   let drops = facts.cache === 'private' ? PRIVATE_RESPONSE_DROPS : RESPONSE_DROPS;
   if (status < 200 || status === 204) drops = withoutLength(drops);
   let out = isForwardable(head)
-    ? keptLines(head, drops, '', 0, false)
-    : statusLine(head) + keptLines(head, drops, '', head.fieldsStart, false);
+    ? keptLines(head, drops, '', 0, null)
+    : statusLine(head) + keptLines(head, drops, '', head.fieldsStart, null);
   if (facts.cache === 'private') out += `Cache-Control: ${privateCaching(head.header('cache-control'))}\r\n`;
   else if (facts.cache === 'vary') out += 'Vary: Cookie\r\n';
   if (facts.chunked) out += 'Transfer-Encoding: chunked\r\n';
@@ -315,7 +296,7 @@ function keptLines(
   drops: Uint8Array,
   stripCookie: string,
   start: number,
-  lookAlikes: boolean,
+  guard: FieldGuard | null,
 ): string {
   const { text, length, count, fieldId, lineStart, connectionNominates } = head;
   let out = '';
@@ -323,8 +304,8 @@ function keptLines(
   for (let index = 0; index < count; index += 1) {
     const id = fieldId[index]!;
     if (drops[id] === 0 && !(id === F.COOKIE && stripCookie !== '')) {
-      if (connectionNominates === null && !lookAlikes) continue;
-      if (!isUnwanted(head, index, lookAlikes)) continue;
+      if (connectionNominates === null && guard === null) continue;
+      if (!isUnwanted(head, index, guard)) continue;
     }
     const end = lineStart[index]!;
     if (end > from) out += text.slice(from, end);
@@ -333,15 +314,15 @@ function keptLines(
   return out + text.slice(from, length - 2);
 }
 
-/** Nominated by Connection, or a look-alike of a field that only the proxy may set. */
-function isUnwanted(head: AnyHead, index: number, lookAlikes: boolean): boolean {
+/** Nominated by Connection, or a look-alike of a field that an endpoint trusts. */
+function isUnwanted(head: AnyHead, index: number, guard: FieldGuard | null): boolean {
   const { connectionNominates } = head;
   const start = head.nameStart[index]!;
   const end = head.nameEnd[index]!;
-  if (connectionNominates === null && end - start > LONGEST_OWNED) return false;
+  if (connectionNominates === null && guard !== null && end - start > guard.longest) return false;
   const name = head.text.slice(start, end).toLowerCase();
   if (connectionNominates?.includes(name) === true) return true;
-  return lookAlikes && name.includes('_') && OWNED_NAMES.has(name.replaceAll('_', '-'));
+  return guard !== null && guard.isLookAlike(name);
 }
 
 function dropTable(ids: readonly number[]): Uint8Array {

@@ -176,13 +176,15 @@ function isWanted({ decision, head, upgrade }: RequestView, { methods }: MirrorS
 }
 
 /** The head as the canary would have got it, and a field that says that nobody waits for the answer. */
-function mirroredHead({ head, arrival, peerTrusted, secure, requestId, stripCookie }: RequestView): string {
+function mirroredHead(view: RequestView): string {
+  const { head, arrival, peerTrusted, secure, requestId, stripCookie, guard } = view;
   const facts = {
     arrival,
     peerTrusted,
     secure,
     requestId,
     stripCookie,
+    guard,
     variant: 'canary',
     upgrade: false,
   } as const;

@@ -7,6 +7,7 @@
  */
 import { ChunkedReader, type ChunkedLimits } from '../http1/body.ts';
 import type { RequestHead } from '../http1/request-head.ts';
+import { allowedTrailers, OWN_FIELDS, type FieldGuard } from './field-guard.ts';
 import type { MirrorCopy } from './mirror.ts';
 import type { Wire } from '../upstream/wire.ts';
 
@@ -23,6 +24,8 @@ export class RequestBody {
   blocked = false;
   /** Gets what the endpoint gets, where the request is mirrored with its body; null otherwise. */
   copy: MirrorCopy | null = null;
+  /** Says which trailers pass. */
+  guard: FieldGuard = OWN_FIELDS;
   #remaining = 0;
   /** By its head; -1 where that names none. */
   #length = -1;
@@ -118,10 +121,27 @@ export class RequestBody {
     const reader = this.#reader;
     const used = reader.push(bytes, start, end);
     if (used < 0) return used;
+    this.done = reader.done;
+    if (reader.done && reader.trailers !== null) {
+      this.#passEnd(reader, reader.trailers.text, bytes, wire);
+      return used;
+    }
     if (reader.held !== null) this.#pass(reader.held, 0, reader.held.length, wire);
     if (reader.to > reader.from) this.#pass(bytes, reader.from, reader.to, wire);
-    this.done = reader.done;
     return used;
+  }
+
+  /** Passes on what comes before the trailers, and those that may pass. */
+  #passEnd({ held, from, to }: ChunkedReader, trailers: string, bytes: Buffer, wire: Wire): void {
+    const kept = allowedTrailers(trailers, this.guard);
+    const own = kept === trailers ? 0 : trailers.length;
+    // They may have begun in an earlier buffer.
+    const heldEnd = (held?.length ?? 0) - Math.max(0, own - (to - from));
+    if (held !== null && heldEnd > 0) this.#pass(held, 0, heldEnd, wire);
+    if (to - own > from) this.#pass(bytes, from, to - own, wire);
+    if (own === 0) return;
+    const lines = Buffer.from(kept, 'latin1');
+    this.#pass(lines, 0, lines.length, wire);
   }
 
   #pass(bytes: Buffer, start: number, end: number, wire: Wire): void {

@@ -12,6 +12,7 @@ import type { RequestFacts } from '../policy/facts.ts';
 import type { Variant } from '../policy/rollout.ts';
 import type { Arrival } from './arrival.ts';
 import type { ClientSide } from './client-side.ts';
+import { OWN_FIELDS, type FieldGuard } from './field-guard.ts';
 import type { ForwardFacts } from './forward-headers.ts';
 import type { Routing } from './routing.ts';
 import type { WorkerContext } from './worker-context.ts';
@@ -23,6 +24,7 @@ export class RequestView implements RequestFacts, ForwardFacts {
   client: ClientAddress = UNKNOWN_ADDRESS;
   secure = false;
   peerTrusted = false;
+  guard: FieldGuard = OWN_FIELDS;
   /** The request asks for another protocol and may have it. */
   upgrade = false;
   #requestId = '';

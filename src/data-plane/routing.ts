@@ -10,6 +10,8 @@ import { Endpoint, endpointName } from '../upstream/endpoint.ts';
 import { Mirror, type MirrorContext } from './mirror.ts';
 import { LOAD_FIELDS, type UpstreamBlocks } from '../upstream/shared-blocks.ts';
 import { VariantUpstream } from '../upstream/variant-upstream.ts';
+import { headersRead } from '../policy/headers-read.ts';
+import { FieldGuard } from './field-guard.ts';
 import { h2cTransport } from '../upstream/h2c-transport.ts';
 import { tlsTransport } from '../upstream/tls-transport.ts';
 import { PLAIN, type Transport } from '../upstream/transport.ts';
@@ -37,6 +39,8 @@ export interface ServiceRoute {
   readonly snapshot: ServiceSnapshot;
   readonly settings: ServiceSettings;
   readonly policy: CompiledPolicy;
+  /** Which fields an endpoint of it may take for ones that it trusts. */
+  readonly guard: FieldGuard;
   readonly counters: ServiceCounters;
   readonly admission: ServiceAdmission;
   /** Null where nothing is mirrored. */
@@ -108,6 +112,7 @@ export function compileRouting(snapshot: Snapshot, previous: Routing | null, sou
       snapshot: service,
       settings: service.settings,
       policy,
+      guard: new FieldGuard(headersRead(service)),
       counters: own,
       admission: new ServiceAdmission(own, all, service.settings),
       mirror: isMirrored(service) ? (old?.mirror ?? new Mirror(own, all, source.mirror)) : null,

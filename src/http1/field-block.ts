@@ -38,8 +38,8 @@ export class FieldBlock {
   valueEnd: Int32Array = new Int32Array(FIRST_CAPACITY);
   /** Ids from `fields.ts`; 0 for names that are not well known. */
   fieldId: Uint8Array = new Uint8Array(FIRST_CAPACITY);
-  /** True when a name has an underscore. */
-  hasUnderscores = false;
+  /** True when a name that is not well known has a character that is no letter, digit or hyphen, such as an underscore. */
+  hasOddNames = false;
   /** Bit sets of the ids seen, below 32 and from 32 on, and of those below 32 that were seen more than once. */
   seenLow = 0;
   seenHigh = 0;
@@ -141,7 +141,7 @@ export class FieldBlock {
     this.seenLow = 0;
     this.seenHigh = 0;
     this.repeatedLow = 0;
-    this.hasUnderscores = false;
+    this.hasOddNames = false;
   }
 
   grow(): void {
@@ -273,7 +273,7 @@ export function parseFields(
     count += 1;
   }
   block.count = count;
-  block.hasUnderscores = (nameFlags & 2) !== 0;
+  block.hasOddNames = (nameFlags & 2) !== 0;
   block.seenLow = seenLow;
   block.seenHigh = seenHigh;
   block.repeatedLow = repeatedLow;

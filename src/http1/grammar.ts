@@ -29,9 +29,13 @@ const isToken = among(`!#$%&'*+-.^_\`|~${DIGITS}${LETTERS}`);
 /** 1: may stand in a token (method, field name, coding, connection option). */
 export const TOKEN = table(isToken);
 
-/** As TOKEN, with 2 for `_`: names with underscores look like others to CGI-like servers, so a reader may want to know. */
-export const NAME = TOKEN.slice();
-NAME[0x5f] = 2;
+/**
+ * As TOKEN, with 2 for what is no letter, digit or hyphen: CGI-like servers take those characters for a hyphen, so that such a name
+ * looks like another one, and a reader may want to know.
+ */
+export const NAME = TOKEN.map((accepted, byte) =>
+  accepted === 1 && !among(`-${DIGITS}${LETTERS}`)(byte) ? 2 : accepted,
+);
 
 /** 1: may stand in a field value or a reason phrase: tab, space, visible ASCII, and bytes above 127, which pass as they are. */
 export const VALUE = table((byte) => byte === HTAB || (byte >= SP && byte !== 0x7f));

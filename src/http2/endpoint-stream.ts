@@ -27,6 +27,8 @@ export class EndpointStream extends EdgeSocket {
   going = false;
   /** Who asks, where that is a stream too: trailers pass from one to the other, whatever frames the body. Set before the head is written. */
   source: ClientStream | null = null;
+  /** Which of its trailers pass, by lower-case name. */
+  allowsTrailer: (name: string) => boolean = () => true;
   readonly #receive: (bytes: Buffer, length: number) => void;
   #session: ClientHttp2Session | null = null;
   #stream: ClientHttp2Stream | null = null;
@@ -170,7 +172,7 @@ export class EndpointStream extends EdgeSocket {
       const { trailers } = this.#body;
       if (stream !== this.#stream) stream.sendTrailers({});
       else if (trailers !== null) stream.sendTrailers(fieldObject(trailers));
-      else stream.sendTrailers(this.#tail === null ? {} : listObject(this.#tail));
+      else stream.sendTrailers(this.#tail === null ? {} : listObject(this.#tail, this.allowsTrailer));
     });
     this.#watchEnd(stream);
     stream.once('end', () => this.#end(stream));

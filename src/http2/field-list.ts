@@ -45,11 +45,15 @@ export function fieldObject(block: FieldBlock): Record<string, string | string[]
   return listObject(list);
 }
 
-/** The same of names and values in turns. */
-export function listObject(list: readonly string[]): Record<string, string | string[]> {
+/** The same of names and values in turns, those that `allows` does not let pass left out. */
+export function listObject(
+  list: readonly string[],
+  allows: (name: string) => boolean = () => true,
+): Record<string, string | string[]> {
   const out: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>;
   for (let index = 0; index + 1 < list.length; index += 2) {
     const name = list[index] as string;
+    if (!allows(name)) continue;
     const value = list[index + 1] as string;
     const before = out[name];
     if (before === undefined) out[name] = value;

@@ -6,12 +6,13 @@ import type { Socket } from 'node:net';
 import { ClientStream } from './client-stream.ts';
 import { EndpointStream } from './endpoint-stream.ts';
 
-/** Before the head of a request is written to `endpoint`. */
-export function joinRequest(client: Socket, endpoint: Socket): void {
+/** Before the head of a request is written to `endpoint`. `allows` says by its lower-case name whether a trailer may pass. */
+export function joinRequest(client: Socket, endpoint: Socket, allows: (name: string) => boolean): void {
   const to: unknown = endpoint;
   if (!(to instanceof EndpointStream)) return;
   const from: unknown = client;
   to.source = from instanceof ClientStream ? from : null;
+  to.allowsTrailer = allows;
 }
 
 /** Before the head of an answer is written to `client`. */

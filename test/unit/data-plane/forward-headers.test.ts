@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { makeArrival } from '../../../src/data-plane/arrival.ts';
+import { OWN_FIELDS } from '../../../src/data-plane/field-guard.ts';
 import {
   clientResponseHead,
   sharedCacheable,
@@ -22,6 +23,7 @@ const FACTS: ForwardFacts = {
   requestId: 'made-1',
   upgrade: false,
   stripCookie: '',
+  guard: OWN_FIELDS,
 };
 
 function request(lines: readonly string[], facts: Partial<ForwardFacts> = {}): string[] {
