@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { ServerHttp2Stream } from 'node:http2';
 import { after, before, describe, test } from 'node:test';
+import { eventually } from '../support/bounded.ts';
 import type { Http2Client, Http2Origin } from '../support/http2-pair.ts';
 import { answer, type Origin } from '../support/origin.ts';
 import { ask, connect } from '../support/raw-client.ts';
@@ -227,5 +228,61 @@ describe('odd but legal answers', () => {
     });
     const tail = await got('/tail', 'GET', { te: 'trailers' });
     assert.deepEqual([tail.status, tail.length, tail.trailers?.['x-tail']], [200, '0', 'yes']);
+  });
+});
+
+describe('what is sent piece by piece arrives so', () => {
+  const EVENTS = ['data: one\n\n', 'data: two\n\n', 'data: three\n\n'];
+
+  test('events of both kinds of endpoints to both kinds of clients: none waits for the next one', async () => {
+    let send: ((text: string) => void) | null = null;
+    h1.route('/events', ({ connection: { socket } }) => {
+      socket.write(
+        'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n',
+      );
+      send = (text) => void socket.write(`${text.length.toString(16)}\r\n${text}\r\n`);
+    });
+    h2.route('/events', (stream) => {
+      stream.respond({ ':status': 200, 'content-type': 'text/event-stream' });
+      send = (text) => void stream.write(text);
+    });
+    for (const host of ['one.test', 'two.test']) {
+      let came = '';
+      const stream = client.open({ headers: head('/events', host) });
+      stream.on('data', (piece: Buffer) => (came += piece.toString()));
+      await lockstep(host, () => came);
+      stream.close();
+      const raw = await connect(serin.proxyPort);
+      raw.write(`GET /events HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      await lockstep(host, () => raw.raw().toString());
+      raw.destroy();
+    }
+
+    /** Each event is sent when the one before it has come. */
+    async function lockstep(host: string, came: () => string): Promise<void> {
+      const write = await eventually(() => send, `the request to ${host}`);
+      send = null;
+      for (const event of EVENTS) {
+        write(event);
+        await eventually(() => came().includes(event), `${event} of ${host}`);
+      }
+    }
+  });
+
+  test('a body to both kinds of endpoints', async () => {
+    let came = '';
+    h1.route('/upload', { data: (_request, bytes) => void (came += bytes.toString()) });
+    h2.route('/upload', (stream) => {
+      stream.on('data', (bytes: Buffer) => (came += bytes.toString()));
+    });
+    for (const host of ['one.test', 'two.test']) {
+      came = '';
+      const stream = client.open({ headers: head('/upload', host, { ':method': 'POST' }), keepOpen: true });
+      for (const event of EVENTS) {
+        stream.write(event);
+        await eventually(() => came.includes(event), `${event} at ${host}`);
+      }
+      stream.close();
+    }
   });
 });
