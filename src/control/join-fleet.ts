@@ -32,6 +32,8 @@ import type { Logger } from '../telemetry/log.ts';
 import type { StoreCounters } from '../telemetry/store-counters.ts';
 import type { FleetSource } from '../telemetry/metrics-source.ts';
 import type { SharedOptions } from './shared-control.ts';
+import { threadClock } from '../runtime/awake-timer.ts';
+import { createElapsed } from '../runtime/elapsed.ts';
 
 export interface FleetMembershipOptions {
   readonly configuration: Configuration;
@@ -97,7 +99,7 @@ export async function joinFleet(options: FleetMembershipOptions): Promise<FleetP
     counters: options.storeCounters,
   });
   const store = createRedisStore({ connection, counters: options.storeCounters, random: randomBytes });
-  const membership = createMembership({ self: { name, boot }, lease, maxStaleness, now });
+  const membership = createMembership({ self: { name, boot }, lease, maxStaleness, now: threadClock().now });
   const storeClock = createStoreClock(now);
   const digest = createDigester(keys, BUCKET_ALGORITHMS);
   store.onCondition((condition, trouble) => {
@@ -126,6 +128,7 @@ export async function joinFleet(options: FleetMembershipOptions): Promise<FleetP
       lease,
       activation,
       maxStaleness,
+      elapsed: createElapsed(now),
       onWaiting: options.onWaiting,
     },
     hearBy(next) {

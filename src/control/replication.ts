@@ -59,6 +59,8 @@ export interface ReplicationOptions {
   readonly maxStaleness: number;
   /** Monotonic, in ms. */
   readonly now: () => number;
+  /** Real time in ms, also that for which this process or the machine was stopped: so old is what it knows. */
+  readonly elapsed: () => number;
   /** How old the state is at the start, in ms. */
   readonly age: number;
   /** Writes the state down; resolves when it is on disk. */
@@ -87,16 +89,18 @@ export interface Replication extends SharedWrites {
 
 export function createReplication(options: ReplicationOptions): Replication {
   const { self, store, follower, inForce, changes, rollbacks, queue, fleet } = options;
-  const { membership, storeClock, peers, now, log } = options;
+  const { membership, storeClock, peers, now, elapsed, log } = options;
   let sequence = 0;
   let leader: string | null = null;
   let fence = 0;
-  let inAgreement = now() - options.age;
+  let inAgreement = elapsed() - options.age;
   let toFollow = false;
   let telling = false;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
   let trouble = '';
+
+  fleet.freshFor(options.maxStaleness - options.age);
 
   function record(): ReplicaRecord {
     sequence += 1;
@@ -134,7 +138,10 @@ export function createReplication(options: ReplicationOptions): Replication {
   }
 
   async function beat(): Promise<void> {
+    // Before the store is asked: whoever slept for too long must not give the canary until it has answered.
+    mindStaleness();
     const asked = now();
+    const since = elapsed();
     try {
       const own = record();
       membership.hear(own, 0);
@@ -147,7 +154,7 @@ export function createReplication(options: ReplicationOptions): Replication {
       storeClock.sample({ sentAt: asked, receivedAt: now(), time: seen.time });
       learnOf(seen);
       if (follower.isBehind(seen)) follow();
-      else agree();
+      else agree(since);
     } catch (error) {
       complain(error);
     }
@@ -183,8 +190,12 @@ export function createReplication(options: ReplicationOptions): Replication {
     );
   }
 
-  function agree(): void {
-    inAgreement = now();
+  /** What the store was asked for at `since` is what is known: it may have lain unread for long, where this process was stopped. */
+  function agree(since: number): void {
+    inAgreement = Math.max(inAgreement, since);
+    const rest = options.maxStaleness - (elapsed() - inAgreement);
+    fleet.freshFor(rest);
+    if (rest < 0) return;
     if (trouble !== '') log.info({}, 'this replica and the store agree again');
     trouble = '';
     inForce.fence(false);
@@ -199,9 +210,10 @@ export function createReplication(options: ReplicationOptions): Replication {
   }
 
   function mindStaleness(): void {
-    if (now() - inAgreement <= options.maxStaleness || inForce.fenced) return;
+    const staleness = elapsed() - inAgreement;
+    if (staleness <= options.maxStaleness || inForce.fenced) return;
     log.error(
-      { 'serin.staleness_ms': now() - inAgreement },
+      { 'serin.staleness_ms': Math.round(staleness) },
       'the store was out of reach for too long: a rollback may have passed by, so everybody gets stable until it is back',
     );
     inForce.fence(true);
@@ -226,8 +238,9 @@ export function createReplication(options: ReplicationOptions): Replication {
   }
 
   async function catchUp(): Promise<void> {
+    const since = elapsed();
     await follower.catchUp();
-    agree();
+    agree(since);
   }
 
   return {
@@ -245,7 +258,7 @@ export function createReplication(options: ReplicationOptions): Replication {
         members: membership.replicas(),
         leader,
       }),
-    staleness: () => now() - inAgreement,
+    staleness: () => elapsed() - inAgreement,
     get available() {
       return store.condition === 'available';
     },

@@ -53,6 +53,8 @@ export interface SharedOptions {
   readonly lease: number;
   readonly activation: number;
   readonly maxStaleness: number;
+  /** Real time in ms, also that for which this process or the machine was stopped: so old is what it knows. */
+  readonly elapsed: () => number;
   /** There is nothing to begin with; called with the reason each time the store was tried in vain. */
   readonly onWaiting: (reason: string) => void;
 }

@@ -7,6 +7,11 @@ import type { Snapshot } from '../data-plane/snapshot.ts';
 
 export interface WorkerFleet {
   /**
+   * For `ms` more of real time the workers may give the canary by what they know; unless this is said again they give stable to
+   * everybody then, also where this thread sleeps. Where it is never said they always may.
+   */
+  freshFor(ms: number): void;
+  /**
    * Posts the snapshot to every worker and keeps it for workers that start later. Returns at once. The same revision
    * may come again with other contents (a reloaded configuration, a rollback that the store has not taken yet) and
    * replaces the former; an older revision never comes. Gives the snapshot's number, which rises with each call.

@@ -17,6 +17,7 @@ import type { VariantUpstream } from '../upstream/variant-upstream.ts';
 import type { RescueCode } from './rescue.ts';
 import type { ServiceRoute } from './routing.ts';
 import type { WorkerContext } from './worker-context.ts';
+import { isShortage } from '../runtime/faults.ts';
 
 /** Why a connection could not be used: nothing of the request was sent. */
 export type ConnectFailure = 'connect_failed' | 'connect_timeout' | 'tls_failed';
@@ -197,6 +198,10 @@ export class Attempts {
 
   /** Nothing could be sent: the endpoint is left alone for a while. */
   refused(code: ConnectFailure, reason: string): void {
+    if (isShortage(reason)) {
+      this.#lacking(reason);
+      return;
+    }
     const endpoint = this.#endpoint!;
     this.#upstream?.refused(endpoint, this.#context.now());
     this.#context.warn(
@@ -208,8 +213,8 @@ export class Attempts {
     this.#tried.push(endpoint);
   }
 
-  /** This process lacks what a connection takes: no endpoint is to blame, and another one would fare no better. */
-  lacking(reason: string): void {
+  /** This process lacks what a connection takes: no endpoint is to blame. */
+  #lacking(reason: string): void {
     this.#context.warn(
       { 'error.type': reason, 'serin.service': this.#route?.name },
       'this process has no descriptors or no memory for a connection to an endpoint',

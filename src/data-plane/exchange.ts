@@ -98,9 +98,11 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
   /** Begins with the request whose head stands in `head`. */
   begin(): void {
     const { head } = this;
-    const { routing } = this.#context;
-    this.#routing = routing;
+    const context = this.#context;
     this.#record.begin();
+    if (context.stale(this.#record.startedAt)) context.serveStable();
+    const { routing } = context;
+    this.#routing = routing;
     this.#route = null;
     this.#closeAfter = !head.keepAlive || head.versionMinor === 0;
     this.#clientBlocked = false;
@@ -455,8 +457,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
   upstreamClosed(error: NodeJS.ErrnoException | null): void {
     if (this.#phase === 'connecting') {
       const reached = this.#attempts.up?.reached === true;
-      if (isShortage(error?.code)) this.#lacking(error!.code!);
-      else this.#connectFailed(error?.code ?? 'closed', reached ? 'tls_failed' : 'connect_failed');
+      this.#connectFailed(error?.code ?? 'closed', reached ? 'tls_failed' : 'connect_failed');
     } else {
       // With TLS 1.3 an endpoint that refuses our certificate says so only after it has our request.
       const code = error?.code?.startsWith('ERR_SSL_') === true ? 'tls_failed' : 'upstream_reset';
@@ -487,12 +488,8 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
   /** Nothing was sent, so whatever the method is, another endpoint may be tried. */
   #connectFailed(reason: string, code: ConnectFailure): void {
     this.#attempts.refused(code, reason);
-    this.#again(true);
-  }
-
-  #lacking(reason: string): void {
-    this.#attempts.lacking(reason);
-    this.#rescue(this.#attempts.failure);
+    // What this process lacks, it lacks for every endpoint.
+    this.#again(!isShortage(reason));
   }
 
   #again(safe: boolean): void {

@@ -23,6 +23,8 @@ export interface WorkerStart {
   readonly lingering: number;
   /** An Int32 that is 1 while the process is short of memory. */
   readonly memoryShort: SharedArrayBuffer;
+  /** Until when what a worker knows counts; see `freshness.ts`. */
+  readonly freshUntil: SharedArrayBuffer;
   readonly serviceCounters: ServiceBlocks;
   /** The table of the latches of header identities; the same for all threads. */
   readonly latchMemory: SharedArrayBuffer;

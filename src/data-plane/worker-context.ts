@@ -21,6 +21,10 @@ export interface Http2Listener {
 export interface WorkerContext {
   /** Swapped whole; a request reads it once, when it begins. */
   routing: Routing;
+  /** Whether what this worker knows no longer counts at `now`: then it is to `serveStable`. */
+  readonly stale: (now: number) => boolean;
+  /** Everybody gets stable, by `routing`, until more is known. Nothing happens where that is so already. */
+  readonly serveStable: () => void;
   /** Set when the worker drains: answers say `Connection: close`. */
   draining: boolean;
   /** How long a client connection may be idle, in ms, where that is less than `keepAliveTimeout`: set when the worker drains. */

@@ -19,6 +19,7 @@ import type { LatchFigures } from '../telemetry/metrics-source.ts';
 import { type ConnectionLimits, planDescriptors } from '../runtime/descriptors.ts';
 import { after, detached, guarded, guardedListener, survive } from '../runtime/guard.ts';
 import { blocksOf, type ReplicaBlocks } from '../upstream/shared-blocks.ts';
+import { freshnessMemory, setFreshUntil, sharedNow } from './freshness.ts';
 import { createLatchKeeper, type HeldLatches, type LatchNote } from './latch-keeper.ts';
 import type { FromWorker, ServiceBlocks, ToWorker, WorkerStart } from './messages.ts';
 import { createSilence } from './silence.ts';
@@ -157,6 +158,7 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
   let plan = planDescriptors(options.descriptors, size, UNLIMITED);
   const silence = createSilence(size, options.awake, options.hangTime);
   const serviceBlocks = (): ServiceBlocks => Object.fromEntries(blocks);
+  const freshUntil = freshnessMemory();
   const memoryShort = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
 
   const upstreamsOf = (index: number): WorkerStart['upstreamBlocks'] =>
@@ -175,6 +177,7 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
       sequence,
       workerCounters: slots.map(({ buffer }) => buffer),
       memoryShort,
+      freshUntil,
       lingering: plan.lingering,
       serviceCounters: serviceBlocks(),
       latchMemory: latches.memory,
@@ -329,6 +332,10 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
     },
 
     upstreamBlocks: (service) => upstreams.of(service),
+
+    freshFor(ms) {
+      setFreshUntil(freshUntil, sharedNow() + ms);
+    },
 
     shortOfMemory(short) {
       Atomics.store(new Int32Array(memoryShort), 0, Number(short));

@@ -22,6 +22,7 @@ import { Admission } from './admission.ts';
 import { collectGarbage } from './collect-garbage.ts';
 import { cutExchanges } from './cut-exchanges.ts';
 import { ExchangePool } from './exchange-pool.ts';
+import { freshness, sharedNow, withoutCanary } from './freshness.ts';
 import { listen } from './listener.ts';
 import { latchOwner } from './latch-keeper.ts';
 import { createLatchOutbox } from './latch-outbox.ts';
@@ -75,6 +76,10 @@ const latches = createLatchOutbox(
 /** Whatever a request waits for, and how others do: all by time that this thread was awake. */
 const awake = threadClock();
 const { now } = awake;
+const stale = freshness(start.freshUntil, sharedNow() - now() - awake.slept);
+let { snapshot: newest } = start;
+/** Everybody gets stable, because what is known is too old. */
+let withheld = false;
 const routingSource: RoutingSource = {
   worker: start.index,
   now,
@@ -103,6 +108,8 @@ function mintRequestId(): string {
 
 const context: WorkerContext = {
   routing: compileRouting(start.snapshot, null, routingSource),
+  stale: (at) => stale(at + awake.slept),
+  serveStable,
   draining: false,
   idleLimit: Number.POSITIVE_INFINITY,
   counters,
@@ -154,8 +161,23 @@ const tick = guarded('the tick of a worker', () => {
   sleptBefore = awake.slept;
   usage.sample();
   tendAdmission();
+  tendFreshness();
 });
 const ticker = every(TICK, tick);
+
+/** A request came when what is known was too old: the main thread slept too, or hangs. */
+function serveStable(): void {
+  if (withheld) return;
+  withheld = true;
+  log.error({}, 'what this worker knows is too old: everybody gets stable until the main thread knows more');
+  context.routing = compileRouting(withoutCanary(newest), context.routing, routingSource);
+}
+
+function tendFreshness(): void {
+  if (!withheld || context.stale(now())) return;
+  withheld = false;
+  context.routing = compileRouting(newest, context.routing, routingSource);
+}
 
 /** Renews what may be admitted, and follows the main thread's word on memory: while it is short, idle connections go and garbage is not left lying. */
 function tendAdmission(): void {
@@ -210,6 +232,8 @@ function apply(sequence: number, snapshot: WorkerStart['snapshot'], serviceBlock
     tell({ type: 'refused', sequence, message: messageOf(error) });
     return;
   }
+  newest = snapshot;
+  withheld = false;
   context.routing = routing;
   context.admission.configure(routing.proxy);
   cutExchanges(listener.connections, before, routing, now(), Math.random);

@@ -14,6 +14,7 @@ import { createCredentials, SERVICE_ACCOUNT } from './kubernetes/credentials.ts'
 import { createKubernetesSources } from './kubernetes/sources.ts';
 import type { After } from './time.ts';
 import { after as atTime, guarded } from '../runtime/guard.ts';
+import { afterAwake } from '../runtime/awake-timer.ts';
 
 export interface StartOptions {
   readonly configuration: Configuration;
@@ -51,6 +52,8 @@ export function startDiscovery({ configuration, env, log, onChange }: StartOptio
   const discovery = createDiscovery({
     ...settings,
     ...shared,
+    // How long a source may name no endpoints, and how long one is waited for: not the time that this process slept.
+    after: (ms, run) => afterAwake(ms, guarded('discovery', run)),
     log,
     open: (target, listener) =>
       target.kind === 'kubernetes'

@@ -28,7 +28,7 @@ export interface MembershipOptions {
   readonly lease: number;
   /** After how long without the store a replica gives stable to everybody, in ms. */
   readonly maxStaleness: number;
-  /** Milliseconds by a monotonic clock. */
+  /** An awake clock, in ms: while this replica slept it heard nobody, which makes nobody silent. */
   readonly now: () => number;
 }
 

@@ -47,6 +47,8 @@ export interface FakeFleet extends WorkerFleet {
   automatic: boolean;
   /** Worker `index` has applied the newest snapshot. */
   acknowledge(index: number): void;
+  /** Until when the workers may give the canary by what they know, on performance.now(). */
+  freshUntil: number;
 }
 
 export function fakeFleet(size = 2): FakeFleet {
@@ -71,6 +73,10 @@ export function fakeFleet(size = 2): FakeFleet {
     appliedRevision: () =>
       revisions.map((revision, index) => ({ index, revision, sequence: sequences[index]! })),
     onApplied: (listener) => void listeners.push(listener),
+    freshFor(ms) {
+      fleet.freshUntil = performance.now() + ms;
+    },
+    freshUntil: Number.POSITIVE_INFINITY,
   };
   return fleet;
 }

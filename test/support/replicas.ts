@@ -55,6 +55,8 @@ export interface Replica {
   /** What its workers were last given of the service "notes". */
   phase(): string | undefined;
   percentage(): number | undefined;
+  /** How long it was stopped, in ms: set it to have it wake up so much later. */
+  slept: number;
   /** While true it neither hears its peers nor is heard. */
   alone: boolean;
   /** What is on its disk. */
@@ -141,6 +143,7 @@ export function startReplicas(time: () => number = Date.now): Replicas {
         lease: LEASE,
         activation: options.activation ?? 0,
         maxStaleness: options.maxStaleness ?? 600_000,
+        elapsed: () => now() + (all.get(name)?.slept ?? 0),
         onWaiting: () => {},
       },
       fleet,
@@ -160,6 +163,7 @@ export function startReplicas(time: () => number = Date.now): Replicas {
       fleet,
       store,
       disk,
+      slept: 0,
       alone: false,
       phase: () => service()?.rollout?.phase,
       percentage: () => service()?.rollout?.document.rules[0]?.percentage,
