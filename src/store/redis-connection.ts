@@ -296,7 +296,7 @@ async function becomesReady(client: Redis | Cluster, patience: number): Promise<
   if (patience <= 0) return false;
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const ready = (): void => resolve(true);
-  const cancel = afterAwake(
+  const timer = after(
     patience,
     guarded('waiting for Redis', () => resolve(false)),
   );
@@ -304,7 +304,7 @@ async function becomesReady(client: Redis | Cluster, patience: number): Promise<
   try {
     return await promise;
   } finally {
-    cancel();
+    clearTimeout(timer);
     client.off('ready', ready);
   }
 }
