@@ -128,8 +128,10 @@ function run(throwing: string): { status: number | null; text: string } {
     import { surviveFaults } from './src/telemetry/fault-log.ts';
     import { createLog } from './src/telemetry/log.ts';
     surviveFaults({ log: createLog({ level: 'info' }), end: () => process.exit(1) });
-    setTimeout(() => { ${throwing} }, 1);
-    setTimeout(() => process.stdout.write('alive'), 20);`;
+    setTimeout(() => {
+      setTimeout(() => process.stdout.write('alive'), 1);
+      ${throwing}
+    }, 1);`;
   const { status, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
     cwd: ROOT,
     encoding: 'utf8',
