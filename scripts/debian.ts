@@ -43,6 +43,12 @@ const PACKAGES: readonly DebianPackage[] = [
     for: 'test',
     why: 'the store that replicas share is kept in it',
   },
+  {
+    name: 'nginx',
+    command: 'nginx',
+    for: 'test',
+    why: 'a shared cache in front of the proxy is one that people use',
+  },
   { name: 'build-essential', command: 'cc', for: 'bench', why: 'the load generator is compiled' },
   { name: 'haproxy', command: 'haproxy', for: 'bench', why: 'a peer to be measured against' },
   { name: 'nginx', command: 'nginx', for: 'bench', why: 'a peer to be measured against' },

@@ -7,7 +7,13 @@ import { F } from '../http1/fields.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { Decision } from '../policy/decide.ts';
-import { clientResponseHead, sharedCacheable } from './forward-headers.ts';
+import {
+  heuristicallyCacheable,
+  otherTargetedFields,
+  sharedCacheable,
+  type AnswerCaching,
+} from './answer-caching.ts';
+import { clientResponseHead } from './forward-headers.ts';
 import type { ServiceRoute } from './routing.ts';
 
 const PLAIN = { setCookies: '', cache: 'preserve', close: false, chunked: false, upgraded: false } as const;
@@ -32,21 +38,35 @@ export function finalHead(
   chunked: boolean,
 ): string {
   let { setCookies } = decision;
-  let cache: 'preserve' | 'private' | 'vary' = 'preserve';
-  if ((setCookies !== '' || route.rollingOut) && mayBeShared(head, request)) {
-    if (route.rollingOut) {
-      ({ cache } = route.snapshot);
-      if (cache !== 'private') route.counters.sharedCacheable();
-    }
-    if (cache !== 'private') setCookies = '';
+  const cache = route.rollingOut ? cachingOf(route, decision) : 'preserve';
+  if (cache === 'private' || cache === 'varyPrivately') leaveOutTargeted(head);
+  else if (cache === 'preserve' && (setCookies !== '' || route.rollingOut)) {
+    const shared = isReadMethod(request) && sharedCacheable(head);
+    if (route.rollingOut && (shared || (isReadMethod(request) && heuristicallyCacheable(head))))
+      route.counters.sharedCacheable();
+    if (shared) setCookies = '';
   }
   if (head.status === 304) setCookies = '';
   return clientResponseHead(head, { setCookies, cache, close, chunked, upgraded: false });
 }
 
-function mayBeShared(head: ResponseHead, { method }: RequestHead): boolean {
-  if (!head.seen(F.CACHE_CONTROL) && !head.seen(F.EXPIRES)) return false;
-  return (method === 'GET' || method === 'HEAD') && sharedCacheable(head);
+/**
+ * What is done about caches during a rollout. `vary` shares an answer among requests with the same cookies. Users who are known by
+ * something else, or not yet, may have another variant with the same cookies, so theirs are private; so is an answer that sets cookies.
+ */
+function cachingOf({ snapshot }: ServiceRoute, { tier, setCookies }: Decision): AnswerCaching {
+  if (snapshot.cache !== 'vary') return snapshot.cache;
+  return setCookies === '' && (tier === 'minted' || tier === 'cookie') ? 'vary' : 'varyPrivately';
+}
+
+/** Fields for some caches that have no number go as well: they are treated as if Connection nominated them. */
+function leaveOutTargeted(head: ResponseHead): void {
+  const targeted = otherTargetedFields(head);
+  if (targeted !== null) head.connectionNominates = [...(head.connectionNominates ?? []), ...targeted];
+}
+
+function isReadMethod({ method }: RequestHead): boolean {
+  return method === 'GET' || method === 'HEAD';
 }
 
 /** How long the endpoint keeps the connection, in ms: our own limit, or a second less than the endpoint says. */

@@ -11,6 +11,7 @@ import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { Variant } from '../policy/rollout.ts';
 import type { Arrival } from './arrival.ts';
+import { privateCaching, TARGETED_FIELDS, type AnswerCaching } from './answer-caching.ts';
 import type { FieldGuard } from './field-guard.ts';
 import { trimBlanks } from '../policy/wire.ts';
 
@@ -199,7 +200,7 @@ function isSeparator(code: number): boolean {
 export interface ResponseFacts {
   /** Complete `Set-Cookie` lines, or ''. */
   readonly setCookies: string;
-  readonly cache: 'preserve' | 'private' | 'vary';
+  readonly cache: AnswerCaching;
   /** The connection to the client ends after this response. */
   readonly close: boolean;
   /** The body goes out in chunks as it came in. */
@@ -211,13 +212,14 @@ export interface ResponseFacts {
 /** The head to send to the client, complete with its empty line, as latin1 text. */
 export function clientResponseHead(head: ResponseHead, facts: ResponseFacts): string {
   const { status } = head;
-  let drops = facts.cache === 'private' ? PRIVATE_RESPONSE_DROPS : RESPONSE_DROPS;
+  const unshared = facts.cache === 'private' || facts.cache === 'varyPrivately';
+  let drops = unshared ? PRIVATE_RESPONSE_DROPS : RESPONSE_DROPS;
   if (status < 200 || status === 204) drops = withoutLength(drops);
   let out = isForwardable(head)
     ? keptLines(head, drops, '', 0, null)
     : statusLine(head) + keptLines(head, drops, '', head.fieldsStart, null);
-  if (facts.cache === 'private') out += `Cache-Control: ${privateCaching(head.header('cache-control'))}\r\n`;
-  else if (facts.cache === 'vary') out += 'Vary: Cookie\r\n';
+  if (unshared) out += `Cache-Control: ${privateCaching(head.header('cache-control'))}\r\n`;
+  if (facts.cache === 'vary' || facts.cache === 'varyPrivately') out += 'Vary: Cookie\r\n';
   if (facts.chunked) out += 'Transfer-Encoding: chunked\r\n';
   if (facts.setCookies !== '') out += facts.setCookies;
   if (facts.upgraded) out += `Connection: Upgrade\r\nUpgrade: ${head.header('upgrade') ?? ''}\r\n`;
@@ -228,6 +230,7 @@ export function clientResponseHead(head: ResponseHead, facts: ResponseFacts): st
 const PRIVATE_RESPONSE_DROPS = RESPONSE_DROPS.slice();
 PRIVATE_RESPONSE_DROPS[F.CACHE_CONTROL] = 1;
 PRIVATE_RESPONSE_DROPS[F.EXPIRES] = 1;
+for (const id of TARGETED_FIELDS) PRIVATE_RESPONSE_DROPS[id] = 1;
 
 /** Some servers say `Content-Length: 0` where no length may be said (RFC 9110, section 8.6: in 1xx and 204). */
 function withoutLength(drops: Uint8Array): Uint8Array {
@@ -248,44 +251,6 @@ const AFTER_STATUS = 'HTTP/1.1 200'.length;
 
 function statusLine(head: ResponseHead): string {
   return `HTTP/1.1 ${head.status} ${head.text.slice(head.reasonStart, head.reasonEnd)}\r\n`;
-}
-
-/** `value` with what lets shared caches store it taken out and `private` put in. */
-function privateCaching(value: string | undefined): string {
-  const kept = (value ?? '')
-    .split(',')
-    .map(trimBlanks)
-    .filter(
-      (directive) => directive !== '' && !/^(public|private|s-maxage|proxy-revalidate)\b/i.test(directive),
-    );
-  return ['private', ...kept].join(', ');
-}
-
-/**
- * Whether a response says that a shared cache may store and reuse it: explicit freshness, and neither `private` nor `no-store`.
- * Heuristic freshness (no caching fields at all) is left out: caches that use it leave answers with Set-Cookie alone.
- */
-export function sharedCacheable(head: ResponseHead): boolean {
-  const index = head.indexOf(F.CACHE_CONTROL);
-  if (index === -1)
-    return head.seen(F.EXPIRES) && head.header('expires') !== '0' && head.header('expires') !== '-1';
-  const repeated = ((head.repeatedLow >>> F.CACHE_CONTROL) & 1) === 1;
-  const control = repeated ? head.header('cache-control')! : head.value(index);
-  if (control !== lastControl) {
-    lastShared = isSharedControl(control);
-    lastControl = control;
-  }
-  return lastShared;
-}
-
-/** Most answers of an application say the same as the one before. */
-let lastControl = '';
-let lastShared = false;
-
-function isSharedControl(control: string): boolean {
-  const value = control.toLowerCase();
-  if (value.includes('no-store') || value.includes('private') || value.includes('no-cache')) return false;
-  return /(?:^|[\s,])(?:public|immutable|s-maxage\s*=\s*"?0*[1-9]|max-age\s*=\s*"?0*[1-9])/.test(value);
 }
 
 type AnyHead = RequestHead | ResponseHead;

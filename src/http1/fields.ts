@@ -56,6 +56,12 @@ export const F = {
   RETRY_AFTER: 46,
   MAX_FORWARDS: 47,
   X_SERIN_MIRROR: 48,
+  CDN_CACHE_CONTROL: 49,
+  CLOUDFLARE_CDN_CACHE_CONTROL: 50,
+  SURROGATE_CONTROL: 51,
+  EDGE_CONTROL: 52,
+  X_ACCEL_EXPIRES: 53,
+  LAST_MODIFIED: 54,
 } as const;
 
 /** The lower-case name of each id; '' for `F.OTHER`. */

@@ -5,7 +5,7 @@
  * sent, or the message was refused, or it was cut and does not look whole. And what was written as HTTP/1.1, taken apart for HTTP/2
  * again, is what llhttp reads.
  */
-import { isForbiddenTrailer } from '../../src/http1/body.ts';
+import { isForbiddenTrailer } from '../../src/http1/trailers.ts';
 import { FIELD_NAMES } from '../../src/http1/fields.ts';
 import { readByLlhttp } from './by-llhttp.ts';
 import { http2Message, type Http2Message } from './http2-input.ts';

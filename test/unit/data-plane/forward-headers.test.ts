@@ -4,7 +4,6 @@ import { makeArrival } from '../../../src/data-plane/arrival.ts';
 import { OWN_FIELDS } from '../../../src/data-plane/field-guard.ts';
 import {
   clientResponseHead,
-  sharedCacheable,
   upstreamRequestHead,
   type ForwardFacts,
   type ResponseFacts,
@@ -255,18 +254,4 @@ test('cache: private takes out what lets shared caches store, vary adds a line',
     'Cache-Control: private, max-age=60',
   ]);
   assert.deepEqual(response(lines, { cache: 'vary' }), [...lines, 'Vary: Cookie']);
-});
-
-test('shared caches may store what says so', () => {
-  const shared = (...fields: string[]): boolean =>
-    sharedCacheable(responseHead(['HTTP/1.1 200 OK', ...fields]));
-  assert.equal(shared(), false);
-  assert.equal(shared('Cache-Control: public'), true);
-  assert.equal(shared('Cache-Control: max-age=31536000, immutable'), true);
-  assert.equal(shared('Cache-Control: max-age=0, s-maxage=5'), true);
-  assert.equal(shared('Cache-Control: max-age=0'), false);
-  assert.equal(shared('Cache-Control: private, max-age=60'), false);
-  assert.equal(shared('Cache-Control: No-Store'), false);
-  assert.equal(shared('Expires: Thu, 01 Dec 2050 16:00:00 GMT'), true);
-  assert.equal(shared('Expires: 0'), false);
 });
