@@ -6,7 +6,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { DocumentBody, RolloutWrite, ServiceView, WriteRequest } from '../admin/backend.ts';
 import { isSmall, isSmallValue, readBody } from '../admin/read-body.ts';
+import { pathPrefix } from '../config/defaults.ts';
 import { list } from '../policy/conditions.ts';
+import { doubtsOf } from '../policy/doubts.ts';
 import { DocumentError } from '../policy/faults.ts';
 import type { RolloutState } from '../policy/rollout.ts';
 import type { RolloutDocument } from '../policy/schema.ts';
@@ -26,7 +28,7 @@ import { validationContext } from './state.ts';
 import type { Plan } from './writer.ts';
 import type { NetworkCache } from './network-cache.ts';
 import { networksKey } from '../policy/compile.ts';
-import { percentageFault } from '../policy/validate.ts';
+import { percentageFault, type ValidationContext } from '../policy/validate.ts';
 
 export interface RolloutPlannerOptions {
   readonly inForce: InForce;
@@ -56,10 +58,8 @@ export type ReadWrite =
       readonly context: PlainContext;
     });
 
-interface PlainContext {
-  readonly segments: readonly string[];
-  readonly hasRegionDatabase: boolean;
-}
+/** As plain data, for the helper. */
+type PlainContext = Omit<ValidationContext, 'segments'> & { readonly segments: readonly string[] };
 
 export interface RolloutPlanner {
   /** Reads the body of a write that has one. Rejects with DocumentError and RefusedError. */
@@ -87,9 +87,10 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
   async function read(service: string, command: RolloutWrite, write: WriteRequest): Promise<ReadWrite> {
     if (!('body' in command)) return command;
     // What is refused whatever the body says is not worth reading it.
-    checkExpected(inForce.written(service), command.kind, write);
+    const view = inForce.written(service);
+    checkExpected(view, command.kind, write);
     const { body, kind, allowDecrease } = command;
-    const context = plainContext();
+    const context = contextOf(view);
     const value = await valueOf(kind, body, context, write.actor);
     return { kind, allowDecrease, value, context };
   }
@@ -111,16 +112,20 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
   }
 
   async function documentOf(
-    { rollout }: ServiceView,
+    view: ServiceView,
     { kind, value, context: former }: Extract<ReadWrite, { readonly value: unknown }>,
   ): Promise<RolloutDocument> {
-    const context = plainContext();
-    const base = kind === 'patch' ? rollout!.document : null;
+    const context = contextOf(view);
+    const base = kind === 'patch' ? view.rollout!.document : null;
     if (base === null && isDeepStrictEqual(former, context)) return value as RolloutDocument;
     // A patch is merged and validated as a whole, a document where the configuration has changed since it was read.
     const preparation: Preparation = { source: { value }, base, context };
     const isLarge = !isSmallValue(value) || (base !== null && isLargeDocument(base));
     return isLarge ? helper.prepare(preparation, '') : prepareRollout(preparation);
+  }
+
+  function contextOf({ definition }: ServiceView): PlainContext {
+    return { ...plainContext(), pathPrefix: pathPrefix(definition) };
   }
 
   function plainContext(): PlainContext {
@@ -142,7 +147,11 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
         revision,
       });
     }
-    const preparation: Preparation = { source: { value: document }, base: null, context: plainContext() };
+    const preparation: Preparation = {
+      source: { value: document },
+      base: null,
+      context: { ...plainContext(), stored: true },
+    };
     return isLargeDocument(document) ? helper.prepare(preparation, '') : prepareRollout(preparation);
   }
 
@@ -223,7 +232,8 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
 
   function warnings(document: RolloutDocument): readonly string[] {
     const { trustedProxies = [] } = inForce.state.configuration;
-    return overlapWarnings(document, networks.compiled.get(networksKey(trustedProxies)), networks.compiled);
+    const trusted = networks.compiled.get(networksKey(trustedProxies));
+    return [...overlapWarnings(document, trusted, networks.compiled), ...doubtsOf(document)];
   }
 
   return {

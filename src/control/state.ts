@@ -76,7 +76,7 @@ export function checkState(state: ControlState): void {
   for (const { name, rollout } of views.values()) {
     if (rollout === null || !isUnderWay(rollout.phase)) continue;
     try {
-      validateRollout(rollout.document, context);
+      validateRollout(rollout.document, { ...context, stored: true });
     } catch (error) {
       if (!(error instanceof DocumentError)) throw error;
       for (const { pointer, detail } of error.faults) {

@@ -13,7 +13,6 @@ import type { Variant } from '../policy/rollout.ts';
 import type { Arrival } from './arrival.ts';
 import { privateCaching, TARGETED_FIELDS, type AnswerCaching } from './answer-caching.ts';
 import type { FieldGuard } from './field-guard.ts';
-import { trimBlanks } from '../policy/wire.ts';
 
 /** 1 where the field with this id is not forwarded in a request, whoever sent it. */
 const REQUEST_DROPS = dropTable([

@@ -5,6 +5,7 @@
  * A name that no user agent can ever have is a mistake, and is said to be one. Nothing here reads a request.
  */
 import { nearest } from '../schema/nearest.ts';
+import type { DeviceMatch } from './schema.ts';
 
 /** Distributions of Linux: each has its own name, and `linux` means them all. */
 const LINUX = names(
@@ -91,4 +92,40 @@ export function browserFault(name: string): string | null {
   if (BROWSERS.has(browser)) return null;
   const meant = nearest(browser, BROWSERS);
   return meant === undefined ? null : `no user agent tells a browser "${name}"; did you mean "${meant}"?`;
+}
+
+/** Apple's devices say what they are and no more. */
+const APPLE: ReadonlyMap<string, string> = new Map([
+  ['iphone', 'mobile'],
+  ['ipod touch', 'mobile'],
+  ['ipad', 'tablet'],
+]);
+
+/** What is wrong with the name of a model in a rule, or null. */
+export function modelFault(name: string): string | null {
+  const lower = name.toLowerCase().trim();
+  const [family] = [...APPLE.keys()].filter((each) => lower.startsWith(each) && lower !== each);
+  if (family === undefined) return null;
+  const shown = family === 'ipod touch' ? family : `iP${family.slice(2)}`;
+  return `no ${shown} tells which one it is, so there is no model "${name}"; write "${shown}"`;
+}
+
+/** What is wrong with facets that no device has together, or null. */
+export function deviceContradiction({ os, model, type }: DeviceMatch): string | null {
+  const models = lowerList(model);
+  const types = models.map((each) => APPLE.get(each));
+  if (models.length === 0 || types.includes(undefined)) return null;
+  const named = typeof os === 'object' && !Array.isArray(os) ? os.name : os;
+  if (named !== undefined && !lowerList(named).some((each) => normaliseOs(each) === 'ios'))
+    return 'an iPhone or iPad has the operating system "ios" and no other; leave out one of the two';
+  const wanted = lowerList(type);
+  if (wanted.length === 0 || wanted.includes('bot') || wanted.some((each) => types.includes(each)))
+    return null;
+  return 'an iPhone is of type "mobile", an iPad "tablet"; leave out the type';
+}
+
+function lowerList(given: string | readonly string[] | undefined): string[] {
+  return (given === undefined ? [] : typeof given === 'string' ? [given] : [...given]).map((each) =>
+    each.toLowerCase(),
+  );
 }

@@ -8,7 +8,9 @@ import { checkSchema } from '../schema/check.ts';
 import { nearest } from '../schema/nearest.ts';
 import { list } from './conditions.ts';
 import { browserFault, osFault } from './device-names.ts';
+import { countryFault, subdivisionFault } from './countries.ts';
 import { DocumentError, type Fault } from './faults.ts';
+import { neverHolds } from './never-holds.ts';
 import { parseNetwork } from './network.ts';
 import { RolloutDocument, type DeviceMatch, type Match, type RegionMatch, type ValueTest } from './schema.ts';
 import { rangeFault } from './version.ts';
@@ -17,6 +19,10 @@ export interface ValidationContext {
   /** Names of the configured segments. */
   readonly segments: Iterable<string>;
   readonly hasRegionDatabase: boolean;
+  /** The service's, where it is known. */
+  readonly pathPrefix?: string;
+  /** The document was accepted before: conditions that can never hold are left alone. */
+  readonly stored?: boolean;
 }
 
 const check = checkSchema(RolloutDocument);
@@ -55,10 +61,15 @@ function findFaults(document: RolloutDocument, context: ValidationContext | null
     ...(document.exclude ?? []).map((rule, index) => ({ ...rule, at: `/exclude/${index}` })),
   ];
   for (const { name, match, at } of rules) {
-    const before = names.get(name);
-    if (before === undefined) names.set(name, at);
-    else add(`${at}/name`, `the name "${name}" is taken by ${before}; every rule has a name of its own`);
-    if (match !== undefined) checkMatch(match, `${at}/match`, known, add);
+    const first = names.get(name);
+    if (first === undefined) names.set(name, at);
+    else add(`${at}/name`, `the name "${name}" is taken by ${first}; every rule has a name of its own`);
+    if (match === undefined) continue;
+    const before = faults.length;
+    checkMatch(match, `${at}/match`, known, add);
+    if (known === null || known.stored === true || faults.length > before) continue;
+    for (const { pointer, detail } of neverHolds(match, `${at}/match`, known.pathPrefix ?? '/'))
+      add(pointer, detail);
   }
   for (const [index, { percentage }] of document.rules.entries())
     checkPercentage(percentage, `/rules/${index}`, add);
@@ -68,7 +79,7 @@ function findFaults(document: RolloutDocument, context: ValidationContext | null
 
 /** A detail that takes a search is worked out only where it is told. */
 type Add = (pointer: string, detail: string | (() => string)) => void;
-type Known = { readonly segments: ReadonlySet<string>; readonly hasRegionDatabase: boolean } | null;
+type Known = (Omit<ValidationContext, 'segments'> & { readonly segments: ReadonlySet<string> }) | null;
 
 /** What is wrong with a percentage from 0 to 100, as a sentence, or null: a bucket is 0.0001 %. */
 export function percentageFault(percentage: number): string | null {
@@ -172,13 +183,12 @@ function checkRegion(region: RegionMatch, at: string, known: Known, add: Add): v
   const { country = [], subdivision = [] } = region;
   const countryAt = many(country, `${at}/country`);
   for (const [index, code] of list(country).entries()) {
-    if (!/^[A-Za-z]{2}$/.test(code))
-      add(countryAt(index), `"${code}" is no ISO 3166-1 alpha-2 code, such as "CN"`);
+    if (!/^[A-Za-z]{2}$/.test(code)) add(countryAt(index), countryFault(code) ?? '');
   }
   const subdivisionAt = many(subdivision, `${at}/subdivision`);
   for (const [index, code] of list(subdivision).entries()) {
-    if (/^[A-Za-z0-9]{1,3}$/.test(code)) continue;
-    add(subdivisionAt(index), `"${code}" is no ISO 3166-2 code without its country, such as "SH" for CN-SH`);
+    const fault = subdivisionFault(code, []);
+    if (fault !== null) add(subdivisionAt(index), fault);
   }
 }
 

@@ -33,6 +33,20 @@ export function rangeFault(text: string): string | null {
   return `"${text}" is no version range; write one like ">=8.2.0" or ">=17 <18"`;
 }
 
+/** What is wrong with a range that no version can meet, or null; a text that is no range is left to `rangeFault`. */
+export function emptyRangeFault(text: string): string | null {
+  if (rangeFault(text) !== null) return null;
+  // A union is empty where each of its parts is: `intersects` asks whether the comparators of a part leave anything.
+  const range = new Range(text, VERSION_OPTIONS);
+  const below = range.set.every((part) => part.some(({ value }) => value === NOTHING));
+  if (!below && range.intersects(ANY_VERSION)) return null;
+  return `no version is in the range "${text}"; write one like ">=8.2.0" or ">=17 <18"`;
+}
+
+/** What semver makes of a comparator that nothing meets. */
+const NOTHING = '<0.0.0-0';
+const ANY_VERSION = new Range('>=0.0.0-0', VERSION_OPTIONS);
+
 /** One to four numbers, with or without a `v`, a prerelease and a build. */
 const VERSION =
   /^\s*[vV]?(\d{1,15})(?:\.(\d{1,15}))?(?:\.(\d{1,15}))?(?:\.\d{1,15})?(-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?\s*$/;
