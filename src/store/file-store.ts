@@ -5,14 +5,16 @@
  * resolved, that damage is refused rather than guessed at, and that no second process writes. Commits that arrive
  * while the disk is busy are written together.
  *
- * The log is compacted: it keeps the commits of the last 24 hours and at least the last 1000, and of older ones the
- * documents that they led to.
+ * The log is compacted: it keeps the commits of the last 24 hours and at least the last 1000, as far as they fit into the
+ * bytes that the history may take, and of older ones the documents that they led to. A commit of a large document is
+ * written as what it changed.
  */
 import { codeOf, messageOf } from '../schema/thrown.ts';
 import { lockDirectory, type LockDirectory } from './directory-lock.ts';
 import { type LogFile, openLog } from './log-file.ts';
-import { decodeRecord, encodeCommits } from './log-records.ts';
-import type { FramePlace } from './log-replay.ts';
+import { readNewestFirst } from './log-history.ts';
+import { isCommit, LARGEST_BATCH } from './log-records.ts';
+import { createPacker, type Packed } from './packed-commit.ts';
 import { type Commit, type Loaded, type Store, StoreError } from './store.ts';
 import { createSharing } from './shared-parts.ts';
 import { NODE_FILES, type StoreFiles } from './store-files.ts';
@@ -20,11 +22,11 @@ import { NODE_FILES, type StoreFiles } from './store-files.ts';
 const KEPT_MS = 24 * 60 * 60 * 1000;
 const KEPT_COMMITS = 1000;
 
+/** Bytes that the history takes at most, unless it is said otherwise. */
+const DEFAULT_HISTORY_BYTES = 64 * 1024 * 1024;
+
 /** A log smaller than this is not worth compacting. */
 const SMALLEST_TO_COMPACT = 4 * 1024 * 1024;
-
-/** Bytes of JSON that are written as one frame at most, unless a single commit is larger. */
-const LARGEST_BATCH = 8 * 1024 * 1024;
 
 export interface FileStoreOptions {
   /** The store's directory; made where missing. */
@@ -35,13 +37,14 @@ export interface FileStoreOptions {
   readonly warn: (message: string) => void;
   readonly files?: StoreFiles;
   readonly lock?: LockDirectory;
+  /** Bytes that the history may take: of what is older no commits are kept. */
+  readonly historyBytes?: number;
   /** From how many bytes the log is compacted, and how many commits it keeps at least; for tests. */
   readonly compaction?: { readonly from: number; readonly keep: number };
 }
 
 interface Waiting {
   readonly commit: Commit;
-  readonly json: string;
   readonly resolve: () => void;
   readonly reject: (error: StoreError) => void;
 }
@@ -55,6 +58,7 @@ interface Entry {
 /** Makes the store; nothing is touched before `load`, which takes the directory and must come first. */
 export function createFileStore(options: FileStoreOptions): Store {
   const { directory, clock, warn, files = NODE_FILES, lock = lockDirectory } = options;
+  const { historyBytes = DEFAULT_HISTORY_BYTES } = options;
   const { from: compactFrom, keep } = options.compaction ?? { from: SMALLEST_TO_COMPACT, keep: KEPT_COMMITS };
   let log: LogFile | null = null;
   let unlock: (() => void) | null = null;
@@ -67,6 +71,9 @@ export function createFileStore(options: FileStoreOptions): Store {
   let waiting: Waiting[] = [];
   let writing: Promise<void> | null = null;
   let compactAt = compactFrom;
+  /** How large the log must be before a history that is too large is tried to be cut again. */
+  let retryAt = 0;
+  const packer = createPacker();
   /** Reads and writes of the log, one after another. */
   let last: Promise<unknown> = Promise.resolve();
 
@@ -84,20 +91,40 @@ export function createFileStore(options: FileStoreOptions): Store {
     durable = commit.revision;
   };
 
+  /** The first of those that wait, as many as make one frame. */
+  const packBatch = (): Packed[] => {
+    const packed: Packed[] = [];
+    let size = 0;
+    for (const { commit } of waiting) {
+      const undo = packer.mark();
+      const one = packer.pack(commit);
+      size += one.json.length;
+      if (packed.length > 0 && size > LARGEST_BATCH) {
+        undo();
+        break;
+      }
+      packed.push(one);
+    }
+    return packed;
+  };
+
   const writeWaiting = async (): Promise<void> => {
     while (waiting.length > 0) {
       await exclusively(async () => {
-        const batch = takeBatch(waiting);
-        waiting = waiting.slice(batch.length);
+        const unpack = packer.mark();
+        let batch = waiting;
         try {
+          const packed = packBatch();
+          batch = waiting.slice(0, packed.length);
+          waiting = waiting.slice(packed.length);
           if (log === null) throw new StoreError('unavailable', `The store ${directory} is closed.`);
-          await log.append(
-            batch.map((one) => one.json),
-            durable + 1,
-          );
+          const isPacked = packed.some(({ base }) => base !== null);
+          const texts = packed.map(({ json }) => json);
+          await log.append(texts, durable + 1, isPacked);
         } catch (error) {
+          unpack();
           // Those behind it were numbered after it, so they fail with it.
-          const failed = [...batch, ...waiting];
+          const failed = batch === waiting ? waiting : [...batch, ...waiting];
           waiting = [];
           queued = durable;
           for (const one of failed)
@@ -118,7 +145,7 @@ export function createFileStore(options: FileStoreOptions): Store {
     writing = null;
   };
 
-  /** The index of the first commit that must stay. */
+  /** The index of the first commit that must stay for its age and its number. */
   const firstKept = (): number => {
     const oldest = clock() - KEPT_MS;
     // A commit without a readable time stays. Clocks move backwards, so the first young one counts, not the last old one.
@@ -127,15 +154,24 @@ export function createFileStore(options: FileStoreOptions): Store {
   };
 
   const compactIfDue = async (): Promise<void> => {
-    if (log === null || log.size() < compactAt) return;
-    const kept = entries[firstKept()];
+    if (log === null) return;
     const frames = log.frames();
-    // A frame is kept whole, so the cut is before the one that holds the first commit to be kept.
-    const index = kept === undefined ? 0 : frames.findLastIndex((frame) => frame.first <= kept.revision);
-    const cut = frames[index];
     const start = frames[0]?.offset ?? 0;
-    if (cut === undefined || cut.offset - start < log.size() / 4) {
-      compactAt = log.size() * 1.25;
+    const end = log.size();
+    // A quarter more than the history may take, so that the log is not written anew for each commit.
+    const overfull = end - start > historyBytes * 1.25 && end >= retryAt;
+    if (end < compactAt && !overfull) return;
+    const kept = entries[firstKept()];
+    // A frame is kept whole, so the cut is before the one that holds the first commit to be kept.
+    let index = kept === undefined ? 0 : frames.findLastIndex((frame) => frame.first <= kept.revision);
+    if (overfull) {
+      const fitting = frames.findIndex((frame) => end - frame.offset <= historyBytes);
+      index = Math.max(index, fitting === -1 ? frames.length - 1 : fitting);
+    }
+    const cut = frames[index];
+    if (cut === undefined || index <= 0 || (!overfull && cut.offset - start < end / 4)) {
+      compactAt = end * 1.25;
+      retryAt = compactAt;
       return;
     }
     try {
@@ -147,8 +183,10 @@ export function createFileStore(options: FileStoreOptions): Store {
         else byService.set(service, rest);
       }
       compactAt = Math.max(compactFrom, log.size() * 2);
+      retryAt = 0;
     } catch (error) {
       compactAt = log.size() * 1.25;
+      retryAt = compactAt;
       warn(`The store ${directory} could not be compacted; it goes on as it is: ${messageOf(error)}`);
     }
   };
@@ -181,6 +219,7 @@ export function createFileStore(options: FileStoreOptions): Store {
           warn,
         );
         log = opened.log;
+        for (const [service, stored] of opened.bases) packer.learn(service, stored);
         unlock = release;
         durable = opened.revision;
         queued = durable;
@@ -200,12 +239,11 @@ export function createFileStore(options: FileStoreOptions): Store {
         const message = `The store is at revision ${queued}, so the next is ${queued + 1}, not ${commit.revision}.`;
         throw new StoreError('conflict', message);
       }
-      const json = JSON.stringify(commit);
       // What could not be read again must never be written.
-      if (decodeRecord(encodeCommits([json])) === null) throw new TypeError('not a commit of this version');
+      if (!isCommit(commit)) throw new TypeError('not a commit of this version');
       queued = commit.revision;
       await new Promise<void>((resolve, reject) => {
-        waiting.push({ commit, json, resolve, reject });
+        waiting.push({ commit, resolve, reject });
         writing ??= writeWaiting();
       });
     },
@@ -214,7 +252,9 @@ export function createFileStore(options: FileStoreOptions): Store {
       return exclusively(async () => {
         if (log === null) throw new StoreError('unavailable', `The store ${directory} is not open.`);
         const older = (byService.get(service) ?? []).filter((revision) => revision < before);
-        return readNewestFirst(log, limit <= 0 ? [] : older.slice(-limit));
+        return readNewestFirst(log, limit <= 0 ? [] : older.slice(-limit), (name, base) =>
+          packer.baseOf(name, base),
+        );
       });
     },
 
@@ -227,45 +267,4 @@ export function createFileStore(options: FileStoreOptions): Store {
       unlock = null;
     },
   };
-}
-
-/** The first of those that wait, as many as make one frame. */
-function takeBatch(waiting: readonly Waiting[]): Waiting[] {
-  let bytes = 0;
-  let count = 0;
-  for (const one of waiting) {
-    bytes += one.json.length;
-    if (count > 0 && bytes > LARGEST_BATCH) break;
-    count += 1;
-  }
-  return waiting.slice(0, count);
-}
-
-/** Reads commits by their revisions, which rise; each frame is read once. */
-async function readNewestFirst(log: LogFile, revisions: readonly number[]): Promise<Commit[]> {
-  const frames = log.frames();
-  const commits: Commit[] = [];
-  let place: FramePlace | undefined;
-  let held: readonly Commit[] = [];
-  for (const revision of revisions.toReversed()) {
-    const holder = frames[frameIndex(frames, revision)];
-    if (holder === undefined) continue;
-    if (holder !== place) held = await log.read(holder);
-    place = holder;
-    const commit = held[revision - holder.first];
-    if (commit !== undefined) commits.push(commit);
-  }
-  return commits;
-}
-
-/** The index of the frame that holds a revision, by bisection; -1 where none does. */
-function frameIndex(frames: readonly FramePlace[], revision: number): number {
-  let low = 0;
-  let high = frames.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((frames[middle]?.first ?? Infinity) <= revision) low = middle + 1;
-    else high = middle;
-  }
-  return low - 1;
 }

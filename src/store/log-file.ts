@@ -7,10 +7,23 @@
  */
 import path from 'node:path';
 import { codeOf, messageOf } from '../schema/thrown.ts';
-import { decodeHeader, encodeFrame, encodeHeader, HEADER_SIZE } from './log-format.ts';
-import { readFrame } from './log-reader.ts';
-import { decodeRecord, encodeCommits, encodeSnapshot } from './log-records.ts';
-import { damaged, type FramePlace, replay } from './log-replay.ts';
+import {
+  decodeHeader,
+  encodeFrame,
+  encodeHeader,
+  HEADER_SIZE,
+  type LogVersion,
+  NEWEST_LOG_VERSION,
+} from './log-format.ts';
+import { readFrame, readFrames } from './log-reader.ts';
+import {
+  decodeRecord,
+  encodeCommits,
+  encodeSnapshot,
+  type LogSnapshot,
+  type WrittenCommit,
+} from './log-records.ts';
+import { damaged, type FramePlace, type Replayed, replay } from './log-replay.ts';
 import { type Commit, StoreError, type StoredDocument } from './store.ts';
 import type { StoreFile, StoreFiles } from './store-files.ts';
 import { replaceWhole, writeWhole } from './whole-file.ts';
@@ -23,17 +36,25 @@ export interface OpenedLog {
   /** The last revision. */
   readonly revision: number;
   readonly documents: Map<string, StoredDocument>;
+  /** The base of each service, against which its next commit may be packed. */
+  readonly bases: ReadonlyMap<string, StoredDocument>;
 }
 
 export interface LogFile {
+  readonly name: string;
   /** Bytes of the log. */
   size(): number;
   /** The frames of commits, oldest first. */
   frames(): readonly FramePlace[];
-  /** Appends commits, given as JSON, as one frame. Rejects with StoreError `unavailable`; then none of them is kept. */
-  append(commits: readonly string[], first: number): Promise<void>;
+  /**
+   * Appends commits, given as JSON, as one frame. `packed`: some of them are. Rejects with StoreError `unavailable`; then none of
+   * them is kept.
+   */
+  append(commits: readonly string[], first: number, packed?: boolean): Promise<void>;
   /** Rejects with StoreError `corrupt` where the frame is no longer what it was, `unreadable` where it cannot be read. */
-  read(place: FramePlace): Promise<readonly Commit[]>;
+  read(place: FramePlace): Promise<readonly WrittenCommit[]>;
+  /** What stands before the commits; null: nothing. Rejects as `read` does. */
+  snapshot(): Promise<LogSnapshot | null>;
   /** Replaces all frames before `frames()[index]` by a snapshot. Rejects with what went wrong; then the log is as it was. */
   compact(index: number): Promise<void>;
   close(): Promise<void>;
@@ -63,8 +84,9 @@ export async function openLog(
     // The process before may have ended between a write and its sync, or between a rename and its own.
     await file.sync();
     await files.syncDirectory(directory);
-    const log = logFile({ files, directory, name }, file, found.end, found.frames);
-    return { log, revision: found.revision, documents: found.documents };
+    const { base, version } = existing ?? { base: 0, version: 1 };
+    const log = logFile({ files, directory, name }, file, found, { base, version });
+    return { log, revision: found.revision, documents: found.documents, bases: found.bases };
   } catch (error) {
     await file.close();
     throw error instanceof StoreError ? error : unreadable(name, error);
@@ -81,7 +103,7 @@ async function openExisting(
   files: StoreFiles,
   name: string,
   warn: (message: string) => void,
-): Promise<{ file: StoreFile; base: number } | null> {
+): Promise<{ file: StoreFile; base: number; version: LogVersion } | null> {
   let file: StoreFile | null;
   try {
     file = await files.open(name);
@@ -92,7 +114,7 @@ async function openExisting(
   try {
     const bytes = Buffer.alloc(HEADER_SIZE);
     const header = decodeHeader(bytes.subarray(0, await file.read(bytes, 0)));
-    if (header.kind === 'ours') return { file, base: header.base };
+    if (header.kind === 'ours') return { file, base: header.base, version: header.version };
     if (header.kind !== 'torn') throw refuseHeader(name, header);
     warn(`The store ${name} holds only the beginning of a log, without any commit; it begins anew.`);
     await file.close();
@@ -114,12 +136,13 @@ async function makeNew(files: StoreFiles, name: string): Promise<StoreFile> {
 function logFile(
   { files, directory, name }: Place,
   opened: StoreFile,
-  end: number,
-  found: readonly FramePlace[],
+  found: Replayed,
+  header: { readonly base: number; readonly version: LogVersion },
 ): LogFile {
   let file = opened;
-  let size = end;
-  let frames = [...found];
+  let size = found.end;
+  let frames = [...found.frames];
+  let { base, version } = header;
   /** Whether there may be bytes beyond `size`: what is left of an append that failed. */
   let leftovers = false;
   /** Whether the directory may still name another file after a crash. */
@@ -137,14 +160,46 @@ function logFile(
     }
   };
 
+  /** Puts a new log in the place of this one: `head`, and what stands here from an offset on. */
+  const rewrite = async (head: Buffer, from: number): Promise<void> => {
+    const next = await writeWhole(files, `${name}.new`, async (fresh) => {
+      await fresh.write(head, 0);
+      await copy(file, from, size, fresh, head.length);
+    });
+    try {
+      await files.rename(`${name}.new`, name);
+    } catch (error) {
+      await next.close();
+      throw error;
+    }
+    nameUnsure = true;
+    const old = file;
+    file = next;
+    const moved = head.length - from;
+    frames = frames
+      .filter((place) => place.offset >= from)
+      .map((place) => ({ ...place, offset: place.offset + moved }));
+    size += moved;
+    leftovers = false;
+    await old.close().catch(() => {});
+    // Where this fails, the next append tries again and is not accepted without it.
+    await repair().catch(() => {});
+  };
+
   return {
+    name,
     size: () => size,
     frames: () => frames,
 
-    async append(commits, first) {
+    async append(commits, first, packed = false) {
       const frame = encodeFrame(encodeCommits(commits));
       try {
         await repair();
+        if (packed && version === 1) {
+          await rewrite(encodeHeader(base, 2), HEADER_SIZE);
+          version = 2;
+          await repair();
+        }
         leftovers = true;
         await file.write(frame, size);
         await file.sync();
@@ -171,35 +226,39 @@ function logFile(
       return record.commits;
     },
 
+    async snapshot() {
+      const end = frames[0]?.offset ?? size;
+      if (end <= HEADER_SIZE) return null;
+      let found: LogSnapshot | null = null;
+      try {
+        await readFrames(file, HEADER_SIZE, end, (json) => {
+          const record = decodeRecord(json);
+          if (record?.kind === 'snapshot') found = record.snapshot;
+        });
+      } catch (error) {
+        throw unreadable(name, error);
+      }
+      if (found === null) throw damaged(name, HEADER_SIZE, 0, 'the snapshot has changed');
+      return found;
+    },
+
     async compact(index) {
       const cut = frames[index];
       if (cut === undefined || index === 0) return;
       // What the older commits led to is read from the disk: it is not what the store's documents are now.
       const older = await replay(file, name, null, () => {}, cut.offset);
-      const snapshot = { revision: older.revision, documents: [...older.documents] };
-      let start = 0;
-      const next = await writeWhole(files, `${name}.new`, async (fresh) => {
-        const head = Buffer.concat([encodeHeader(snapshot.revision), encodeFrame(encodeSnapshot(snapshot))]);
-        await fresh.write(head, 0);
-        start = head.length;
-        await copy(file, cut.offset, size, fresh, start);
-      });
-      try {
-        await files.rename(`${name}.new`, name);
-      } catch (error) {
-        await next.close();
-        throw error;
-      }
-      nameUnsure = true;
-      const old = file;
-      file = next;
-      const moved = start - cut.offset;
-      frames = frames.slice(index).map((place) => ({ ...place, offset: place.offset + moved }));
-      size += moved;
-      leftovers = false;
-      await old.close().catch(() => {});
-      // Where this fails, the next append tries again and is not accepted without it.
-      await repair().catch(() => {});
+      const { revision, documents } = older;
+      const bases = [...older.bases].filter(
+        ([service, stored]) => documents.get(service)?.revision !== stored.revision,
+      );
+      const snapshot = {
+        revision,
+        documents: [...documents],
+        ...(bases.length === 0 ? {} : { bases }),
+      };
+      const head = [encodeHeader(revision, version), encodeFrame(encodeSnapshot(snapshot))];
+      await rewrite(Buffer.concat(head), cut.offset);
+      base = revision;
     },
 
     close: () => file.close(),
@@ -227,7 +286,7 @@ function refuseHeader(
   header: { readonly kind: 'damaged' | 'foreign' } | { readonly kind: 'newer'; readonly version: number },
 ): StoreError {
   if (header.kind === 'newer') {
-    const message = `The store ${name} was written by a newer version (format ${header.version}; this one reads format 1). Run that version, or set store.file to another directory.`;
+    const message = `The store ${name} was written by a newer version (format ${header.version}; this one reads up to format ${NEWEST_LOG_VERSION}). Run that version, or set store.file to another directory.`;
     return new StoreError('newer', message);
   }
   if (header.kind === 'foreign') {

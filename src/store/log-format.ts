@@ -1,16 +1,21 @@
 /**
  * The bytes of the store's log: a header line, then one frame after another.
  *
- * Everything is text, so that a person can read it: `serin-store 1 BASE CRC`, then frames of a fixed-size head (length
+ * Everything is text, so that a person can read it: `serin-store VERSION BASE CRC`, then frames of a fixed-size head (length
  * of the body, CRC-32 of the head, SHA-256 of the body) and a JSON body of one line. Header and frames are padded with
  * spaces to whole disk sectors: so a crash either leaves a frame short or leaves whole sectors of it unwritten, and no
  * sector of a frame that was accepted is ever written again. A frame that is complete but wrong was damaged.
+ *
+ * In version 2 frames may hold packed commits; a log without any is written in version 1, which former versions of Serin read.
  */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
-/** The version that this code writes, and the newest that it reads. */
-const FORMAT_VERSION = 1;
+/** Of the bytes of a log. */
+export type LogVersion = 1 | 2;
+
+/** The newest version that this code writes and reads. */
+export const NEWEST_LOG_VERSION: LogVersion = 2;
 
 const MAGIC = 'serin-store';
 /** Disks write whole sectors; one that a crash kept from being written reads as zeros. */
@@ -23,8 +28,8 @@ export const FRAME_HEAD_SIZE = 8 + 1 + 8 + 1 + 22 + 1;
 const FRAME_END_SIZE = 1;
 const FRAME_HEAD = /^([0-9a-f]{8}) ([0-9a-f]{8}) ([A-Za-z0-9_-]{22}) $/;
 
-function headerText(base: number): string {
-  const text = `${MAGIC} ${FORMAT_VERSION} ${String(base).padStart(16, '0')}`;
+function headerText(base: number, version: LogVersion): string {
+  const text = `${MAGIC} ${version} ${String(base).padStart(16, '0')}`;
   return `${`${text} ${hex(crc32(text))}`.padEnd(HEADER_SIZE - 1)}\n`;
 }
 
@@ -33,12 +38,12 @@ function hex(value: number): string {
 }
 
 /** The header of a log whose first commit makes revision `base + 1`; where `base` is not 0, a snapshot of it comes first. */
-export function encodeHeader(base: number): Buffer {
-  return Buffer.from(headerText(base), 'latin1');
+export function encodeHeader(base: number, version: LogVersion = 1): Buffer {
+  return Buffer.from(headerText(base, version), 'latin1');
 }
 
 export type Header =
-  | { readonly kind: 'ours'; readonly base: number }
+  | { readonly kind: 'ours'; readonly base: number; readonly version: LogVersion }
   /** The beginning of a header and nothing else: made by a crash, holds nothing. */
   | { readonly kind: 'torn' }
   | { readonly kind: 'damaged' }
@@ -49,19 +54,23 @@ export type Header =
 export function decodeHeader(bytes: Buffer): Header {
   const text = bytes.toString('latin1');
   const version = /^serin-store ([0-9]{1,9})[ \n]/.exec(text)?.[1];
-  if (version !== undefined && Number(version) > FORMAT_VERSION)
+  if (version !== undefined && Number(version) > NEWEST_LOG_VERSION)
     return { kind: 'newer', version: Number(version) };
   if (bytes.length < HEADER_SIZE) return isHeaderStart(text) ? { kind: 'torn' } : { kind: 'foreign' };
   if (!text.startsWith(`${MAGIC} `)) return { kind: 'foreign' };
-  const [, , base] = HEADER.exec(text) ?? [];
-  return base !== undefined && headerText(Number(base)) === text
-    ? { kind: 'ours', base: Number(base) }
+  const [, named, base] = HEADER.exec(text) ?? [];
+  const written = named === '1' ? 1 : named === '2' ? 2 : null;
+  // The sum is over the version too.
+  return base !== undefined && written !== null && headerText(Number(base), written) === text
+    ? { kind: 'ours', base: Number(base), version: written }
     : { kind: 'damaged' };
 }
 
 function isHeaderStart(text: string): boolean {
-  const start = `${MAGIC} ${FORMAT_VERSION} `;
-  return start.startsWith(text.slice(0, start.length)) && /^[0-9a-f ]*$/.test(text.slice(start.length));
+  return ['1', '2'].some((version) => {
+    const start = `${MAGIC} ${version} `;
+    return start.startsWith(text.slice(0, start.length)) && /^[0-9a-f ]*$/.test(text.slice(start.length));
+  });
 }
 
 /** A frame around one line of JSON; spaces after it fill the last sector. */

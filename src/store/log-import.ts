@@ -7,7 +7,8 @@
 import path from 'node:path';
 import { encodeFrame, encodeHeader } from './log-format.ts';
 import { LOG_NAME } from './log-file.ts';
-import { encodeCommits, encodeSnapshot } from './log-records.ts';
+import { encodeCommits, encodeSnapshot, LARGEST_BATCH } from './log-records.ts';
+import { createPacker } from './packed-commit.ts';
 import type { StoreFiles } from './store-files.ts';
 import { replaceWhole } from './whole-file.ts';
 import type { WholeStore } from './whole-store.ts';
@@ -22,12 +23,23 @@ export async function importLog(files: StoreFiles, directory: string, whole: Who
   // What the history writes again need not, and what it deletes must not, be there before.
   const written = new Set(history.map(({ service }) => service));
   const older = [...documents].filter(([service]) => !written.has(service));
-  const frames: Buffer[] = [encodeHeader(base)];
+  const packer = createPacker();
+  const packed = history.map((commit) => packer.pack(commit));
+  const frames: Buffer[] = [encodeHeader(base, packed.some((one) => one.base !== null) ? 2 : 1)];
   if (base > 0) frames.push(encodeFrame(encodeSnapshot({ revision: base, documents: older })));
-  for (let start = 0; start < history.length; start += BATCH) {
-    const batch = history.slice(start, start + BATCH).map((commit) => JSON.stringify(commit));
-    frames.push(encodeFrame(encodeCommits(batch)));
+  let batch: string[] = [];
+  let size = 0;
+  const endBatch = (): void => {
+    if (batch.length > 0) frames.push(encodeFrame(encodeCommits(batch)));
+    batch = [];
+    size = 0;
+  };
+  for (const { json } of packed) {
+    if (batch.length === BATCH || size + json.length > LARGEST_BATCH) endBatch();
+    batch.push(json);
+    size += json.length;
   }
+  endBatch();
   const file = await replaceWhole(files, path.join(directory, LOG_NAME), async (fresh) => {
     let position = 0;
     for (const frame of frames) {

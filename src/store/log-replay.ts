@@ -6,7 +6,8 @@
  */
 import { HEADER_SIZE } from './log-format.ts';
 import { readFrames } from './log-reader.ts';
-import { applyCommit, decodeRecord } from './log-records.ts';
+import { applyCommit, decodeRecord, type WrittenCommit } from './log-records.ts';
+import { unpack } from './packed-commit.ts';
 import { type Commit, StoreError, type StoredDocument } from './store.ts';
 import type { StoreFile } from './store-files.ts';
 
@@ -20,6 +21,8 @@ export interface FramePlace {
 export interface Replayed {
   readonly revision: number;
   readonly documents: Map<string, StoredDocument>;
+  /** The base of each service, against which its next commit may be packed. */
+  readonly bases: Map<string, StoredDocument>;
   readonly frames: FramePlace[];
   /** Where the last whole frame ends. */
   readonly end: number;
@@ -40,6 +43,7 @@ export async function replay(
 ): Promise<Replayed> {
   const size = until ?? (await file.size());
   let documents = new Map<string, StoredDocument>();
+  let bases = new Map<string, StoredDocument>();
   const frames: FramePlace[] = [];
   let revision = 0;
   let awaited = base;
@@ -54,17 +58,22 @@ export async function replay(
       if (awaited !== null && snapshot.revision !== awaited)
         throw refuse(`a snapshot of revision ${awaited} should stand here`);
       documents = new Map(snapshot.documents);
+      bases = new Map([...snapshot.documents, ...(snapshot.bases ?? [])]);
       revision = snapshot.revision;
       awaited = null;
       return;
     }
     if (awaited !== null && awaited > 0) throw refuse(`a snapshot of revision ${awaited} should stand here`);
     frames.push({ offset, size: frameSize, first: revision + 1 });
-    for (const commit of record.commits) {
-      if (commit.revision !== revision + 1)
-        throw refuse(`revision ${commit.revision} follows revision ${revision}`);
+    for (const written of record.commits) {
+      if (written.revision !== revision + 1)
+        throw refuse(`revision ${written.revision} follows revision ${revision}`);
+      const commit = whole(written, bases);
+      if (commit === null)
+        throw refuse(`revision ${written.revision} says changes of a document that is not there`);
       revision = commit.revision;
       applyCommit(documents, commit);
+      if (commit === written) applyCommit(bases, commit);
       visit(commit);
     }
   });
@@ -75,7 +84,14 @@ export async function replay(
   if (read.tail === 'damaged') throw damaged(name, read.end, revision, 'a frame does not match its checksum');
   if (until !== undefined && read.end !== until)
     throw damaged(name, read.end, revision, 'a frame is not whole any more');
-  return { revision, documents, frames, end: read.end, tornBytes: size - read.end };
+  return { revision, documents, bases, frames, end: read.end, tornBytes: size - read.end };
+}
+
+/** The whole commit; null where its base is not the service's, or not that document. */
+function whole(written: WrittenCommit, bases: ReadonlyMap<string, StoredDocument>): Commit | null {
+  if ('document' in written) return written;
+  const base = bases.get(written.service);
+  return base?.revision === written.base ? unpack(written, base.document) : null;
 }
 
 /** The refusal of a damaged log: where, and what can be done. */

@@ -179,11 +179,11 @@ describe('what cannot be opened is refused with the reason and the remedy', () =
   });
 
   it('a newer format', async () => {
-    for (const text of ['serin-store 2 whatever comes then, in whatever shape\n', 'serin-store 12\n']) {
+    for (const text of ['serin-store 3 whatever comes then, in whatever shape\n', 'serin-store 12\n']) {
       const { store } = storeOn(memoryFiles(new Map([[LOG, Buffer.from(text)]])));
       await assert.rejects(
         store.load(),
-        isCode('newer', /format (2|12); this one reads format 1.*Run that version/),
+        isCode('newer', /format (3|12); this one reads up to format 2.*Run that version/),
       );
     }
   });
