@@ -151,6 +151,7 @@ async function serve(
       directory: storeDirectory(configuration.store),
       clock: Date.now,
       warn: (message) => log.warn({}, message),
+      historyBytes: configuration.store.historyBytes,
     });
   const { workers = 'auto', sharePort = DEFAULT_SHARE_PORT } = configuration.proxy ?? {};
   const counters = new ControlCounters();

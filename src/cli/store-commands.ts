@@ -7,7 +7,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { readRegular } from '../config/regular-file.ts';
 import { fileTrouble, messageOf } from '../schema/thrown.ts';
-import { decodeExport, encodeExport } from '../store/export-file.ts';
+import { decodeExport, encodeExport, fittingExport } from '../store/export-file.ts';
 import { StoreError } from '../store/store.ts';
 import { NODE_FILES } from '../store/store-files.ts';
 import { replaceWhole } from '../store/whole-file.ts';
@@ -67,7 +67,13 @@ async function exportStore(args: readonly string[], surroundings: Surroundings):
     throw new UsageError('store export needs one FILE (- is standard output) and --store STORE');
   const place = await openStorePlace('store', values.store, values.prefix, surroundings);
   try {
-    const whole = await mustRead(place);
+    const all = await mustRead(place);
+    const whole = fittingExport(all);
+    const left = all.history.length - whole.history.length;
+    if (left > 0)
+      surroundings.err(
+        `warning: ${left} commits of the history are left behind: an export holds 128 MB of it\n`,
+      );
     const text = encodeExport(whole);
     if (file === '-') surroundings.out(text);
     else await writeText(path.resolve(file), text);

@@ -19,6 +19,8 @@ export const DEFAULT_TLS_LISTEN = '0.0.0.0:8443';
 export const DEFAULT_ADMIN_LISTEN = '127.0.0.1:9090';
 export const DEFAULT_OPS_LISTEN = '0.0.0.0:9091';
 export const DEFAULT_STORE = './data';
+/** Bytes that the history of all writes takes at most. */
+export const DEFAULT_HISTORY_BYTES = 64 * 1024 * 1024;
 export const DEFAULT_STORE_PREFIX = 'serin';
 export const DEFAULT_SNAPSHOT = './data/snapshot';
 export const DEFAULT_MAX_STALENESS = '10m';

@@ -1,6 +1,6 @@
 /** Where what the API writes is kept, in the configuration: a directory of one process, or a Redis that replicas share. */
 import { Type, type Static } from 'typebox';
-import { closed, duration, path } from './schema-parts.ts';
+import { closed, count, duration, path } from './schema-parts.ts';
 
 export const StoreDefinition = Type.Object(
   {
@@ -22,6 +22,11 @@ export const StoreDefinition = Type.Object(
     ),
     snapshot: Type.Optional(
       path("a file of this replica's own; what it starts by while Redis is out of reach"),
+    ),
+    historyBytes: count(
+      'bytes that the history of all writes may take, in the file or in Redis; of what is older only the outcome is kept',
+      1_048_576,
+      17_179_869_184,
     ),
     maxStaleness: duration('from 1s to 24h; a replica without Redis for so long gives stable to everybody'),
   },

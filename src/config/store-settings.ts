@@ -1,11 +1,20 @@
 /** The store's settings with everything said: paths absolute, defaults in their places. */
 import path from 'node:path';
 import { DocumentError } from '../policy/faults.ts';
-import { DEFAULT_MAX_STALENESS, DEFAULT_SNAPSHOT, DEFAULT_STORE, DEFAULT_STORE_PREFIX } from './defaults.ts';
+import {
+  DEFAULT_HISTORY_BYTES,
+  DEFAULT_MAX_STALENESS,
+  DEFAULT_SNAPSHOT,
+  DEFAULT_STORE,
+  DEFAULT_STORE_PREFIX,
+} from './defaults.ts';
 import type { StoreDefinition } from './store-schema.ts';
 
 /** Of one process, or shared by replicas. */
-export type StoreSettings =
+export type StoreSettings = {
+  /** Bytes that the history may take. */
+  readonly historyBytes: number;
+} & (
   | { readonly file: string }
   | {
       /** The URL with its password: never in a message. */
@@ -14,12 +23,15 @@ export type StoreSettings =
       readonly snapshot: string;
       /** A duration as the configuration writes it. */
       readonly maxStaleness: string;
-    };
+    }
+);
 
 /** The settings of a configuration that its checks admit. */
 export function storeSettings(store: StoreDefinition = {}): StoreSettings {
-  if (store.redis === undefined) return { file: path.resolve(store.file ?? DEFAULT_STORE) };
+  const { historyBytes = DEFAULT_HISTORY_BYTES } = store;
+  if (store.redis === undefined) return { file: path.resolve(store.file ?? DEFAULT_STORE), historyBytes };
   return {
+    historyBytes,
     redis: store.redis,
     prefix: store.prefix ?? DEFAULT_STORE_PREFIX,
     snapshot: path.resolve(store.snapshot ?? DEFAULT_SNAPSHOT),

@@ -98,7 +98,12 @@ export async function joinFleet(options: FleetMembershipOptions): Promise<FleetP
     prefix: options.store.prefix,
     counters: options.storeCounters,
   });
-  const store = createRedisStore({ connection, counters: options.storeCounters, random: randomBytes });
+  const store = createRedisStore({
+    connection,
+    counters: options.storeCounters,
+    random: randomBytes,
+    historyBytes: options.store.historyBytes,
+  });
   const membership = createMembership({ self: { name, boot }, lease, maxStaleness, now: threadClock().now });
   const storeClock = createStoreClock(now);
   const digest = createDigester(keys, BUCKET_ALGORITHMS);

@@ -5,6 +5,7 @@
  * name comes with the nearest valid one. Nothing here looks at the running rollout: that is for its lifecycle.
  */
 import { checkSchema } from '../schema/check.ts';
+import { isRecord } from '../schema/json-value.ts';
 import { nearest } from '../schema/nearest.ts';
 import { list } from './conditions.ts';
 import { browserFault, osFault } from './device-names.ts';
@@ -32,17 +33,48 @@ const check = checkSchema(RolloutDocument);
  * what depends on the configuration is not looked at.
  */
 export function validateRollout(value: unknown, context: ValidationContext | null): RolloutDocument {
-  const faults = check(value);
+  const slim = withoutKnown(value);
+  const faults = check(slim);
   if (faults.length === 0) {
-    const document = value as RolloutDocument;
-    faults.push(...findFaults(document, context));
-    if (faults.length === 0) return document;
+    faults.push(...findFaults(slim as RolloutDocument, context));
+    if (faults.length === 0) {
+      const document = value as RolloutDocument;
+      for (const { match } of [...document.rules, ...(document.exclude ?? [])])
+        if (Array.isArray(match?.cidr) && match.cidr.length >= LARGE_LIST) valid.add(match.cidr);
+      return document;
+    }
   }
   throw new DocumentError(
     'rollout_invalid',
     'The rollout document is not valid.',
     faults.slice(0, MOST_FAULTS),
   );
+}
+
+/** Lists of networks that were found valid. Documents share them from one revision to the next, and nobody changes one. */
+const valid = new WeakSet();
+const LARGE_LIST = 256;
+/** What stands for such a list: it is as valid. */
+const SHORT_LIST = ['192.0.2.0/24'];
+
+/** The document with its known lists made short: to look at 100,000 networks again takes longer than a rollback may. */
+function withoutKnown(value: unknown): unknown {
+  if (!isRecord(value)) return value;
+  const shortened = (rules: unknown): unknown =>
+    Array.isArray(rules)
+      ? rules.map((rule: unknown) => {
+          const match = isRecord(rule) ? rule['match'] : undefined;
+          const cidr = isRecord(match) ? match['cidr'] : undefined;
+          if (!isRecord(rule) || !isRecord(match) || !Array.isArray(cidr) || !valid.has(cidr)) return rule;
+          return { ...rule, match: { ...match, cidr: SHORT_LIST } };
+        })
+      : rules;
+  const { rules, exclude } = value;
+  return {
+    ...value,
+    ...(rules === undefined ? {} : { rules: shortened(rules) }),
+    ...(exclude === undefined ? {} : { exclude: shortened(exclude) }),
+  };
 }
 
 /** More faults than anybody corrects in one go. */

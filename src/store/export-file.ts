@@ -13,6 +13,21 @@ import type { WholeStore } from './whole-store.ts';
 const KIND = 'serin-export';
 const FORMAT = 1;
 
+/** Characters of history that an export holds: each commit has its whole document there, and a text can't be longer than 512 MB. */
+const MOST_HISTORY = 128 * 1024 * 1024;
+
+/** The store with as much of its history as an export may hold: the newest. */
+export function fittingExport(whole: WholeStore, most: number = MOST_HISTORY): WholeStore {
+  let size = 0;
+  let from = whole.history.length;
+  while (from > 0) {
+    size += JSON.stringify(whole.history[from - 1]).length;
+    if (size > most) break;
+    from -= 1;
+  }
+  return from === 0 ? whole : { ...whole, history: whole.history.slice(from) };
+}
+
 /** The same text for the same contents. */
 export function encodeExport({ id, revision, documents, history }: WholeStore): string {
   const byName = [...documents].toSorted(([one], [other]) => (one < other ? -1 : 1));

@@ -9,6 +9,7 @@
  * bytes that the history may take, and of older ones the documents that they led to. A commit of a large document is
  * written as what it changed.
  */
+import { DEFAULT_HISTORY_BYTES } from '../config/defaults.ts';
 import { codeOf, messageOf } from '../schema/thrown.ts';
 import { lockDirectory, type LockDirectory } from './directory-lock.ts';
 import { type LogFile, openLog } from './log-file.ts';
@@ -21,9 +22,6 @@ import { NODE_FILES, type StoreFiles } from './store-files.ts';
 
 const KEPT_MS = 24 * 60 * 60 * 1000;
 const KEPT_COMMITS = 1000;
-
-/** Bytes that the history takes at most, unless it is said otherwise. */
-const DEFAULT_HISTORY_BYTES = 64 * 1024 * 1024;
 
 /** A log smaller than this is not worth compacting. */
 const SMALLEST_TO_COMPACT = 4 * 1024 * 1024;

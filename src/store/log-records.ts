@@ -60,7 +60,7 @@ function isWritten(value: unknown): value is WrittenCommit {
   return isCommit(value) || isPackedCommit(value);
 }
 
-function isPackedCommit(value: unknown): value is PackedCommit {
+export function isPackedCommit(value: unknown): value is PackedCommit {
   return isHead(value) && isPacked(value);
 }
 

@@ -14,6 +14,8 @@ import type { Commit, ServiceDocument, StoredDocument } from './store.ts';
 export interface PackedCommit extends Omit<Commit, 'document'> {
   /** The revision at which the service's document was written whole. */
   readonly base: number;
+  /** The change that wrote it: where history was lost, a revision may have come to mean another one. */
+  readonly baseChange?: string;
   readonly changes: readonly DocumentChange[];
 }
 
@@ -21,6 +23,8 @@ export interface PackedCommit extends Omit<Commit, 'document'> {
 const SMALLEST_BASE = 16 * 1024;
 
 interface Base extends StoredDocument {
+  /** `''`: not known. */
+  readonly changeId: string;
   /** Characters of the document's JSON; null: not known yet. */
   readonly size: number | null;
   /** Characters of the changes that were written since. */
@@ -31,13 +35,18 @@ export interface Packed {
   readonly json: string;
   /** The revision of the base that it needs; null where it is whole. */
   readonly base: number | null;
+  /** The change that wrote the base; `''` where it is not known, or there is none. */
+  readonly baseChange: string;
+  readonly changes: readonly DocumentChange[];
 }
+
+const WHOLE = { base: null, baseChange: '', changes: [] } as const;
 
 export interface Packer {
   /** A commit as it is to be written, in the order of the writes. `whole`: with its whole document in any case. */
   pack(commit: Commit, whole?: boolean): Packed;
   /** A whole document that the store holds: what follows for its service may be packed against it; null: there is none any more. */
-  learn(service: string, stored: StoredDocument | null): void;
+  learn(service: string, stored: StoredDocument | null, changeId?: string): void;
   /** Takes back what was packed since: it was not written. */
   mark(): () => void;
   /** The service's base, where that has the revision. */
@@ -49,8 +58,9 @@ export function createPacker(): Packer {
 
   function writeWhole(commit: Commit, document: ServiceDocument): Packed {
     const json = JSON.stringify(commit);
-    bases.set(commit.service, { revision: commit.revision, document, size: json.length, spent: 0 });
-    return { json, base: null };
+    const { service, revision, changeId } = commit;
+    bases.set(service, { revision, changeId, document, size: json.length, spent: 0 });
+    return { ...WHOLE, json };
   }
 
   return {
@@ -59,28 +69,34 @@ export function createPacker(): Packer {
       const former = bases.get(service);
       if (document === null) {
         bases.delete(service);
-        return { json: JSON.stringify(commit), base: null };
+        return { ...WHOLE, json: JSON.stringify(commit) };
       }
       const base = former === undefined ? null : measured(former);
       if (base !== null && !whole && base.size >= SMALLEST_BASE) {
         const { document: _document, ...head } = commit;
         const changes = changesBetween(base.document, document);
-        const packed: PackedCommit = { ...head, base: base.revision, changes };
+        const { revision, changeId } = base;
+        const named = changeId === '' ? {} : { baseChange: changeId };
+        const packed: PackedCommit = { ...head, base: revision, ...named, changes };
         const json = JSON.stringify(packed);
         if (!leadsTo(json, base.document, document)) return writeWhole(commit, document);
         const spent = base.spent + json.length;
         // In all, changes take no more room than the document that they are changes of: then a new base is worth its room.
         if (spent <= base.size) {
           bases.set(service, { ...base, spent });
-          return { json, base: base.revision };
+          return { json, base: revision, baseChange: changeId, changes };
         }
       }
       return writeWhole(commit, document);
     },
-    learn(service, stored) {
+    learn(service, stored, changeId = '') {
       if (stored === null) bases.delete(service);
-      else if (bases.get(service)?.revision !== stored.revision)
-        bases.set(service, { ...stored, size: null, spent: 0 });
+      else {
+        const known = bases.get(service);
+        if (known?.revision === stored.revision && known.changeId === changeId) return;
+        const { revision, document } = stored;
+        bases.set(service, { revision, document, changeId, size: null, spent: 0 });
+      }
     },
     mark() {
       const before = new Map(bases);
@@ -107,8 +123,9 @@ function measured(base: Base): Base & { readonly size: number } {
 
 /** Whether it says what a packed commit says, beside what every commit does. */
 export function isPacked(value: { readonly [key: string]: unknown }): boolean {
-  const { base, revision, changes, document } = value;
+  const { base, baseChange, revision, changes, document } = value;
   return (
+    (baseChange === undefined || typeof baseChange === 'string') &&
     document === undefined &&
     Number.isSafeInteger(base) &&
     Number(base) > 0 &&
@@ -119,7 +136,7 @@ export function isPacked(value: { readonly [key: string]: unknown }): boolean {
 
 /** The whole commit; null where the changes are none of that document, or lead to no document. */
 export function unpack(packed: PackedCommit, base: ServiceDocument): Commit | null {
-  const { base: _base, changes, ...head } = packed;
+  const { base: _base, baseChange: _change, changes, ...head } = packed;
   const document = withChanges(base, changes);
   if (!isDocument(document)) return null;
   // In the order in which a commit is written.

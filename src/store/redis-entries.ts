@@ -1,5 +1,5 @@
 /** The entries of the stream in which Redis keeps the history, as an answer holds them. Reading them never throws or rejects. */
-import { readCommit } from './commit-shape.ts';
+import { type BaseOf, readCommit } from './commit-shape.ts';
 import { createSharing } from './shared-parts.ts';
 import type { Since } from './shared-store.ts';
 import type { Commit, StoreFault } from './store.ts';
@@ -10,6 +10,8 @@ export interface Entry {
   readonly service: string;
   readonly changeId: string;
   readonly json: string;
+  /** Whether it stands there with its whole document. */
+  readonly whole: boolean;
 }
 
 /** The entries of a range. What is none of ours is left out: a gap tells. */
@@ -30,6 +32,7 @@ export function readEntries(list: unknown): Entry[] {
       service: field('service'),
       changeId: field('changeId'),
       json: field('commit'),
+      whole: field('base') === '',
     });
   }
   return entries;
@@ -39,16 +42,22 @@ export function readEntries(list: unknown): Entry[] {
 export async function sort(
   entries: readonly Entry[],
   share: (commit: Commit) => Commit = createSharing(),
+  baseOf?: BaseOf,
+  onWhole: (commit: Commit) => void = () => {},
 ): Promise<Since> {
   const turn = createTurns();
   const commits: Commit[] = [];
   const faults: StoreFault[] = [];
-  for (const { revision, service, changeId, json } of entries) {
+  for (const { revision, service, changeId, json, whole } of entries) {
     await turn(json.length);
-    const read = readCommit(json, revision);
+    const read = readCommit(json, revision, baseOf);
     const commit = typeof read === 'string' || read.service === service ? read : 'it names another service';
     if (typeof commit === 'string') faults.push({ service, revision, changeId, detail: commit });
-    else commits.push(share(commit));
+    else {
+      const one = share(commit);
+      commits.push(one);
+      if (whole) onWhole(one);
+    }
   }
   return { commits, faults };
 }

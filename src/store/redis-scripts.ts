@@ -5,10 +5,14 @@
  * one that Redis refuses where memory is full or writes are not allowed. The keys, all with one hash tag:
  *
  * - `meta`, a hash: `format` and `readable` (the format that it is in, and the lowest that can still read it), `id`, `revision`,
- *   `changeId`, and `documents`, how many of these there are;
- * - `documents`, a hash: service → `{"revision": …, "document": …}`;
- * - `commits`, a stream: an entry `<revision>-0` with `service`, `changeId`, `at` (the store's clock in ms) and `commit`;
+ *   `changeId`, `documents` and `bases`, how many of these there are, and `bytes`, how many the commits have;
+ * - `documents`, a hash: service → `{"revision": …, "document": …}`, or `{"base": …, "revision": …, "baseChange": …, "changes": …}`;
+ * - `commits`, a stream: an entry `<revision>-0` with `service`, `changeId`, `at` (the store's clock in ms), `commit`, and
+ *   `base` where the commit is packed;
+ * - `spans`, a hash: base → the last revision that needs it, its change, its service; and `bases`, a hash: the commits of bases
+ *   that are needed and have left the stream;
  * - `replicas`, a hash: name → record, and `beats`, a sorted set of the same names by the time of the last beat;
+ * - `formats`, a hash: name → the same time, where that replica reads what is packed: one of a former version leaves it behind;
  * - `leader`, a hash: `name`, `until`, `fence`.
  *
  * A store of which a part is gone (Redis evicted a key, or somebody removed one) looks empty to `sync`, so that whoever knows what
@@ -21,14 +25,14 @@
  */
 import { redisScript } from './redis-connection.ts';
 
-/** The format that this version writes, and the lowest whose readers can read it. */
-export const FORMAT = 1;
-export const READABLE_BY = 1;
+/** The format that this version writes. What former versions can read as well it marks as readable by 1. */
+export const FORMAT = 2;
 
-/** As many changes as a replica remembers; a store that is written to all day must not grow without end. */
-const MOST_COMMITS = 100_000;
+/** A replica that was not heard of for so long does not keep the others from packing, in ms. */
+const HEARD_OF = 60_000;
 
-const HEAD = `
+/** What every script begins by. */
+export const HEAD = `
 local function clock()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
@@ -37,14 +41,36 @@ local function text(number)
   return string.format('%.0f', number)
 end
 local function readMeta(key, format)
-  local meta = redis.call('HMGET', key, 'readable', 'id', 'revision', 'changeId', 'documents')
+  local meta = redis.call('HMGET', key, 'readable', 'id', 'revision', 'changeId', 'documents', 'bases')
   local readable = meta[1] and #meta[1] < 10 and string.match(meta[1], '^[1-9]%d*$') and tonumber(meta[1])
   if readable and readable > tonumber(format) then return nil, meta[1] end
   if (meta[1] or meta[2]) and not readable then return nil, 'broken' end
   if meta[2] and not (meta[3] and string.match(meta[3], '^%d+$') and #meta[3] < 16) then return nil, 'broken' end
-  return { id = meta[2] or '', revision = tonumber(meta[3] or '0'), changeId = meta[4] or '', documents = meta[5] }
+  return { id = meta[2] or '', revision = tonumber(meta[3] or '0'), changeId = meta[4] or '', documents = meta[5], bases = meta[6],
+    readable = readable or 1 }
 end
-local function isLost(meta, documents, commits)
+local function allRead(beats, formats, now)
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', beats, text(now - ${HEARD_OF}), '+inf')) do
+    local seen = redis.call('HGET', formats, name)
+    if not seen or tonumber(seen) ~= tonumber(redis.call('ZSCORE', beats, name)) then return false end
+  end
+  return true
+end
+local function field(entry, name)
+  for i = 1, #entry[2], 2 do
+    if entry[2][i] == name then return entry[2][i + 1] end
+  end
+end
+local function baseOf(document)
+  return document and (string.match(document, '^{"base":(%d+),') or string.match(document, '^{"revision":(%d+),'))
+end
+local function wholeAt(commits, bases, revision)
+  local entry = redis.call('XRANGE', commits, revision .. '-0', revision .. '-0')[1]
+  if entry and not field(entry, 'base') then return field(entry, 'commit'), field(entry, 'changeId') end
+  return redis.call('HGET', bases, revision)
+end
+local function isLost(meta, documents, commits, bases)
+  if redis.call('HLEN', bases) < (tonumber(meta.bases or '0') or 0) then return true end
   local kept = redis.call('HLEN', documents)
   local entries = redis.call('XLEN', commits)
   if meta.id == '' then return kept > 0 or entries > 0 end
@@ -54,59 +80,9 @@ local function isLost(meta, documents, commits)
 end
 `;
 
-/**
- * KEYS meta, documents, commits, leader. ARGV format, readable, id for a new store, revision, service, changeId, commit, document ('' none), fence ('' any),
- * deadline by the store's clock, channel, writer, ms and number of commits that are kept.
- * Answers ok | conflict, revision | fence | late, time | newer, format or what is wrong.
- */
-export const COMMIT = redisScript(
-  `${HEAD}
-local meta, newer = readMeta(KEYS[1], ARGV[1])
-if not meta then return { 'newer', newer } end
-if isLost(meta, KEYS[2], KEYS[3]) then return { 'newer', 'lost' } end
-local revision = tonumber(ARGV[4])
-if meta.revision ~= revision - 1 then
-  local entry = redis.call('XRANGE', KEYS[3], ARGV[4] .. '-0', ARGV[4] .. '-0')[1]
-  if entry then
-    local fields = entry[2]
-    for i = 1, #fields, 2 do
-      if fields[i] == 'commit' and fields[i + 1] == ARGV[7] and meta.revision >= revision then return { 'ok' } end
-    end
-  end
-  return { 'conflict', text(meta.revision) }
-end
-if ARGV[9] ~= '' and redis.call('HGET', KEYS[4], 'fence') ~= ARGV[9] then return { 'fence' } end
-local now = clock()
-if now > tonumber(ARGV[10]) then return { 'late', text(now) } end
-redis.call('XADD', KEYS[3], ARGV[4] .. '-0', 'service', ARGV[5], 'changeId', ARGV[6], 'at', text(now), 'commit', ARGV[7])
-if meta.id == '' then redis.call('HSET', KEYS[1], 'id', ARGV[3]) end
-redis.call('HSET', KEYS[1], 'format', ARGV[1], 'readable', ARGV[2], 'revision', ARGV[4], 'changeId', ARGV[6])
-if ARGV[8] == '' then redis.call('HDEL', KEYS[2], ARGV[5])
-else redis.call('HSET', KEYS[2], ARGV[5], ARGV[8]) end
-redis.call('HSET', KEYS[1], 'documents', redis.call('HLEN', KEYS[2]))
-if revision % 64 == 0 then
-  local last = revision - tonumber(ARGV[14])
-  local keep = nil
-  for _, entry in ipairs(redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 256)) do
-    keep = tonumber(string.match(entry[1], '^%d+'))
-    local at = 0
-    for i = 1, #entry[2], 2 do
-      if entry[2][i] == 'at' then at = tonumber(entry[2][i + 1]) or 0 end
-    end
-    if keep > last or at > now - tonumber(ARGV[13]) then break end
-  end
-  if keep then redis.call('XTRIM', KEYS[3], 'MINID', text(keep) .. '-0') end
-  redis.call('XTRIM', KEYS[3], 'MAXLEN', '~', ${MOST_COMMITS})
-end
-redis.call('PUBLISH', ARGV[11], ARGV[12])
-return { 'ok' }
-`,
-  { writes: true },
-);
-
 const SEEN = `
 local function leftOf(meta)
-  if isLost(meta, KEYS[5], KEYS[6]) then return { id = '', revision = 0, changeId = '' } end
+  if isLost(meta, KEYS[5], KEYS[6], KEYS[7]) then return { id = '', revision = 0, changeId = '' } end
   return meta
 end
 local function seen(meta, now)
@@ -127,7 +103,7 @@ local function seen(meta, now)
 end
 `;
 
-/** KEYS meta, replicas, beats, leader, documents, commits. ARGV format. Answers ok, id, revision, changeId, time, leader, fence, replicas | newer, format. */
+/** KEYS meta, replicas, beats, leader, documents, commits, bases, formats. ARGV format. Answers ok, id, revision, changeId, time, leader, fence, replicas | newer, format. */
 export const LOOK = redisScript(
   `${HEAD}${SEEN}
 local meta, newer = readMeta(KEYS[1], ARGV[1])
@@ -146,14 +122,17 @@ local now = clock()
 redis.call('HLEN', KEYS[2])
 redis.call('ZCARD', KEYS[3])
 redis.call('HLEN', KEYS[4])
+redis.call('HLEN', KEYS[8])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 redis.call('ZADD', KEYS[3], text(now), ARGV[2])
+redis.call('HSET', KEYS[8], ARGV[2], text(now))
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. text(now), '+inf', 'LIMIT', 0, 100)) do
   redis.call('ZADD', KEYS[3], text(now), name)
 end
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', text(now - tonumber(ARGV[6])), 'LIMIT', 0, 100)) do
   redis.call('ZREM', KEYS[3], name)
   redis.call('HDEL', KEYS[2], name)
+  redis.call('HDEL', KEYS[8], name)
 end
 if ARGV[5] == '1' then
   local leader = redis.call('HMGET', KEYS[4], 'name', 'until', 'fence')
@@ -173,24 +152,49 @@ return seen(leftOf(meta), now)
   { writes: true },
 );
 
-/** KEYS replicas, beats, leader. ARGV name. */
+/** KEYS replicas, beats, leader, formats. ARGV name. */
 export const LEAVE = redisScript(
   `
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('HDEL', KEYS[4], ARGV[1])
 if redis.call('HGET', KEYS[3], 'name') == ARGV[1] then redis.call('HSET', KEYS[3], 'until', '0') end
 return 'ok'
 `,
   { writes: true },
 );
 
-/** KEYS meta, documents, commits. ARGV format. Answers ok, id, revision, changeId, documents | newer, format or what is wrong. */
+/**
+ * KEYS meta, documents, commits, bases. ARGV format. Answers ok, id, revision, changeId, documents, the bases that they need (the
+ * revision and the commit of each) | newer, format or what is wrong.
+ */
 export const LOAD = redisScript(
   `${HEAD}
 local meta, newer = readMeta(KEYS[1], ARGV[1])
 if not meta then return { 'newer', newer } end
-if isLost(meta, KEYS[2], KEYS[3]) then return { 'newer', 'lost' } end
-return { 'ok', meta.id, text(meta.revision), meta.changeId, redis.call('HGETALL', KEYS[2]) }
+if isLost(meta, KEYS[2], KEYS[3], KEYS[4]) then return { 'newer', 'lost' } end
+local documents = redis.call('HGETALL', KEYS[2])
+local bases = {}
+for i = 2, #documents, 2 do
+  local base = string.match(documents[i], '^{"base":(%d+),')
+  if base then
+    bases[#bases + 1] = base
+    bases[#bases + 1] = wholeAt(KEYS[3], KEYS[4], base) or ''
+  end
+end
+return { 'ok', meta.id, text(meta.revision), meta.changeId, documents, bases }
+`,
+  { writes: false },
+);
+
+/** KEYS meta, commits, bases. ARGV format, revisions of bases. Answers ok, then the commit of each ('' where it is gone) | newer, format. */
+export const BASES = redisScript(
+  `${HEAD}
+local meta, newer = readMeta(KEYS[1], ARGV[1])
+if not meta then return { 'newer', newer } end
+local answer = { 'ok' }
+for i = 2, #ARGV do answer[i] = wholeAt(KEYS[2], KEYS[3], ARGV[i]) or '' end
+return answer
 `,
   { writes: false },
 );
@@ -242,36 +246,4 @@ end
 return { 'ok', from, found }
 `,
   { writes: false },
-);
-
-/**
- * KEYS meta, documents, commits. ARGV format, readable, id, revision, changeId, channel, writer, 1 to replace what there is,
- * number of documents, for each its service and JSON, then for each commit its entry id, service, changeId, time, JSON.
- * Answers ok | held | newer, format.
- */
-export const RESTORE = redisScript(
-  `${HEAD}
-redis.call('HLEN', KEYS[2])
-redis.call('XLEN', KEYS[3])
-local meta, newer = readMeta(KEYS[1], ARGV[1])
-if ARGV[8] ~= '1' then
-  if not meta then return { 'newer', newer } end
-  if meta.revision > 0 and not isLost(meta, KEYS[2], KEYS[3]) then return { 'held' } end
-end
-redis.call('HSET', KEYS[1], 'format', ARGV[1], 'readable', ARGV[2], 'id', ARGV[3], 'revision', ARGV[4], 'changeId', ARGV[5], 'documents', ARGV[9])
-redis.call('DEL', KEYS[2], KEYS[3])
-local at = 9
-for _ = 1, tonumber(ARGV[at]) do
-  redis.call('HSET', KEYS[2], ARGV[at + 1], ARGV[at + 2])
-  at = at + 2
-end
-at = at + 1
-while ARGV[at] do
-  redis.call('XADD', KEYS[3], ARGV[at], 'service', ARGV[at + 1], 'changeId', ARGV[at + 2], 'at', ARGV[at + 3], 'commit', ARGV[at + 4])
-  at = at + 5
-end
-redis.call('PUBLISH', ARGV[6], ARGV[7])
-return { 'ok' }
-`,
-  { writes: true },
 );

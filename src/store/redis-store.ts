@@ -7,27 +7,21 @@
  */
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { claimedRevision, readCommit, readDocument } from './commit-shape.ts';
+import { DEFAULT_HISTORY_BYTES } from '../config/defaults.ts';
+import { checkedCommit, claimedRevision, readDocument } from './commit-shape.ts';
+import { createPacker } from './packed-commit.ts';
+import { createBases } from './redis-bases.ts';
+import { finite, restoreParts, storedText, unnamed } from './redis-parts.ts';
 import { type Entry, readEntries, sort } from './redis-entries.ts';
 import type { RedisConnection, RedisScript, RunOptions } from './redis-connection.ts';
-import {
-  BEAT,
-  COMMIT,
-  FORMAT,
-  HISTORY,
-  LEAVE,
-  LOAD,
-  LOOK,
-  RANGE,
-  READABLE_BY,
-  RESTORE,
-} from './redis-scripts.ts';
+import { BASES, BEAT, FORMAT, HISTORY, LEAVE, LOAD, LOOK, RANGE } from './redis-scripts.ts';
+import { COMMIT, RESTORE } from './redis-write-scripts.ts';
+import { spaced } from './spaced.ts';
 import { createSharing } from './shared-parts.ts';
 import type { Beat, CommitOptions, SharedStore, Since, Sync } from './shared-store.ts';
 import { type Commit, type Loaded, StoreError, type StoredDocument, type StoreFault } from './store.ts';
 import { createTurns } from './turns.ts';
 import type { StoreCounters } from '../telemetry/store-counters.ts';
-import { after, guarded } from '../runtime/guard.ts';
 
 const KEPT_MS = 24 * 60 * 60 * 1000;
 const KEPT_COMMITS = 1000;
@@ -45,15 +39,14 @@ const LONG_TIME = 5000;
 const PAGE = 500;
 const PAGE_BYTES = 4 * 1024 * 1024;
 
-/** Hints are passed on at most so often, in ms. */
-const HINT_SPACING = 5;
-
 export interface RedisStoreOptions {
   /** The store closes it. */
   readonly connection: RedisConnection;
   readonly counters: StoreCounters;
   /** Random bytes. */
   readonly random: (size: number) => Uint8Array;
+  /** Bytes that the history may take in Redis. */
+  readonly historyBytes?: number;
 }
 
 /** More than the others, for tools that move whole stores. */
@@ -72,14 +65,23 @@ interface Range extends Since {
   readonly last: Entry | undefined;
 }
 
-export function createRedisStore({ connection, counters, random }: RedisStoreOptions): RedisStore {
+export function createRedisStore(options: RedisStoreOptions): RedisStore {
+  const { connection, counters, random, historyBytes = DEFAULT_HISTORY_BYTES } = options;
   const meta = connection.key('meta');
   const documentsKey = connection.key('documents');
   const commitsKey = connection.key('commits');
   const replicas = connection.key('replicas');
   const beats = connection.key('beats');
   const leader = connection.key('leader');
+  const basesKey = connection.key('bases');
+  const spans = connection.key('spans');
+  const formats = connection.key('formats');
   const channel = connection.key('hints');
+  const packer = createPacker();
+  const bases = createBases(async (revisions) => {
+    const args = [FORMAT, ...revisions];
+    return (await ask(BASES, [meta, commitsKey, basesKey], args, { timeout: LONG_TIME })).slice(1);
+  }, learn);
   const writer = hex(random(8));
   const hinted: (() => void)[] = [];
   const hint = spaced(() => {
@@ -93,6 +95,10 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
     if (message !== null) counters.hints++;
     hint();
   });
+
+  function learn({ service, revision, document, changeId }: Commit): void {
+    packer.learn(service, document === null ? null : { revision, document }, changeId);
+  }
 
   /** The parts of an answer that begins by `ok`; the first one of another answer with its detail. */
   async function ask(
@@ -142,69 +148,86 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
   }
 
   async function commit(one: Commit, { fence }: CommitOptions = {}): Promise<void> {
-    const json = JSON.stringify(one);
-    if (typeof readCommit(json, one.revision) === 'string')
+    if (typeof checkedCommit(one, one.revision) === 'string')
       throw new TypeError('not a commit of this version');
-    const { revision, service, changeId, document } = one;
-    const stored = document === null ? '' : JSON.stringify({ revision, document });
+    const { revision, service, changeId } = one;
+    const unpacked = packer.mark();
+    let packed = packer.pack(one, unnamed(one));
     const id = hex(random(16));
     const startedAt = performance.now();
     const endsAt = startedAt + COMMIT_TIME;
     let sent = false;
-    const onSend = (): void => {
-      sent = true;
-    };
-    for (;;) {
-      try {
-        const distance = offset ?? (await learnTime());
-        const [answer, detail] = await ask(
-          COMMIT,
-          [meta, documentsKey, commitsKey, leader],
-          [
-            FORMAT,
-            READABLE_BY,
-            id,
-            revision,
-            service,
-            changeId,
-            json,
-            stored,
-            fence ?? '',
-            Math.round(endsAt + distance),
-            channel,
-            writer,
-            KEPT_MS,
-            KEPT_COMMITS,
-          ],
-          { onSend },
-        );
-        if (answer === 'ok') return;
-        if (answer === 'conflict')
-          throw new StoreError(
-            'conflict',
-            `The store is at revision ${String(detail)}, so the next is ${Number(detail) + 1}, not ${revision}.`,
+    try {
+      await take();
+      if (packed.base === null) bases.remember(one);
+      return;
+    } catch (error) {
+      unpacked();
+      throw error;
+    }
+
+    async function take(): Promise<void> {
+      const onSend = (): void => {
+        sent = true;
+      };
+      for (;;) {
+        try {
+          const distance = offset ?? (await learnTime());
+          const [answer, detail] = await ask(
+            COMMIT,
+            [meta, documentsKey, commitsKey, leader, basesKey, spans, beats, formats],
+            [
+              FORMAT,
+              id,
+              revision,
+              service,
+              changeId,
+              packed.json,
+              storedText(one, packed),
+              fence ?? '',
+              Math.round(endsAt + distance),
+              channel,
+              writer,
+              KEPT_MS,
+              KEPT_COMMITS,
+              historyBytes,
+              packed.base ?? '',
+              packed.baseChange,
+            ],
+            { onSend },
           );
-        if (answer === 'fence') throw new StoreError('conflict', 'Another replica leads.');
-        // Refused, and for good. The clock that it was measured by may be another server's by now.
-        if (answer === 'late') setOffset(Number(detail));
-        if (performance.now() >= endsAt)
-          throw new StoreError('unavailable', `The store ${connection.description} is too slow.`);
-      } catch (error) {
-        // Where the answer was lost the commit may have been taken. Sent again it is recognised.
-        const lost = sent && error instanceof StoreError && error.code === 'unavailable';
-        if (!lost || connection.condition !== 'unreachable') throw error;
-        if (performance.now() >= endsAt) {
-          const message = `${error.message} It is not known whether it took revision ${revision}; it will not take it from now on.`;
-          throw new StoreError('unavailable', message);
+          if (answer === 'ok') return;
+          if (answer === 'conflict')
+            throw new StoreError(
+              'conflict',
+              `The store is at revision ${String(detail)}, so the next is ${Number(detail) + 1}, not ${revision}.`,
+            );
+          if (answer === 'whole' && packed.base !== null) {
+            packed = packer.pack(one, true);
+            continue;
+          }
+          if (answer === 'fence') throw new StoreError('conflict', 'Another replica leads.');
+          // Refused, and for good. The clock that it was measured by may be another server's by now.
+          if (answer === 'late') setOffset(Number(detail));
+          if (performance.now() >= endsAt)
+            throw new StoreError('unavailable', `The store ${connection.description} is too slow.`);
+        } catch (error) {
+          // Where the answer was lost the commit may have been taken. Sent again it is recognised.
+          const lost = sent && error instanceof StoreError && error.code === 'unavailable';
+          if (!lost || connection.condition !== 'unreachable') throw error;
+          if (performance.now() >= endsAt) {
+            const message = `${error.message} It is not known whether it took revision ${revision}; it will not take it from now on.`;
+            throw new StoreError('unavailable', message);
+          }
+          offset = null;
+          await sleep(50);
         }
-        offset = null;
-        await sleep(50);
       }
     }
   }
 
   async function sync(beat: Beat | null): Promise<Sync> {
-    const keys = [meta, replicas, beats, leader, documentsKey, commitsKey];
+    const keys = [meta, replicas, beats, leader, documentsKey, commitsKey, basesKey, formats];
     let parts: readonly unknown[];
     try {
       parts = await (beat === null
@@ -258,7 +281,7 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
       const head = await ask(RANGE, [meta, commitsKey], args, { timeout: LONG_TIME });
       const page = readEntries(head[4]);
       for (const { revision } of page) whole &&= revision === expected++;
-      const read = await sort(page, share);
+      const read = await sort(page, share, await bases.of(page), (one) => bases.remember(one));
       commits.push(...read.commits);
       faults.push(...read.faults);
       last = page.at(-1) ?? last;
@@ -270,9 +293,9 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
   async function load(): Promise<Loaded> {
     // Another state may be put into it while it is read.
     for (let attempt = 0; attempt < 5; attempt++) {
-      const [, id, revisionText, changeId, list] = await ask(
+      const [, id, revisionText, changeId, list, basesList] = await ask(
         LOAD,
-        [meta, documentsKey, commitsKey],
+        [meta, documentsKey, commitsKey, basesKey],
         [FORMAT],
         {
           timeout: LONG_TIME,
@@ -283,11 +306,12 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
       const faults: StoreFault[] = [];
       const texts = Array.isArray(list) ? list.map(String) : [];
       const turn = createTurns();
+      const baseOf = bases.given(Array.isArray(basesList) ? basesList : []);
       for (let at = 0; at + 1 < texts.length; at += 2) {
         const service = texts[at] ?? '';
         const json = texts[at + 1] ?? '';
         await turn(json.length);
-        const document = readDocument(json);
+        const document = readDocument(service, json, baseOf);
         if (typeof document === 'string')
           faults.push({ service, revision: claimedRevision(json), changeId: '', detail: document });
         else documents.set(service, document);
@@ -307,13 +331,14 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
     return whole && (last?.revision ?? 0) >= newest ? { commits, faults } : null;
   }
 
-  async function put(id: string, state: Loaded, replaces: boolean): Promise<boolean> {
+  async function put(id: string, state: Loaded, replaces: boolean, packs = true): Promise<boolean> {
     const { revision, documents } = state;
     const recent = state.recent.filter((one) => one.revision <= revision);
     const last = recent.at(-1);
+    const parts = restoreParts({ ...state, recent }, packs, historyBytes);
     const args: (string | number)[] = [
       FORMAT,
-      READABLE_BY,
+      parts.packed ? 2 : 1,
       id === '' ? hex(random(16)) : id,
       revision,
       last?.revision === revision ? last.changeId : '',
@@ -322,13 +347,11 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
       replaces ? 1 : 0,
       documents.size,
     ];
-    for (const [service, document] of documents) args.push(service, JSON.stringify(document));
-    for (const one of recent) {
-      const at = Date.parse(one.at);
-      const time = Number.isFinite(at) ? at : 0;
-      args.push(`${one.revision}-0`, one.service, one.changeId, time, JSON.stringify(one));
-    }
-    const [answer] = await ask(RESTORE, [meta, documentsKey, commitsKey], args, { timeout: LONG_TIME });
+    args.push(...parts.documents);
+    for (const one of parts.commits) args.push(...one);
+    const keys = [meta, documentsKey, commitsKey, basesKey, spans, beats, formats];
+    const [answer] = await ask(RESTORE, keys, args, { timeout: LONG_TIME });
+    if (answer === 'whole' && packs) return put(id, state, replaces, false);
     return answer === 'ok';
   }
 
@@ -345,7 +368,8 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
         const [, next, list] = await ask(HISTORY, [meta, commitsKey], [FORMAT, service, from, wanted], {
           timeout: LONG_TIME,
         });
-        commits.push(...(await sort(readEntries(list))).commits);
+        const entries = readEntries(list);
+        commits.push(...(await sort(entries, createSharing(), await bases.of(entries))).commits);
         from = String(next);
       }
       return commits;
@@ -359,7 +383,7 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
       await put(id, state, true);
     },
     async leave(replica) {
-      await connection.run(LEAVE, [replicas, beats, leader], [replica]);
+      await connection.run(LEAVE, [replicas, beats, leader, formats], [replica]);
     },
     onHint: (listener) => void hinted.push(listener),
     get condition() {
@@ -375,31 +399,4 @@ export function createRedisStore({ connection, counters, random }: RedisStoreOpt
   };
 }
 
-/** Calls at once, and then at most once in HINT_SPACING. */
-function spaced(call: () => void): () => void {
-  let timer: NodeJS.Timeout | undefined;
-  let waiting = false;
-  const now = (): void => {
-    waiting = false;
-    timer = after(
-      HINT_SPACING,
-      guarded('hints of the store', () => {
-        timer = undefined;
-        if (waiting) now();
-      }),
-    ).unref();
-    call();
-  };
-  return () => {
-    if (timer === undefined) now();
-    else waiting = true;
-  };
-}
-
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-
-/** The number that a text of Redis stands for; `otherwise` where it is none. */
-function finite(text: unknown, otherwise: number): number {
-  const number = Number(text);
-  return Number.isFinite(number) ? number : otherwise;
-}

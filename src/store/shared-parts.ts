@@ -24,6 +24,8 @@ export function createSharing(): (commit: Commit) => Commit {
 /** `value` with the parts of `former` where they are the same; `former` itself where all of it is. */
 function shared<T>(value: T, former: unknown, depth: number): T {
   const next: unknown = value;
+  // What was unpacked shares it already.
+  if (next === former) return value;
   if (depth === DEEPEST || !isContainer(next) || !isContainer(former)) return value;
   const keys = Object.keys(next);
   const formerKeys = Object.keys(former);

@@ -305,9 +305,9 @@ describe('Redis', { concurrency: 2 }, () => {
 
   it('written by a newer version: readable while it says so, refused otherwise', TIME, async (t) => {
     const { server, store } = await opened(t);
-    await server.send('hset', '{serin}:meta', 'format', '2');
+    await server.send('hset', '{serin}:meta', 'format', '3');
     await store.commit(makeCommit(2));
-    await server.send('hset', '{serin}:meta', 'readable', '2');
+    await server.send('hset', '{serin}:meta', 'readable', '3');
     for (const call of [
       () => store.load(),
       () => store.sync(beat),
@@ -317,7 +317,7 @@ describe('Redis', { concurrency: 2 }, () => {
       await assert.rejects(call(), (error) => {
         assert.ok(error instanceof StoreError);
         assert.equal(error.code, 'newer');
-        assert.match(error.message, /newer version of Serin.*format 2/);
+        assert.match(error.message, /newer version of Serin.*format 3/);
         return true;
       });
     }

@@ -31,7 +31,7 @@ describe('environment variables', () => {
       admin: { publicUrl: 'https://canary.example.com' },
       trustedProxies: ['10.0.0.0/24', '10.0.1.0/24'],
       followPeers: [],
-      store: { file: '/var/lib/serin' },
+      store: { file: '/var/lib/serin', historyBytes: 67_108_864 },
       secretFile: '/var/lib/serin/secret',
       log: { pretty: true },
       accessLog: { percentage: 2.5 },

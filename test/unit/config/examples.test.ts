@@ -106,7 +106,10 @@ describe('full.yaml', () => {
     assert.equal(configuration.ops?.listen, defaults.DEFAULT_OPS_LISTEN);
     assert.deepEqual(
       [isRecord(document) && document['store'], isRecord(document) && document['secretFile']],
-      [{ file: defaults.DEFAULT_STORE }, `${defaults.DEFAULT_STORE}/${defaults.DEFAULT_SECRET_NAME}`],
+      [
+        { file: defaults.DEFAULT_STORE, historyBytes: defaults.DEFAULT_HISTORY_BYTES },
+        `${defaults.DEFAULT_STORE}/${defaults.DEFAULT_SECRET_NAME}`,
+      ],
     );
   });
 });

@@ -13,13 +13,14 @@ const store = (settings: string, ...lines: string[]): string =>
 describe('the store in the configuration', () => {
   it('is a directory unless said, and Redis with its defaults', async () => {
     const plain = await load({ text: 'store: {}' });
-    assert.deepEqual(plain.configuration.store, { file: `${process.cwd()}/data` });
+    assert.deepEqual(plain.configuration.store, { file: `${process.cwd()}/data`, historyBytes: 67_108_864 });
     const { configuration } = await load({ text: store(`redis: "${URL}"`, SECRET) });
     assert.deepEqual(configuration.store, {
       redis: URL,
       prefix: 'serin',
       snapshot: `${process.cwd()}/data/snapshot`,
       maxStaleness: '10m',
+      historyBytes: 67_108_864,
     });
     const other = await load({
       text: SECRET,
@@ -28,6 +29,7 @@ describe('the store in the configuration', () => {
         SERIN_STORE_PREFIX: 'blue',
         SERIN_STORE_SNAPSHOT: '/var/lib/serin/last',
         SERIN_STORE_MAX_STALENESS: '1m',
+        SERIN_STORE_HISTORY_BYTES: '2000000',
       },
     });
     assert.deepEqual(other.configuration.store, {
@@ -35,6 +37,7 @@ describe('the store in the configuration', () => {
       prefix: 'blue',
       snapshot: '/var/lib/serin/last',
       maxStaleness: '1m',
+      historyBytes: 2_000_000,
     });
   });
 

@@ -252,3 +252,26 @@ test('nothing makes it throw anything else', () => {
     { numRuns: 500 },
   );
 });
+
+test('a list of networks that was found valid is not looked at again, and one that is new is', () => {
+  const cidr = Array.from({ length: 1000 }, (_, index) => `10.0.${index >> 8}.${index & 255}`);
+  let looks = 0;
+  const watched = new Proxy(cidr, {
+    get(target, key, receiver) {
+      if (typeof key === 'string' && /^[0-9]+$/.test(key)) looks += 1;
+      return Reflect.get(target, key, receiver) as unknown;
+    },
+  });
+  const policy = (percentage: number, list: readonly string[]) => ({
+    rules: [{ name: 'a', match: { cidr: list }, percentage }],
+  });
+  const document = policy(1, watched);
+  assert.equal(validateRollout(document, null), document);
+  assert.ok(looks >= 1000);
+  looks = 0;
+  for (let percentage = 2; percentage < 50; percentage++) validateRollout(policy(percentage, watched), null);
+  assert.equal(looks, 0);
+  assert.throws(() => validateRollout(policy(101, watched), null), DocumentError);
+  assert.throws(() => validateRollout({ rules: [{ match: { cidr: watched } }] }, null), DocumentError);
+  assert.throws(() => validateRollout(policy(1, [...cidr, 'banana']), null), DocumentError);
+});

@@ -54,7 +54,7 @@ describe('a commit or a document of a shared store', () => {
     const newer = { ...FULL, more: 1, document: { ...FULL.document, more: { a: 1 } } };
     assert.deepEqual(readCommit(JSON.stringify(newer), 3), newer);
     const stored = { revision: 3, document: FULL.document };
-    assert.deepEqual(readDocument(JSON.stringify(stored)), stored);
+    assert.deepEqual(readDocument('notes', JSON.stringify(stored)), stored);
     const deletion = { ...COMMIT, document: null };
     assert.deepEqual(readCommit(JSON.stringify(deletion), 3), deletion);
   });
@@ -68,7 +68,10 @@ describe('a commit or a document of a shared store', () => {
   it('is refused where its revision is none that a store gives', () => {
     for (const revision of [0, -1, 0.5, 2 ** 53, null, '3']) {
       assert.equal(typeof readCommit(JSON.stringify({ ...FULL, revision }), Number(revision)), 'string');
-      assert.equal(typeof readDocument(JSON.stringify({ revision, document: FULL.document })), 'string');
+      assert.equal(
+        typeof readDocument('notes', JSON.stringify({ revision, document: FULL.document })),
+        'string',
+      );
     }
   });
 
@@ -105,7 +108,7 @@ describe('a commit or a document of a shared store', () => {
         const commit = readCommit(json, 3);
         if (typeof commit !== 'string' && commit.document !== null) isUsable('notes', commit.document);
         const stored = changed({ revision: 3, document: FULL.document }, path, put);
-        const document = readDocument(JSON.stringify(stored) ?? '');
+        const document = readDocument('notes', JSON.stringify(stored) ?? '');
         if (typeof document !== 'string') isUsable('notes', document.document);
         claimedRevision(json);
       }),
@@ -117,7 +120,7 @@ describe('a commit or a document of a shared store', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
         assert.equal(typeof readCommit(text, 3), 'string');
-        assert.equal(typeof readDocument(text), 'string');
+        assert.equal(typeof readDocument('notes', text), 'string');
         assert.ok(Number.isSafeInteger(claimedRevision(text)));
       }),
     );

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { decodeExport, encodeExport } from '../../../src/store/export-file.ts';
+import { decodeExport, encodeExport, fittingExport } from '../../../src/store/export-file.ts';
 import { importLog } from '../../../src/store/log-import.ts';
 import { StoreError } from '../../../src/store/store.ts';
 import { type WholeStore, wholeStore } from '../../../src/store/whole-store.ts';
@@ -32,6 +34,21 @@ describe('an export', () => {
       assert.deepEqual(decodeExport(encodeExport(whole(first)), 'x'), whole(first));
     const empty: WholeStore = { id: '', revision: 0, documents: new Map(), history: [] };
     assert.deepEqual(decodeExport(encodeExport(empty), 'x'), empty);
+  });
+
+  it('holds the newest of a history that is too long for it', () => {
+    const text = encodeExport(fittingExport(whole(1), 3000));
+    const { history, documents, revision } = decodeExport(text, 'x');
+    assert.ok(history.length > 2 && history.length < 12);
+    assert.deepEqual(history, COMMITS.slice(-history.length));
+    assert.deepEqual([documents, revision], [whole(1).documents, 30]);
+    assert.equal(fittingExport(whole(1)).history.length, 30);
+  });
+
+  it('that the version before wrote is read', () => {
+    const file = path.resolve(import.meta.dirname, '../../data/store/export-1.jsonl');
+    const { revision, history, documents } = decodeExport(readFileSync(file, 'utf8'), file);
+    assert.deepEqual([revision, history.length, documents.size], [12, 3, 3]);
   });
 
   it('is refused where anything of it is missing or changed', () => {

@@ -4,7 +4,7 @@ import { makeCommit } from './commits.ts';
 
 /** JSON of some 25 kB. */
 const networks = (seed: number): string[] =>
-  Array.from({ length: 1800 }, (_, index) => `10.${seed}.${index >> 8}.${index & 255}`);
+  Array.from({ length: 1800 }, (_, index) => `10.${seed & 255}.${index >> 8}.${index & 255}`);
 
 /** Commits 1 to `count`: three services, each of which has a new list of networks, or is deleted, now and then. */
 export function largeCommits(count: number): Commit[] {
@@ -17,7 +17,7 @@ export function largeCommits(count: number): Commit[] {
     if (cidr === undefined || revision % 11 === 0) lists.set(service, (cidr = networks(revision)));
     // As the control plane does, what stays is the same object.
     if (revision % 5 === 0)
-      lists.set(service, (cidr = cidr.toSpliced(revision, 1, `10.255.0.${revision & 255}`)));
+      lists.set(service, (cidr = cidr.toSpliced(revision, 1, `10.254.${revision >> 8}.${revision & 255}`)));
     const rules = [
       { name: 'branches', match: { cidr }, percentage: revision % 100 },
       { name: 'everyone', percentage: revision % 50 },

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
+import path from 'node:path';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { createStateFile, type SavedState } from '../../../src/store/state-file.ts';
@@ -128,6 +129,12 @@ describe('a state file', () => {
         read(former.replace('serin-state 1', `serin-state ${version}`)),
         isCode('corrupt', /Remove it/),
       );
+  });
+
+  it('reads a file that version 1 left', async () => {
+    const file = path.resolve(import.meta.dirname, '../../data/store/state-1');
+    const state = await createStateFile({ file }).read();
+    assert.deepEqual([state?.revision, state?.recent.length, state?.documents.size], [12, 2, 3]);
   });
 
   it('refuses a state whose revision is none', async () => {

@@ -1,0 +1,134 @@
+/**
+ * What small writes of a large policy cost the store: bytes on disk and in Redis, bytes written for each, time, and how long the main
+ * thread is held up.
+ *
+ *   node bench/store-growth.ts [--networks 100000] [--writes 300]
+ *
+ * Redis is started beside it where `redis-server` is installed. It writes to a directory of its own and removes it.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { parseArgs } from 'node:util';
+import type { RolloutState } from '../src/policy/rollout.ts';
+import { createFileStore } from '../src/store/file-store.ts';
+import { connectRedis } from '../src/store/redis-connection.ts';
+import { createRedisStore } from '../src/store/redis-store.ts';
+import { createStateFile } from '../src/store/state-file.ts';
+import type { Commit, Store, StoredDocument } from '../src/store/store.ts';
+import { StoreCounters } from '../src/telemetry/store-counters.ts';
+import { startRedis } from '../test/support/redis.ts';
+
+const { values } = parseArgs({
+  options: { networks: { type: 'string', default: '100000' }, writes: { type: 'string', default: '300' } },
+});
+const networks = Number(values.networks);
+const writes = Number(values.writes);
+const ends: (() => unknown)[] = [];
+const directory = await mkdtemp(path.join(tmpdir(), 'serin-growth-'));
+ends.push(() => rm(directory, { recursive: true }));
+
+const cidr = Array.from(
+  { length: networks },
+  (_, index) => `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}`,
+);
+const rollout: RolloutState = {
+  id: 'r-1',
+  epoch: 1,
+  seed: '00112233445566778899aabbccddeeff',
+  bucketAlgorithm: 'xxh64-1',
+  fingerprintKey: 'k1',
+  phase: 'running',
+  document: { rules: [{ name: 'branches', match: { cidr }, percentage: 0 }] },
+  step: -1,
+  startedAt: '2026-03-01T11:00:00.000Z',
+};
+
+/** As the control plane makes it: what stays is the same object. */
+const commitOf = (revision: number): Commit => ({
+  revision,
+  service: 'notes',
+  kind: 'rollout.percentage',
+  at: new Date().toISOString(),
+  actor: 'bench',
+  reason: null,
+  requestId: null,
+  changeId: `change-${revision}`,
+  document: {
+    definition: null,
+    rollout: {
+      ...rollout,
+      document: { rules: [{ ...rollout.document.rules[0]!, percentage: revision / 10 }] },
+    },
+  },
+});
+
+async function measure(
+  name: string,
+  store: Pick<Store, 'commit'>,
+  bytes: () => Promise<number>,
+): Promise<void> {
+  await store.commit(commitOf(1));
+  const first = await bytes();
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  const times: number[] = [];
+  delay.enable();
+  for (let revision = 2; revision <= writes + 1; revision++) {
+    const began = performance.now();
+    await store.commit(commitOf(revision));
+    times.push(performance.now() - began);
+  }
+  delay.disable();
+  const last = await bytes();
+  times.sort((one, other) => one - other);
+  const figures = {
+    store: name,
+    'MB before': (first / 1e6).toFixed(2),
+    'MB after': (last / 1e6).toFixed(2),
+    'bytes a write': Math.round((last - first) / writes),
+    'ms, median': (times[times.length >> 1] ?? 0).toFixed(2),
+    'ms, longest': (times.at(-1) ?? 0).toFixed(1),
+    'main thread held up, ms': (delay.max / 1e6).toFixed(1),
+  };
+  console.log(JSON.stringify(figures));
+}
+
+try {
+  console.log(`${networks} networks, ${writes} percentage writes`);
+  const file = createFileStore({ directory, clock: Date.now, warn: console.warn });
+  await file.load();
+  ends.unshift(() => file.close());
+  await measure('file', file, async () => (await stat(path.join(directory, 'commits.log'))).size);
+
+  const redis = await startRedis({ after: (end: () => unknown) => void ends.unshift(end) });
+  const counters = new StoreCounters();
+  const connection = connectRedis({ url: redis.url, prefix: 'serin', counters });
+  const shared = createRedisStore({ connection, counters, random: randomBytes });
+  ends.unshift(() => shared.close());
+  const info = async (section: string, field: string): Promise<number> =>
+    Number(new RegExp(`${field}:([0-9]+)`).exec(String(await redis.send('info', section)))?.[1]);
+  const received = await info('stats', 'total_net_input_bytes');
+  await measure('redis', shared, () => info('memory', 'used_memory'));
+  const sent = (await info('stats', 'total_net_input_bytes')) - received;
+  console.log(`redis received ${(sent / 1e6).toFixed(2)} MB in all`);
+  const began = performance.now();
+  const loaded = await createRedisStore({ connection, counters, random: randomBytes }).load();
+  console.log(`read anew in ${(performance.now() - began).toFixed(0)} ms, ${loaded.recent.length} commits`);
+
+  const state = createStateFile({ file: path.join(directory, 'state') });
+  const documents = new Map<string, StoredDocument>();
+  const recent = loaded.recent.slice(-200);
+  const last = loaded.recent.at(-1)!;
+  documents.set('notes', { revision: last.revision, document: last.document! });
+  const rest = { savedAt: '', storeId: 'x', changeId: last.changeId, rollbacks: [], peers: {} };
+  const begunState = performance.now();
+  await state.write({ ...rest, revision: last.revision, documents, recent });
+  const size = (await stat(path.join(directory, 'state'))).size;
+  console.log(
+    `state file: ${(size / 1e6).toFixed(2)} MB in ${(performance.now() - begunState).toFixed(1)} ms`,
+  );
+} finally {
+  for (const end of ends) await end();
+}
