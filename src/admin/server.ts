@@ -10,6 +10,8 @@ import { isLoopback } from '../config/host-port.ts';
 import type { AdminDefinition } from '../config/schema.ts';
 import { DocumentError } from '../policy/faults.ts';
 import { RolloutDocument } from '../policy/schema.ts';
+import { boundConnections } from '../server/connection-bounds.ts';
+import { repeatedField } from '../server/single-fields.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { authenticate, authorize, type Caller, checkOrigin, type Presented } from './auth.ts';
 import type { Backend } from './backend.ts';
@@ -27,6 +29,16 @@ const DOCUMENT_LIMIT = 16 * 1024 * 1024;
 /** Everything else is read on the main thread, which a rollback needs too. */
 const BODY_LIMIT = 1024 * 1024;
 const REQUEST_TIMEOUT = 30_000;
+const HEAD_TIMEOUT = 10_000;
+/** How long an idle connection is kept, in ms. */
+const KEEP_ALIVE = 30_000;
+/** A connection on which nothing moves for so long ends, in ms: longer than any answer takes. */
+const SILENCE = 120_000;
+/** Connections of all clients, and of one address: all may come through one reverse proxy. */
+const MOST_CONNECTIONS = 512;
+const MOST_OF_ONE = 256;
+/** How long who sent what cannot be read has to read why, in ms. */
+const LAST_WORDS = 1000;
 /** Requests that are still under way so long after `close`, in ms, are cut. */
 const CLOSE_TIME = 1000;
 
@@ -66,13 +78,27 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 300 },
     exposeHeadRoutes: true,
-    // A request without Host is refused like one with a wrong Host, and as a problem.
-    http: { requireHostHeader: false },
+    keepAliveTimeout: KEEP_ALIVE,
+    connectionTimeout: SILENCE,
+    http: {
+      // A request without Host is refused like one with a wrong Host, and as a problem.
+      requireHostHeader: false,
+      headersTimeout: HEAD_TIMEOUT,
+      connectionsCheckingInterval: 1000,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE,
+    },
     frameworkErrors: (error, request, reply) => fail(error, request, reply),
     clientErrorHandler: refuseUnreadable,
   });
+  boundConnections(app.server, { most: MOST_CONNECTIONS, mostOfOne: MOST_OF_ONE });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+
+  // What came in one piece is read to its end, also on a connection that was ended at its beginning.
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.raw.socket.destroyed) reply.hijack();
+  });
 
   const fail = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const { body, headers, unexpected } = problemAnswer(error, pathOf(request));
@@ -95,6 +121,8 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
 
   /** Lets a request in, or throws. */
   function admit(request: FastifyRequest): Caller {
+    const field = repeatedField(request.raw.rawHeaders);
+    if (field !== null) throw new ApiError('bad_request', `The field ${field} may be there once only.`);
     const { host, origin, authorization } = request.headers;
     const presented: Presented = { host, origin, authorization };
     checkOrigin(presented, settings());
@@ -200,6 +228,10 @@ function refuseUnreadable(error: Error & { code?: string }, socket: Socket): voi
     'connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${text.toString()}`);
+  // Its end is no end of the connection: the client may keep its own half open for ever.
+  const timer = setTimeout(() => socket.destroy(), LAST_WORDS).unref();
+  socket.once('close', () => clearTimeout(timer));
+  socket.resume();
 }
 
 /** Indented, for people read it in a terminal. As bytes: to text the framework would add a charset, which JSON has not. */

@@ -8,6 +8,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type SmallServer, startSmallServer } from '../server/small-server.ts';
 import type { FleetCounters, PeerRefusal } from '../telemetry/fleet-counters.ts';
+import { type BodyBudget, createBodyBudget, type ReceivedBody } from './body-budget.ts';
 import { type PeerMessage, readBody } from './peer-message.ts';
 import type { PeerSeal } from './peer-seal.ts';
 
@@ -21,7 +22,11 @@ export const SIGNATURE_HEADER = 'serin-signature';
 export const BODY_LIMIT = 1_048_576;
 /** Bytes of all bodies that are being received. */
 const BODIES_LIMIT = 16 * BODY_LIMIT;
+/** Of those, from one address. */
+const BODIES_OF_ONE = 4 * BODY_LIMIT;
 const MOST_CONNECTIONS = 1024;
+/** Of one address: replicas on one node may share it. */
+const MOST_OF_ONE = 128;
 const NAME = /^[A-Za-z0-9._-]{1,253}$/;
 /** What is under way so long after `close`, in ms, is cut. */
 const CLOSE_TIME = 500;
@@ -56,10 +61,12 @@ export interface PeerServerOptions {
 /** Listens. Rejects with the system's error (EADDRINUSE, EACCES, …) when it cannot. */
 export function startPeerServer(options: PeerServerOptions): Promise<SmallServer> {
   const { counters, onRefused } = options;
-  const receiving = { bytes: 0 };
+  const bodies = createBodyBudget(BODIES_LIMIT, BODIES_OF_ONE);
   return startSmallServer({
     ...options.listen,
     maxConnections: MOST_CONNECTIONS,
+    maxOfOne: MOST_OF_ONE,
+    silence: 60_000,
     keepAliveTimeout: 60_000,
     checkingInterval: 1000,
     closeTime: CLOSE_TIME,
@@ -73,7 +80,7 @@ export function startPeerServer(options: PeerServerOptions): Promise<SmallServer
         }
         send(request, response, refusal, closing());
       };
-      receive(request, options, receiving).then(answer, (error: unknown) => {
+      receive(request, options, bodies).then(answer, (error: unknown) => {
         answer({ reason: 'failed', from: claimed(request), detail: String(error) });
       });
     },
@@ -89,7 +96,7 @@ interface Refusal {
 async function receive(
   request: IncomingMessage,
   { self, seal, onMessage, counters }: PeerServerOptions,
-  receiving: { bytes: number },
+  bodies: BodyBudget,
 ): Promise<Refusal | null> {
   const from = claimed(request);
   const refuse = (reason: PeerRefusal, detail: string): Refusal => ({ reason, from, detail });
@@ -102,15 +109,11 @@ async function receive(
   if (recipient !== self) return refuse('recipient', `this replica is "${self}"`);
   const length = Number(request.headers['content-length'] ?? BODY_LIMIT);
   if (!(length <= BODY_LIMIT)) return refuse('too_large', `more than ${BODY_LIMIT} bytes`);
-  if (receiving.bytes + length > BODIES_LIMIT) return refuse('busy', 'too many bodies at once');
 
-  receiving.bytes += length;
-  let body: Buffer | null | undefined;
-  try {
-    body = await readWhole(request);
-  } finally {
-    receiving.bytes -= length;
-  }
+  const receiving = bodies.begin(request.socket.remoteAddress ?? '', () => request.destroy());
+  const body = await readWhole(request, receiving);
+  receiving.end();
+  if (receiving.cut) return refuse('busy', 'too many bodies at once; this one came too slowly');
   if (body === undefined) return refuse('incomplete', 'it ended too early');
   if (body === null) return refuse('too_large', `more than ${BODY_LIMIT} bytes`);
   if (!seal.verify(sender, self, body, signatures)) {
@@ -128,12 +131,16 @@ async function receive(
 }
 
 /** Null where it is too long, undefined where it broke off. */
-async function readWhole(request: IncomingMessage): Promise<Buffer | null | undefined> {
+async function readWhole(
+  request: IncomingMessage,
+  receiving: ReceivedBody,
+): Promise<Buffer | null | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;
   try {
     for await (const chunk of request as AsyncIterable<Buffer>) {
       size += chunk.length;
+      receiving.add(chunk.length);
       if (size > BODY_LIMIT) return null;
       chunks.push(chunk);
     }

@@ -1,17 +1,23 @@
 /**
  * An HTTP server beside the proxy's own: few requests, from few clients, each small.
  *
- * It promises short limits for heads, requests and connections, and a close that lets answers under way finish for a moment
+ * It promises short limits for heads, requests and connections, a place for a newcomer whatever others hold, and a close that lets answers under way finish for a moment
  * and then cuts them. What a request may ask for is for whoever answers it.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { boundConnections } from './connection-bounds.ts';
+import { repeatedField } from './single-fields.ts';
 
 export interface SmallServerOptions {
   readonly host: string;
   /** 0 takes a free port. */
   readonly port: number;
+  /** Connections in all, and of one client address; beyond that those that have been idle for longest end. */
   readonly maxConnections: number;
+  readonly maxOfOne: number;
+  /** A connection on which nothing moves for so long ends, in ms: also one whose answer nobody reads. */
+  readonly silence: number;
   /** How long an idle connection is kept, and how often connections are looked at, in ms. */
   readonly keepAliveTimeout: number;
   readonly checkingInterval: number;
@@ -41,9 +47,18 @@ export async function startSmallServer(options: SmallServerOptions): Promise<Sma
       keepAliveTimeout: options.keepAliveTimeout,
       connectionsCheckingInterval: options.checkingInterval,
     },
-    (request, response) => options.handle(request, response, closing),
+    (request, response) => {
+      // What came in one piece is read to its end, also on a connection that was ended at its beginning.
+      if (request.socket.destroyed) return;
+      const field = repeatedField(request.rawHeaders);
+      if (field === null) return options.handle(request, response, closing);
+      response
+        .writeHead(400, { 'content-type': 'text/plain; charset=utf-8', connection: 'close' })
+        .end(`the field ${field} may be there once only\n`);
+    },
   );
-  server.maxConnections = options.maxConnections;
+  server.setTimeout(options.silence, (socket: Socket) => socket.destroy());
+  boundConnections(server, { most: options.maxConnections, mostOfOne: options.maxOfOne });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host: options.host, port: options.port }, () => {

@@ -32,16 +32,19 @@ interface Answer {
 
 /** Listens. Rejects with the system's error (EADDRINUSE, EACCES, …) when it cannot. */
 export function startOps(options: OpsOptions): Promise<SmallServer> {
+  const metrics = together(() => options.metrics.render());
   return startSmallServer({
     host: options.host,
     port: options.port,
     maxConnections: 256,
+    maxOfOne: 64,
+    silence: 30_000,
     keepAliveTimeout: 30_000,
-    checkingInterval: 5000,
+    checkingInterval: 1000,
     closeTime: CLOSE_TIME,
     onError: (error) => options.onError?.(error),
     handle(request, response, closing) {
-      answer(request, options).then(
+      answer(request, options, metrics).then(
         (result) => {
           send(request, response, result, closing());
         },
@@ -54,7 +57,20 @@ export function startOps(options: OpsOptions): Promise<SmallServer> {
   });
 }
 
-async function answer(request: IncomingMessage, { ready, metrics }: OpsOptions): Promise<Answer> {
+/** Whoever asks while an answer is made gets that one: a crowd of scrapers costs as much as one. */
+function together(render: () => Promise<string>): () => Promise<string> {
+  let rendering: Promise<string> | null = null;
+  return () => {
+    rendering ??= render().finally(() => (rendering = null));
+    return rendering;
+  };
+}
+
+async function answer(
+  request: IncomingMessage,
+  { ready, metrics }: OpsOptions,
+  render: () => Promise<string>,
+): Promise<Answer> {
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return { status: 405, type: TEXT, body: 'only GET and HEAD are allowed here\n' };
   }
@@ -71,7 +87,7 @@ async function answer(request: IncomingMessage, { ready, metrics }: OpsOptions):
       };
     }
     case '/metrics':
-      return { status: 200, type: metrics.contentType, body: await metrics.render() };
+      return { status: 200, type: metrics.contentType, body: await render() };
     default:
       return { status: 404, type: TEXT, body: 'there are /livez, /readyz and /metrics\n' };
   }
