@@ -1,4 +1,5 @@
 /** The arguments of the server's command. What is wrong with them ends the process with the usage. */
+import { visibleLine, visibleText } from './schema/visible-text.ts';
 import { parseArgs } from 'node:util';
 import { messageOf } from './schema/thrown.ts';
 
@@ -31,6 +32,11 @@ export function readArguments(): Arguments {
 }
 
 export function usage(message: string): never {
-  process.stderr.write(`serin: ${message}\n\n${USAGE}\n`);
+  process.stderr.write(`serin: ${visibleLine(message)}\n\n${USAGE}\n`);
   process.exit(EXIT_USAGE);
+}
+
+/** To standard error: what is said may quote the configuration, whoever wrote that. */
+export function say(text: string): void {
+  process.stderr.write(`serin: ${visibleText(text)}\n`);
 }

@@ -1,4 +1,5 @@
 /** How the process ends when it can't go on: the reason on standard error, in one line where it is a known one, and its exit code. */
+import { say } from './arguments.ts';
 import { DocumentError } from './policy/faults.ts';
 import { StoreError } from './store/store.ts';
 
@@ -13,6 +14,6 @@ export function fail(error: unknown): never {
     : error instanceof Error
       ? (error.stack ?? error.message)
       : String(error);
-  process.stderr.write(`serin: ${text}\n`);
+  say(text);
   process.exit(error instanceof DocumentError ? EXIT_CONFIGURATION : EXIT_FAILURE);
 }

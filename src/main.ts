@@ -14,7 +14,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import packageJson from '../package.json' with { type: 'json' };
 import { startAdmin } from './admin/server.ts';
-import { readArguments, USAGE, usage } from './arguments.ts';
+import { readArguments, say, USAGE, usage } from './arguments.ts';
 import {
   accessLogSettings,
   DEFAULT_ADMIN_LISTEN,
@@ -40,6 +40,7 @@ import { createMemoryReadings } from './data-plane/memory-readings.ts';
 import { createMemoryWatch } from './data-plane/memory-watch.ts';
 import { createUpstreamWatch } from './control/upstream-watch.ts';
 import { createLimitNotes } from './data-plane/limit-notes.ts';
+import { createWarnings, FEW } from './data-plane/warnings.ts';
 import { createWorkerPool } from './data-plane/worker-pool.ts';
 import { shareCounters } from './control/share-counters.ts';
 import { type SharedLatches, shareLatches } from './control/share-latches.ts';
@@ -83,8 +84,7 @@ async function main(): Promise<void> {
     return;
   }
   if ((values.config === undefined) === (values.demo !== true)) usage('give either --config FILE or --demo');
-  const progress = (line: string): void => void process.stderr.write(`serin: ${line}\n`);
-  const demo = values.demo === true ? await startDemo({ log: progress }) : null;
+  const demo = values.demo === true ? await startDemo({ log: say }) : null;
   try {
     await serve(
       demo?.configFile ?? values.config!,
@@ -212,11 +212,12 @@ async function serve(
     if (latches?.complete !== true) return { ready: false, reasons: ['latches are being read'] };
     return discovery.readiness(controlPlane.readiness());
   };
+  const complain = createWarnings({ warn: log.error.bind(log) }, () => performance.now(), FEW);
   const ops = await listening('ops.listen', listens.ops, () =>
     startOps({
       ...listens.ops,
       ready: readiness,
-      onError: (error) => log.error({ err: error }, 'the ops server failed'),
+      onError: (error) => complain({ err: error }, 'the ops server failed'),
       metrics: createExposition({
         version: packageJson.version,
         refusals: REFUSALS.map(({ code }) => code),

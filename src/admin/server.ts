@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import { fastify, type FastifyReply, type FastifyRequest } from 'fastify';
 import { isLoopback } from '../config/host-port.ts';
 import type { AdminDefinition } from '../config/schema.ts';
+import { createWarnings, FEW } from '../data-plane/warnings.ts';
 import { DocumentError } from '../policy/faults.ts';
 import { RolloutDocument } from '../policy/schema.ts';
 import { boundConnections } from '../server/connection-bounds.ts';
@@ -95,6 +96,9 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 
+  const now = (): number => performance.now();
+  const warn = createWarnings(log, now, FEW);
+  const complain = createWarnings({ warn: log.error.bind(log) }, now, FEW);
   // What came in one piece is read to its end, also on a connection that was ended at its beginning.
   app.addHook('onRequest', async (request, reply) => {
     if (request.raw.socket.destroyed) reply.hijack();
@@ -102,7 +106,7 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
 
   const fail = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const { body, headers, unexpected } = problemAnswer(error, pathOf(request));
-    if (unexpected) log.error({ err: error, 'url.path': pathOf(request) }, 'an API request failed');
+    if (unexpected) complain({ err: error, 'url.path': pathOf(request) }, 'an API request failed');
     void reply.status(body.status).headers(headers).type('application/problem+json').send(json(body));
   };
   app.setErrorHandler(fail);
@@ -130,7 +134,7 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
       return authenticate(presented, settings());
     } catch (error) {
       backend.countLoginFailure();
-      log.warn(
+      warn(
         { 'client.address': request.ip, 'url.path': pathOf(request) },
         'an API request without a valid token',
       );

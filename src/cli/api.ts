@@ -4,6 +4,7 @@
  * The token goes into the header and nowhere else: no message holds it.
  */
 import { parsedJson } from '../schema/json-value.ts';
+import { plain } from './show.ts';
 import { CommandError, EXIT } from './failure.ts';
 
 /** JSON as it comes; commands look at the few fields that they show. */
@@ -45,7 +46,7 @@ const SHORTEST_POLL = 1000;
 export function connectApi(url: string, token: string | undefined): Api {
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     throw new CommandError(
-      `"${url}" is not the URL of an API; expected one such as http://127.0.0.1:9090`,
+      `"${plain(url)}" is not the URL of an API; expected one such as http://127.0.0.1:9090`,
       EXIT.usage,
     );
   }
@@ -76,7 +77,7 @@ export function connectApi(url: string, token: string | undefined): Api {
       if (status >= 300 && status !== allowed) throw refusal(status, read);
       if (read === null) {
         throw new CommandError(
-          `${url} answered ${status} without JSON; is it Serin's API?`,
+          `${plain(url)} answered ${status} without JSON; is it Serin's API?`,
           EXIT.unavailable,
         );
       }
@@ -101,7 +102,7 @@ async function send(url: URL, options: RequestInit): Promise<RawAnswer> {
     const reason =
       cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : String(cause);
     throw new CommandError(
-      `nobody answers at ${url.origin} (${reason}); name the API with --url or SERIN_URL`,
+      `nobody answers at ${url.origin} (${plain(reason)}); name the API with --url or SERIN_URL`,
       EXIT.unavailable,
     );
   }
@@ -120,15 +121,15 @@ function refusal(status: number, problem: Json | null): CommandError {
   if (problem === null || typeof problem['code'] !== 'string') {
     return new CommandError(`the API answered ${status}`, exitCode);
   }
-  const lines = [`${status} ${problem['code']}: ${String(problem['detail'])}`];
+  const lines = [`${status} ${plain(problem['code'])}: ${plain(problem['detail'])}`];
   const errors = Array.isArray(problem['errors']) ? (problem['errors'] as Json[]) : [];
   for (const { pointer, line, detail } of errors) {
-    const place = [typeof line === 'number' ? `line ${line}` : '', String(pointer)].filter(Boolean).join(' ');
-    lines.push(`  ${place === '' ? '' : `${place}: `}${String(detail)}`);
+    const place = [typeof line === 'number' ? `line ${line}` : '', plain(pointer)].filter(Boolean).join(' ');
+    lines.push(`  ${place === '' ? '' : `${place}: `}${plain(detail)}`);
   }
   const figures = Object.entries((problem['figures'] ?? {}) as Json);
   if (figures.length > 0)
-    lines.push(`  (${figures.map(([name, value]) => `${name} ${String(value)}`).join(', ')})`);
+    lines.push(`  (${figures.map(([name, value]) => `${plain(name)} ${plain(value)}`).join(', ')})`);
   if (status === 401) lines.push('  give a token with --token or SERIN_TOKEN');
   return new CommandError(lines.join('\n'), exitCode);
 }
@@ -154,10 +155,10 @@ export async function waitForChange(
   for (let pause = 50; !FINAL.has(String(current['status'])); pause = Math.min(1000, pause * 2)) {
     const left = end - now();
     if (left <= 0) {
-      const state = `${String(current['status'])}, ${String(current['progress'])}`;
+      const state = `${plain(current['status'])}, ${plain(current['progress'])}`;
       const why = away === null ? '' : `; at last ${away.message}`;
       throw new CommandError(
-        `change ${id} is still ${state} after ${timeout / 1000} s${why}`,
+        `change ${plain(id)} is still ${state} after ${timeout / 1000} s${why}`,
         EXIT.unavailable,
       );
     }

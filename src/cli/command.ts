@@ -1,6 +1,7 @@
 /** What a command of `serin` is, and how all of them print. */
 import type { ParseArgsOptionsConfig } from 'node:util';
-import { stringify } from 'yaml';
+import { Document, visit } from 'yaml';
+import { isVisible } from '../schema/visible-text.ts';
 import type { Json } from './api.ts';
 import { EXIT } from './failure.ts';
 import type { Invocation, Surroundings, Values } from './options.ts';
@@ -29,10 +30,21 @@ export function servicePath(service: string): string {
   return `/v1/services/${encodeURIComponent(service)}`;
 }
 
+/** YAML in which what cannot be seen stands between double quotes, so that it is the same text when it is written out. */
+export function yamlText(body: Json): string {
+  const document = new Document(body);
+  visit(document, {
+    Scalar(_key, node) {
+      if (typeof node.value === 'string' && !isVisible(node.value)) node.type = 'QUOTE_DOUBLE';
+    },
+  });
+  return document.toString();
+}
+
 /** Prints the answer as JSON or YAML where that is asked for, else as `lines` has it. */
 export function print({ out }: Surroundings, values: Values, body: Json, lines: () => string): number {
   if (values['json'] === true) out(`${JSON.stringify(body, null, 2)}\n`);
-  else if (values['yaml'] === true) out(stringify(body));
+  else if (values['yaml'] === true) out(yamlText(body));
   else out(`${lines()}\n`);
   return EXIT.ok;
 }

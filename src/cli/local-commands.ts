@@ -4,6 +4,7 @@
  * A token goes to standard output alone, so that it can be piped; how to send it goes to standard error. It is a
  * password for as long as it lives.
  */
+import { visibleLine } from '../schema/visible-text.ts';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { parseDuration } from '../config/duration.ts';
@@ -56,9 +57,9 @@ async function configCheck(args: readonly string[], { env, out, err }: Surroundi
   if (file === undefined || positionals.length > 1) throw new UsageError('config check needs one FILE');
   const { configuration, warnings } = await loadConfiguration({ file, env, readFile: readRegular });
   for (const { pointer, line, detail } of warnings) {
-    err(`warning: line ${line ?? '?'} (${pointer}): ${detail}\n`);
+    err(`warning: line ${line ?? '?'} (${visibleLine(pointer)}): ${visibleLine(detail)}\n`);
   }
   const count = Object.keys(configuration.services ?? {}).length;
-  out(`${file} is right: ${count} ${count === 1 ? 'service' : 'services'}\n`);
+  out(`${visibleLine(file)} is right: ${count} ${count === 1 ? 'service' : 'services'}\n`);
   return EXIT.ok;
 }

@@ -32,8 +32,11 @@ export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Standard input as text. */
   readonly stdin: () => Promise<string>;
+  /** Both write out what a terminal must not get. */
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
+  /** To standard output, as it is: a file's contents, for a file or a pipe. */
+  readonly data: (text: string) => void;
   readonly clock: Clock;
 }
 

@@ -1,7 +1,6 @@
 /** Commands that only look: status, services, endpoints, the fleet, explanations, history, changes, the policy document. */
-import { stringify } from 'yaml';
 import type { Json } from './api.ts';
-import { type Command, flag, print, servicePath, several, string } from './command.ts';
+import { type Command, flag, print, servicePath, yamlText, several, string } from './command.ts';
 import { UsageError } from './failure.ts';
 import { type Invocation, number, type Surroundings, text, type Values } from './options.ts';
 import { comparisonText } from './show-comparison.ts';
@@ -197,5 +196,5 @@ async function history({ api, words, values }: Invocation, surroundings: Surroun
 
 async function getRollout({ api, words, values }: Invocation, surroundings: Surroundings): Promise<number> {
   const { body } = await api.request('GET', `${servicePath(words[0]!)}/rollout`);
-  return print(surroundings, values, body, () => stringify(body).trimEnd());
+  return print(surroundings, values, body, () => yamlText(body).trimEnd());
 }

@@ -135,7 +135,7 @@ async function readDocument(file: string, { stdin }: Surroundings): Promise<Json
   try {
     content = file === '-' ? await stdin() : new TextDecoder().decode(await readRegular(file, MOST_BYTES));
   } catch (error) {
-    throw new CommandError(`cannot read ${file}: ${fileTrouble(error)}`, EXIT.usage);
+    throw new CommandError(`cannot read ${plain(file)}: ${fileTrouble(error)}`, EXIT.usage);
   }
   try {
     // YAML is read as such, and JSON is YAML but for keys that are there twice: those YAML refuses as well.
@@ -143,9 +143,12 @@ async function readDocument(file: string, { stdin }: Surroundings): Promise<Json
     if (isRecord(value)) return value;
   } catch (error) {
     if (!(error instanceof DocumentError)) throw error;
-    throw new CommandError(`${file}: ${error.message}`, EXIT.refused);
+    throw new CommandError(`${plain(file)}: ${error.message}`, EXIT.refused);
   }
-  throw new CommandError(`${file} holds no rollout document; expected an object with "rules"`, EXIT.refused);
+  throw new CommandError(
+    `${plain(file)} holds no rollout document; expected an object with "rules"`,
+    EXIT.refused,
+  );
 }
 
 /** Every write names its request, so that the API knows a second delivery of it. */

@@ -1,5 +1,6 @@
 /** The whole command: help, the choice of a command, and how failures are shown and end. */
 import { DocumentError } from '../policy/faults.ts';
+import { visibleLine, visibleText } from '../schema/visible-text.ts';
 import { runCommand } from './commands.ts';
 import { CommandError, EXIT, UsageError } from './failure.ts';
 import { helpOn, USAGE } from './help.ts';
@@ -7,7 +8,17 @@ import { LOCAL_COMMANDS } from './local-commands.ts';
 import type { Surroundings } from './options.ts';
 
 /** Runs what `words` say. Resolves to the exit code, always: what goes wrong is said on standard error. */
-export async function runSerin(words: readonly string[], surroundings: Surroundings): Promise<number> {
+export async function runSerin(
+  words: readonly string[],
+  terminal: Omit<Surroundings, 'data'>,
+): Promise<number> {
+  // Whatever prints, prints through here: names, reasons and errors may be anybody's.
+  const surroundings: Surroundings = {
+    ...terminal,
+    out: (text) => terminal.out(visibleText(text)),
+    err: (text) => terminal.err(visibleText(text)),
+    data: terminal.out,
+  };
   try {
     return await choose(words, surroundings);
   } catch (error) {
@@ -51,7 +62,7 @@ function unknownCommand(words: readonly string[]): UsageError {
 
 function fail(error: unknown, { err }: Surroundings): number {
   if (error instanceof UsageError) {
-    err(`serin: ${error.message}\nserin --help says what there is\n`);
+    err(`serin: ${visibleLine(error.message)}\nserin --help says what there is\n`);
     return EXIT.usage;
   }
   if (error instanceof CommandError) {

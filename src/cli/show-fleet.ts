@@ -25,7 +25,7 @@ export function fleetText(body: Json): string {
 
 function storeTrouble({ condition, trouble }: Json): string[] {
   if (condition === undefined || condition === 'available') return [];
-  return [`the store is ${plain(condition)}${typeof trouble === 'string' ? `: ${trouble}` : ''}`];
+  return [`the store is ${plain(condition)}${typeof trouble === 'string' ? `: ${plain(trouble)}` : ''}`];
 }
 
 function disagreements({ disagreements: list }: Json): string[] {

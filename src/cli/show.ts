@@ -1,15 +1,16 @@
 /** Answers as people read them at a terminal: short tables and sentences. Nothing here decides anything. */
+import { columnsOf, visibleLine } from '../schema/visible-text.ts';
 import type { Json } from './api.ts';
 
 /** Columns as wide as their widest entry, two spaces apart; the first row is the heading. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => (row[column] ?? '').length)),
+    Math.max(...rows.map((row) => columnsOf(row[column] ?? ''))),
   );
   return rows
     .map((row) =>
       row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .map((cell, column) => cell + ' '.repeat(Math.max(0, (widths[column] ?? 0) - columnsOf(cell))))
         .join('  ')
         .trimEnd(),
     )
@@ -27,9 +28,10 @@ export function records(value: unknown): readonly Json[] {
 /** A value in a cell or a sentence. */
 export function plain(value: unknown): string {
   if (value === undefined || value === null) return '-';
-  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+  if (typeof value === 'string') return visibleLine(value);
+  return typeof value === 'number' || typeof value === 'boolean'
     ? String(value)
-    : JSON.stringify(value);
+    : visibleLine(JSON.stringify(value));
 }
 
 export function changeLine(change: Json): string {

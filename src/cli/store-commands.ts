@@ -3,6 +3,7 @@
  *
  * They need no API. Nothing is written over what is there unless that is asked for, and `--dry-run` writes nothing.
  */
+import { visibleLine } from '../schema/visible-text.ts';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { readRegular } from '../config/regular-file.ts';
@@ -75,7 +76,7 @@ async function exportStore(args: readonly string[], surroundings: Surroundings):
         `warning: ${left} commits of the history are left behind: an export holds 128 MB of it\n`,
       );
     const text = encodeExport(whole);
-    if (file === '-') surroundings.out(text);
+    if (file === '-') surroundings.data(text);
     else await writeText(path.resolve(file), text);
     surroundings.err(`exported ${inWords(whole)} from ${place.description}\n`);
     return EXIT.ok;
@@ -154,7 +155,7 @@ async function readText(file: string): Promise<string> {
   try {
     return new TextDecoder().decode(await readRegular(file, MOST_BYTES));
   } catch (error) {
-    throw new CommandError(`cannot read ${file}: ${fileTrouble(error)}`, EXIT.configuration);
+    throw new CommandError(`cannot read ${visibleLine(file)}: ${fileTrouble(error)}`, EXIT.configuration);
   }
 }
 
@@ -164,6 +165,6 @@ async function writeText(file: string, text: string): Promise<void> {
     const written = await replaceWhole(NODE_FILES, file, (fresh) => fresh.write(Buffer.from(text), 0));
     await written.close();
   } catch (error) {
-    throw new CommandError(`cannot write ${file}: ${messageOf(error)}`, EXIT.configuration);
+    throw new CommandError(`cannot write ${visibleLine(file)}: ${messageOf(error)}`, EXIT.configuration);
   }
 }

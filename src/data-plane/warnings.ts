@@ -12,22 +12,26 @@ export interface WarningBound {
 
 const USUAL: WarningBound = { lines: 10, span: 1000 };
 
+/** For what is worth knowing of each time, unless somebody does it on purpose. */
+export const FEW: WarningBound = { lines: 10, span: 60_000 };
+
 /** For what anybody on the network can cause at any time. */
 export const SELDOM: WarningBound = { lines: 1, span: 60_000 };
 
-export type Warn = (fields: object, message: string) => void;
+/** `kind` is what is counted by: the message if unsaid. */
+export type Warn = (fields: object, message: string, kind?: string) => void;
 
-/** `now`: monotonic, in ms. Messages are constants of the code, so there are only a few. */
+/** `now`: monotonic, in ms. Messages and kinds are constants of the code, so there are only a few. */
 export function createWarnings(
   log: Pick<Logger, 'warn'>,
   now: () => number,
   { lines, span }: WarningBound = USUAL,
 ): Warn {
   const states = new Map<string, { period: number; lines: number; suppressed: number }>();
-  return (fields, message) => {
+  return (fields, message, kind = message) => {
     const period = Math.floor(now() / span);
-    let state = states.get(message);
-    if (state === undefined) states.set(message, (state = { period, lines: 0, suppressed: 0 }));
+    let state = states.get(kind);
+    if (state === undefined) states.set(kind, (state = { period, lines: 0, suppressed: 0 }));
     if (state.period !== period) {
       state.period = period;
       state.lines = 0;

@@ -6,6 +6,7 @@
  * does not have says it again with each beat, for those who have started since. Messages are authenticated by the key
  * ring and not encrypted: they hold no secret.
  */
+import { createWarnings, FEW } from '../data-plane/warnings.ts';
 import type { KeyData } from '../policy/keys.ts';
 import type { FleetCounters } from '../telemetry/fleet-counters.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -63,12 +64,19 @@ export async function createPeers(options: PeersOptions): Promise<Peers> {
     troubles.set(kind, now);
     log.warn({ 'serin.peer': peer, 'serin.reason': reason, 'serin.detail': detail }, text);
   };
+  // Who a refused message claims to be from is anybody's choice, so they are counted by their reason.
+  const warnOfRefusal = createWarnings(log, clock, FEW);
   const server = await startPeerServer({
     listen: options.listen,
     self,
     seal,
     onMessage: options.onMessage,
-    onRefused: (reason, from, detail) => warn(from, reason, 'a message of a replica is refused', detail),
+    onRefused: (reason, from, detail) =>
+      warnOfRefusal(
+        { 'serin.peer': from, 'serin.reason': reason, 'serin.detail': detail },
+        'a message of a replica is refused',
+        reason,
+      ),
     counters,
   });
   const links = new Map<string, PeerLink>();

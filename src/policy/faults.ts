@@ -5,6 +5,8 @@
  * a fault looks the same on the terminal, in a log line and in a problem+json answer. It must never carry a secret.
  */
 
+import { visibleLine } from '../schema/visible-text.ts';
+
 /** One thing that is wrong with a document. */
 export interface Fault {
   /** RFC 6901 JSON pointer to the offending value; `''` is the whole document. */
@@ -26,7 +28,7 @@ export class DocumentError extends Error {
     const lines = faults.map((fault) => {
       const place =
         fault.line === undefined ? fault.pointer || '/' : `line ${fault.line} (${fault.pointer || '/'})`;
-      return `\n  ${place}: ${fault.detail}`;
+      return `\n  ${visibleLine(`${place}: ${fault.detail}`)}`;
     });
     super(summary + lines.join(''));
     this.name = 'DocumentError';

@@ -6,6 +6,7 @@
  * destination; it drops lines then, and says how many as soon as it can. It works alike on the main thread and in workers.
  */
 import { pino, stdTimeFunctions, type Logger as PinoLogger } from 'pino';
+import { visibleText } from '../schema/visible-text.ts';
 import { LineWriter, openOutput } from './line-writer.ts';
 import { prettyLine } from './pretty-line.ts';
 import { redactFields, redactText } from './redaction.ts';
@@ -43,7 +44,8 @@ export function createLog({ level, pretty = false, destination = 1, fields = {} 
     },
     {
       ...sink,
-      write: (line: string) => sink.write(pretty ? prettyLine(redactText(line)) : redactText(line)),
+      write: (line: string) =>
+        sink.write(pretty ? prettyLine(redactText(line)) : visibleText(redactText(line))),
     },
   );
   redactChildren(logger);

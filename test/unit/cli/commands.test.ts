@@ -39,6 +39,7 @@ async function run(
     stdin: async () => stdin,
     out: (text: string) => void (out += text),
     err: (text: string) => void (err += text),
+    data: (text: string) => void (out += text),
     clock: { now: Date.now, sleep: (milliseconds: number) => sleep(milliseconds) },
   };
   try {

@@ -132,3 +132,20 @@ test('flush calls back', async () => {
     'flushed',
   );
 });
+
+test('a line for people holds nothing that a terminal acts on, and no line that another one wrote', () => {
+  const lines: string[] = [];
+  const log = createLog({ level: 'info', pretty: true, destination: { write: (line) => lines.push(line) } });
+  const evil = 'x\u001b[2J\u009b\u202e\u200b\r\nFAKE \u007f';
+  log.warn({ 'serin.reason': evil, [evil]: evil, list: [evil] }, evil);
+  assert.equal(lines.length, 1);
+  assert.doesNotMatch(lines[0]!, /[^\n\P{Cc}]|\p{Cf}/u);
+  assert.equal(lines[0]!.split('\n').length, 2);
+  const plain: string[] = [];
+  createLog({ level: 'info', destination: { write: (line) => plain.push(line) } }).warn(
+    { reason: evil },
+    evil,
+  );
+  assert.doesNotMatch(plain[0]!, /[^\n\P{Cc}]|\p{Cf}/u);
+  assert.equal((JSON.parse(plain[0]!) as { reason: string }).reason, evil);
+});
