@@ -365,8 +365,6 @@ async function serve(
     process.exit(0);
   };
   onStopSignal(stop, log);
-  process.on(
-    'SIGHUP',
-    guarded('SIGHUP', () => detached('SIGHUP', watch.check())),
-  );
+  const reload = guarded('SIGHUP', () => detached('SIGHUP', watch.check()));
+  process.on('SIGHUP', reload);
 }

@@ -7,6 +7,7 @@
  * A session is resumed only for the server name that it was made for (RFC 6066, 3): OpenSSL looks at a ticket before it looks at the name,
  * so each name has keys of its own for tickets, and the name is read ahead of OpenSSL.
  */
+import { guarded, soon } from '../runtime/guard.ts';
 import { constants, createHmac } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
@@ -111,10 +112,12 @@ function readAhead(
     if (rest !== null) tcp.pause();
     tcp.unshift(bytes);
     // Not now: TLS takes over the reading of the very handle whose read is being handled.
-    setImmediate(() => {
-      if (tcp.destroyed) result.failed(tcp, 'closed');
-      else begin(named.name);
-    });
+    soon(
+      guarded('a handshake', () => {
+        if (tcp.destroyed) result.failed(tcp, 'closed');
+        else begin(named.name);
+      }),
+    );
   };
   const read = (): void => {
     const chunk = tcp.read() as Buffer | null;
