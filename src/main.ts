@@ -32,7 +32,7 @@ import { loadConfiguration } from './config/load.ts';
 import { readRegular } from './config/regular-file.ts';
 import { openKeyRing } from './config/secret.ts';
 import type { Configuration } from './config/schema.ts';
-import { storeDirectory } from './config/store-settings.ts';
+import { fileStoreSettings } from './config/store-settings.ts';
 import { watchConfiguration } from './config/watch.ts';
 import { type ControlPlane, startControlPlane } from './control/control-plane.ts';
 import { joinFleet } from './control/join-fleet.ts';
@@ -148,10 +148,9 @@ async function serve(
   const store =
     fleet?.store ??
     createFileStore({
-      directory: storeDirectory(configuration.store),
+      ...fileStoreSettings(configuration.store),
       clock: Date.now,
       warn: (message) => log.warn({}, message),
-      historyBytes: configuration.store.historyBytes,
     });
   const { workers = 'auto', sharePort = DEFAULT_SHARE_PORT } = configuration.proxy ?? {};
   const counters = new ControlCounters();
@@ -266,6 +265,7 @@ async function serve(
     counters,
     discovery,
     endpoints: () => upstreams.endpoints(),
+    breaker: (service) => upstreams.reading(service).breaker,
     comparison: (service, window) => comparisons.comparison(service, window),
     replica: fleet?.name ?? hostname(),
     clock: Date.now,

@@ -54,6 +54,7 @@ export const STATUS: Readonly<Record<RefusalCode | ApiCode | DocumentCode, numbe
   no_next_step: 409,
   step_moved: 409,
   stable_not_ready: 409,
+  canary_not_ready: 409,
   nothing_to_restore: 409,
   service_read_only: 409,
   rollout_active: 409,

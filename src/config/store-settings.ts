@@ -39,9 +39,12 @@ export function storeSettings(store: StoreDefinition = {}): StoreSettings {
   };
 }
 
-/** The directory of a store that is one. Throws DocumentError `configuration_invalid` for another. */
-export function storeDirectory(store: StoreSettings): string {
-  if ('file' in store) return store.file;
+/** What the store of a directory needs. Throws DocumentError `configuration_invalid` for another. */
+export function fileStoreSettings(store: StoreSettings): {
+  readonly directory: string;
+  readonly historyBytes: number;
+} {
+  if ('file' in store) return { directory: store.file, historyBytes: store.historyBytes };
   throw new DocumentError('configuration_invalid', 'The configuration is not valid:', [
     { pointer: '/store/redis', detail: 'this proxy can only use a directory; set store.file instead' },
   ]);

@@ -26,6 +26,7 @@ import type { CertificateReading } from '../telemetry/metrics-source.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { createCredentials } from './credentials.ts';
 import { createEvents } from './events.ts';
+import { type CanarySources, createCanaryGuard } from './canary-guard.ts';
 import { createExplainer } from './explaining.ts';
 import { createFinishGuard, tcpProbe } from './finish-guard.ts';
 import { localReach, type ReachOf } from '../rollout/reach.ts';
@@ -57,7 +58,7 @@ const PATIENCE = 1000;
 /** How long after a failure the store is tried again, in ms. */
 const RETRY_DELAY = 1000;
 
-export interface ControlPlaneOptions {
+export interface ControlPlaneOptions extends Pick<CanarySources, 'breaker'> {
   readonly configuration: Configuration;
   /** The key ring: the first key signs, all verify. */
   readonly keys: readonly KeyData[];
@@ -206,6 +207,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     helper,
     networks,
     finishGuard: createFinishGuard(tcpProbe(PROBE_TIME), discovery.endpoints),
+    canaryGuard: createCanaryGuard(options),
     commitAt,
     latest: (service) => changes.latest(service),
     disagreements: () => shared?.replication.disagreements() ?? [],
@@ -314,7 +316,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       return {
         diff: diff(before, policyOf(outcome.rollout)),
         decreases: outcome.kind === 'changed' ? outcome.decreases : [],
-        warnings: planner.warnings(outcome.rollout.document),
+        warnings: outcome.kind === 'changed' ? planner.warnings(view, outcome.rollout) : [],
         refusal: null,
       };
     },

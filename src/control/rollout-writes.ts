@@ -19,6 +19,7 @@ import { raises } from '../rollout/raise.ts';
 import { checkPrecondition } from '../rollout/precondition.ts';
 import { type Refusal, refused, RefusedError } from '../rollout/refusal.ts';
 import type { Commit, CommitKind } from '../store/store.ts';
+import type { CanaryGuard } from './canary-guard.ts';
 import type { FinishGuard } from './finish-guard.ts';
 import type { Helper } from './helper.ts';
 import type { InForce } from './in-force.ts';
@@ -35,6 +36,7 @@ export interface RolloutPlannerOptions {
   readonly helper: Helper;
   readonly networks: NetworkCache;
   readonly finishGuard: FinishGuard;
+  readonly canaryGuard: CanaryGuard;
   /** The service's commit of that revision, or null. */
   readonly commitAt: (service: string, revision: number) => Promise<Commit | null>;
   readonly fresh: () => NewRollout;
@@ -68,7 +70,8 @@ export interface RolloutPlanner {
   consider(service: string, command: ReadWrite, write: WriteRequest): Promise<Planned>;
   /** The plan of an accepted write. */
   plan(service: string, command: ReadWrite, write: WriteRequest): Promise<Plan>;
-  warnings(document: RolloutDocument): readonly string[];
+  /** What people should know of a write that is accepted. */
+  warnings(view: ServiceView, after: RolloutState): readonly string[];
 }
 
 export function commitKind(command: Pick<RolloutWrite, 'kind'>): CommitKind {
@@ -82,7 +85,8 @@ export function askedBy(command: RolloutWrite): readonly (string | Uint8Array)[]
 }
 
 export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPlanner {
-  const { inForce, helper, networks, finishGuard, commitAt, fresh, latest, disagreements } = options;
+  const { inForce, helper, networks, finishGuard, canaryGuard, commitAt, fresh, latest, disagreements } =
+    options;
 
   async function read(service: string, command: RolloutWrite, write: WriteRequest): Promise<ReadWrite> {
     if (!('body' in command)) return command;
@@ -176,6 +180,12 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
           guard:
             view.rollout?.phase === 'promoted' ? await finishGuard(view.name, view.definition) : { ok: true },
         };
+      case 'promote': {
+        const fault = canaryGuard(view.name, view.definition);
+        if (fault === null) return { kind: 'promote', guard: { ok: true } };
+        const detail = `Promote gives everyone the canary, but ${fault.detail}. Wait until one is, or roll back.`;
+        return { kind: 'promote', guard: { ok: false, detail, figures: fault.figures } };
+      }
       case 'percentage': {
         const fault = percentageFault(command.percentage);
         if (fault === null) return command;
@@ -230,10 +240,18 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
     return change?.kind === 'rollout.step' && change.percentage?.from === command.from ? change : null;
   }
 
-  function warnings(document: RolloutDocument): readonly string[] {
+  function warnings(view: ServiceView, after: RolloutState): readonly string[] {
     const { trustedProxies = [] } = inForce.state.configuration;
-    const trusted = networks.compiled.get(networksKey(trustedProxies));
-    return [...overlapWarnings(document, trusted, networks.compiled), ...doubtsOf(document)];
+    const { compiled } = networks;
+    const { document } = after;
+    const warned = [
+      ...overlapWarnings(document, compiled.get(networksKey(trustedProxies)), compiled),
+      ...doubtsOf(document),
+    ];
+    if (!raises(view.rollout, after) || !givesCanary(after)) return warned;
+    const fault = canaryGuard(view.name, view.definition);
+    if (fault !== null) warned.push(`Nobody gets the canary for now: ${fault.detail}.`);
+    return warned;
   }
 
   return {
@@ -254,7 +272,7 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
         document: { definition: view.source === 'api' ? view.definition : null, rollout },
         decreases,
         percentage: percentageMove(commitKind(command), view.rollout, rollout),
-        warnings: () => warnings(rollout.document),
+        warnings: () => warnings(view, rollout),
       };
     },
   };
@@ -268,6 +286,11 @@ function checkExpected({ name, rollout, revision }: ServiceView, kind: string, w
     'no_rollout',
     'The service has no rollout yet, so there is nothing to patch. Start one with PUT.',
   );
+}
+
+/** Whether anybody is to have the canary by it. */
+function givesCanary({ phase, document }: RolloutState): boolean {
+  return phase === 'promoted' || document.rules.some(({ percentage }) => percentage > 0);
 }
 
 /** Rough, but cheap to know: so much takes long enough to validate that the main thread should not. */

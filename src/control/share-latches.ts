@@ -5,7 +5,7 @@ import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { latchLimit } from '../config/defaults.ts';
 import type { ProxyDefinition } from '../config/schema.ts';
-import { storeDirectory, type StoreSettings } from '../config/store-settings.ts';
+import { fileStoreSettings, type StoreSettings } from '../config/store-settings.ts';
 import type { HeldLatches, LatchNote } from '../data-plane/latch-keeper.ts';
 import { LATCHES_LIMIT, type PeerMessage } from '../fleet/peer-message.ts';
 import type { LatchStore } from '../latches/latch-store.ts';
@@ -31,7 +31,7 @@ export function shareLatches(
     // A user may be stored more than once: admitted, admitted by another rule, excluded.
     store:
       fleet === null
-        ? createFileLatches({ directory: path.join(storeDirectory(store), 'latches'), limit })
+        ? createFileLatches({ directory: path.join(fileStoreSettings(store).directory, 'latches'), limit })
         : fleet.latchStore(2 * limit),
     push:
       fleet === null

@@ -31,8 +31,8 @@ export type RolloutCommand =
     }
   /** `from` is the percentage that the caller saw, or null where a request id keeps a retry from stepping twice. */
   | { readonly kind: 'step'; readonly from: number | null }
-  | { readonly kind: 'finish'; readonly guard: GuardVerdict }
-  | { readonly kind: 'promote' | 'rollback' | 'pause' | 'resume' };
+  | { readonly kind: 'promote' | 'finish'; readonly guard: GuardVerdict }
+  | { readonly kind: 'rollback' | 'pause' | 'resume' };
 
 /** What a guard says about a write; `figures` and `detail` explain a refusal. */
 export type GuardVerdict =
@@ -81,6 +81,10 @@ export function advance(
     case 'step':
       return takeStep(current, command.from);
     case 'promote':
+      if (isUnderWay(current.phase) && !command.guard.ok) {
+        const { detail, figures } = command.guard;
+        return refuse('canary_not_ready', detail, figures);
+      }
       return move(current, command.kind, ['running', 'paused'], 'promoted');
     case 'finish':
       if (current.phase === 'promoted' && !command.guard.ok) {

@@ -19,6 +19,8 @@ export type RefusalCode =
   | 'step_moved'
   /** Stable is not ready to take everybody. */
   | 'stable_not_ready'
+  /** No endpoint of the canary can take anybody. */
+  | 'canary_not_ready'
   /** The revision holds no policy that could be restored. */
   | 'nothing_to_restore'
   | 'service_not_found'

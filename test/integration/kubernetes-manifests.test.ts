@@ -11,7 +11,7 @@ import { IMAGE_CONFIG, IMAGE_DATA, IMAGE_USER } from '../../scripts/image-root.t
 import { prometheusRule } from '../../scripts/prometheus-rule.ts';
 import { drainSettings } from '../../src/config/defaults.ts';
 import { parseListen } from '../../src/config/host-port.ts';
-import { storeDirectory } from '../../src/config/store-settings.ts';
+import { fileStoreSettings } from '../../src/config/store-settings.ts';
 import { bytes, schemaCheck, selects, type Labels, type Workload } from '../support/kubernetes.ts';
 import { FOLDERS, OVERLAYS, renderAll, type PolicySpec, type ServiceSpec } from '../support/overlays.ts';
 
@@ -256,7 +256,7 @@ test('one replica with its own volume: the old pod ends before the new one start
   assert.equal(pod.automountServiceAccountToken, false);
   assert.equal(kind('k8s/overlays/single', 'PodDisruptionBudget').length, 0, 'it would forbid every drain');
   const { configuration } = await load('k8s/overlays/single');
-  assert.ok(storeDirectory(configuration.store).startsWith(`${IMAGE_DATA}/`));
+  assert.ok(fileStoreSettings(configuration.store).directory.startsWith(`${IMAGE_DATA}/`));
   assert.ok(configuration.secretFile.startsWith(`${IMAGE_DATA}/`));
   assert.ok(pod.volumes!.some(({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName === 'serin'));
 });

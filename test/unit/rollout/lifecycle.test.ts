@@ -43,7 +43,7 @@ function refusal(outcome: Outcome): string {
 
 test('what leads from each phase to which, and what is refused', () => {
   const commands: Record<string, RolloutCommand> = {
-    promote: { kind: 'promote' },
+    promote: { kind: 'promote', guard: { ok: true } },
     finish: { kind: 'finish', guard: READY },
     rollback: { kind: 'rollback' },
     pause: { kind: 'pause' },
@@ -126,6 +126,14 @@ test('finish waits for stable', () => {
   assert.equal(refusal(advance(inPhase('promoted'), { kind: 'finish', guard }, fresh)), 'stable_not_ready');
 });
 
+test('promote waits for a canary that can be given, and is not refused where it is done already', () => {
+  const guard = { ok: false, detail: 'No endpoint.', figures: { usable: 0, endpoints: 2 } } as const;
+  for (const phase of ['running', 'paused'] as const)
+    assert.equal(refusal(advance(inPhase(phase), { kind: 'promote', guard }, fresh)), 'canary_not_ready');
+  assert.equal(advance(inPhase('promoted'), { kind: 'promote', guard }, fresh).kind, 'unchanged');
+  assert.equal(refusal(advance(inPhase('idle'), { kind: 'promote', guard }, fresh)), 'wrong_phase');
+});
+
 test('percentages: lower ones must be asked for, a paused rollout is not raised, unknown rules are named', () => {
   const set = (percentage: number, allowDecrease = false, rule = 'everyone'): RolloutCommand => ({
     kind: 'percentage',
@@ -184,7 +192,7 @@ const command: fc.Arbitrary<RolloutCommand> = fc.oneof(
     allowDecrease,
   })),
   fc.constantFrom<RolloutCommand>(
-    { kind: 'promote' },
+    { kind: 'promote', guard: { ok: true } },
     { kind: 'finish', guard: READY },
     { kind: 'rollback' },
     { kind: 'pause' },
