@@ -83,6 +83,7 @@ export const DEFAULT_IDENTITY: readonly IdentityTier[] = [
 ];
 
 export const DEFAULT_CACHE = 'preserve';
+export const DEFAULT_CLIENT_HINTS = false;
 const DEFAULT_PATH_PREFIX = '/';
 
 /** How a stop goes: not ready for `delay`, then up to `grace` for running requests, and `idle` for a connection's next. */

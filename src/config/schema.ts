@@ -115,6 +115,11 @@ export const ServiceDefinition = Type.Object(
         description: "what becomes of the application's caching headers while a rollout runs",
       }),
     ),
+    clientHints: Type.Optional(
+      Type.Boolean({
+        description: 'answers ask browsers to tell the model and the version of their system (Accept-CH)',
+      }),
+    ),
     follow: Type.Optional(
       Type.Array(ServiceName, { maxItems: 1000, description: 'services whose variant this one follows' }),
     ),

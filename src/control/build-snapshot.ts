@@ -5,6 +5,7 @@ import type { ServiceView } from '../admin/backend.ts';
 import {
   cookieSettings,
   DEFAULT_CACHE,
+  DEFAULT_CLIENT_HINTS,
   DEFAULT_IDENTITY,
   DEFAULT_STRICT_SERVER_NAMES,
   DEFAULT_TLS_VERSION,
@@ -93,6 +94,7 @@ export function serviceSnapshot(
     identity: definition.identity ?? DEFAULT_IDENTITY,
     cookies: cookieSettings(definition),
     cache: definition.cache ?? DEFAULT_CACHE,
+    clientHints: definition.clientHints ?? DEFAULT_CLIENT_HINTS,
     follow: definition.follow ?? [],
     settings: serviceSettings(definition),
     stable: variantSnapshot(stable, tlsOf(stable), endpoints(stable)),

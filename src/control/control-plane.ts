@@ -316,7 +316,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       return {
         diff: diff(before, policyOf(outcome.rollout)),
         decreases: outcome.kind === 'changed' ? outcome.decreases : [],
-        warnings: outcome.kind === 'changed' ? planner.warnings(view, outcome.rollout) : [],
+        warnings: planner.warnings(view, outcome.rollout),
         refusal: null,
       };
     },

@@ -246,7 +246,7 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
     const { document } = after;
     const warned = [
       ...overlapWarnings(document, compiled.get(networksKey(trustedProxies)), compiled),
-      ...doubtsOf(document),
+      ...doubtsOf(document, view.definition.clientHints),
     ];
     if (!raises(view.rollout, after) || !givesCanary(after)) return warned;
     const fault = canaryGuard(view.name, view.definition);

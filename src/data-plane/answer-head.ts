@@ -6,6 +6,7 @@
 import { F } from '../http1/fields.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
+import { ASKED_HINTS } from '../policy/client-hints.ts';
 import type { Decision } from '../policy/decide.ts';
 import {
   heuristicallyCacheable,
@@ -17,6 +18,9 @@ import { clientResponseHead } from './forward-headers.ts';
 import type { ServiceRoute } from './routing.ts';
 
 const PLAIN = { setCookies: '', cache: 'preserve', close: false, chunked: false, upgraded: false } as const;
+
+/** Browsers over TLS send what it names with the next requests; others ignore it. Nothing an endpoint says of its own is lost. */
+const ACCEPT_CH = `Accept-CH: ${ASKED_HINTS}\r\n`;
 
 /** Of an interim (1xx) answer. */
 export function interimHead(head: ResponseHead): string {
@@ -47,6 +51,7 @@ export function finalHead(
     if (shared) setCookies = '';
   }
   if (head.status === 304) setCookies = '';
+  if (route.snapshot.clientHints) setCookies += ACCEPT_CH;
   return clientResponseHead(head, { setCookies, cache, close, chunked, upgraded: false });
 }
 

@@ -197,7 +197,7 @@ function isSeparator(code: number): boolean {
 
 /** What a response's head becomes on its way to the client. */
 export interface ResponseFacts {
-  /** Complete `Set-Cookie` lines, or ''. */
+  /** Complete `Set-Cookie` lines, and others that the proxy adds, or ''. */
   readonly setCookies: string;
   readonly cache: AnswerCaching;
   /** The connection to the client ends after this response. */

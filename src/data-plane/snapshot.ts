@@ -115,6 +115,8 @@ export interface ServiceSnapshot {
   readonly identity: readonly IdentityTier[];
   readonly cookies: CookieSettings;
   readonly cache: 'preserve' | 'private' | 'vary';
+  /** Answers ask for client hints. */
+  readonly clientHints: boolean;
   /** Services whose variant (`x-canary` from a follow peer) this one follows. */
   readonly follow: readonly string[];
   readonly settings: ServiceSettings;

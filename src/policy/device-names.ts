@@ -39,7 +39,7 @@ const BROWSERS = names(
     'duckduckgo,yandex,ucbrowser,qqbrowser,wechat,baidu,quark,miui browser,huawei browser,vivo browser,oculus browser,' +
     'sailfish browser,pico browser,heytap,whale,silk,kindle,puffin,coc coc,maxthon,sogou explorer,sogou mobile,360,2345,' +
     'smart lenovo browser,avast secure browser,avg secure browser,android browser,facebook,instagram,snapchat,twitter,' +
-    'linkedin,tiktok,line,kakaotalk,kakaostory,naver,daum,alipay,weibo,klarna,klar,gsa,electron,tesla,konqueror,dolphin,' +
+    'linkedin,tiktok,line,kakaotalk,kakaostory,naver,daum,alipay,weibo,douyin,klarna,klar,gsa,electron,tesla,konqueror,dolphin,' +
     'epiphany,midori,falkon,qupzilla,iron,iridium,dragon,icedragon,librewolf,wolvic,waterfox,palemoon,basilisk,' +
     'seamonkey,iceweasel,icecat,k-meleon,netscape,mozilla,cobalt,webkit,lynx,links,w3m,phantomjs,ladybird,flow',
 );

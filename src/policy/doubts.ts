@@ -4,13 +4,16 @@
  * A doubt refuses nothing. What can never hold for anybody is in `never-holds.ts`.
  */
 import { list } from './conditions.ts';
+import { normaliseOs } from './device-names.ts';
 import { parseNetwork } from './network.ts';
+import { Range } from 'semver';
 import type { Match, RolloutDocument } from './schema.ts';
+import { rangeFault, VERSION_OPTIONS } from './version.ts';
 
-/** One sentence for each doubt, the rule's name first. */
-export function doubtsOf(document: RolloutDocument): string[] {
+/** One sentence for each doubt, the rule's name first. `asksForHints`: answers of the service ask browsers for client hints. */
+export function doubtsOf(document: RolloutDocument, asksForHints = false): string[] {
   return [...document.rules, ...(document.exclude ?? [])].flatMap(({ name, match }) =>
-    match === undefined ? [] : doubtsOfMatch(match).map((doubt) => `rule "${name}": ${doubt}`),
+    match === undefined ? [] : doubtsOfMatch(match, asksForHints).map((doubt) => `rule "${name}": ${doubt}`),
   );
 }
 
@@ -18,8 +21,38 @@ export function doubtsOf(document: RolloutDocument): string[] {
 const MOST_OF_A_KIND = 5;
 const MOST_READ = 1000;
 
-function doubtsOfMatch(match: Match): string[] {
-  return [...networkDoubts(match), ...headerDoubts(match)];
+function doubtsOfMatch(match: Match, asksForHints: boolean): string[] {
+  return [...networkDoubts(match), ...headerDoubts(match), ...versionDoubts(match, asksForHints)];
+}
+
+/** The version that user agents of an operating system say for ever, and what that may be in truth. */
+const FROZEN: ReadonlyMap<string, readonly [said: string, newer: string]> = new Map([
+  ['android', ['10.0.0', '99.0.0']],
+  ['macos', ['10.15.7', '99.0.0']],
+  ['windows', ['10.0.0', '11.0.0']],
+]);
+
+function versionDoubts({ device }: Match, asksForHints: boolean): string[] {
+  const os = device?.os;
+  if (typeof os !== 'object' || Array.isArray(os)) return [];
+  const name = normaliseOs(os.name);
+  if (rangeFault(os.version) !== null) return [];
+  if (name === 'harmonyos')
+    return [
+      'most HarmonyOS devices tell the version of Android instead of their own, and meet no range of versions',
+    ];
+  const frozen = FROZEN.get(name);
+  if (frozen === undefined || asksForHints) return [];
+  const range = new Range(os.version, VERSION_OPTIONS);
+  const [said, newer] = frozen;
+  const decides =
+    range.test(said) === range.test(newer) && !range.intersects(new Range(`>${said} <${newer}`));
+  // Where the range holds for all newer ones as well, or for none, it does not matter which it is.
+  const all = range.test(said) && range.test(newer);
+  if (decides || all) return [];
+  return [
+    `browsers say ${os.name} ${said.replace(/(\.0)+$/, '')} whatever they run on, so "${os.version}" does not tell newer versions apart; set clientHints: true for the service, for Chromium's browsers to tell`,
+  ];
 }
 
 function networkDoubts({ cidr }: Match): string[] {

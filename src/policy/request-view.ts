@@ -4,6 +4,7 @@
  * A view belongs to a compiled policy and is used again for each request; nothing is allocated for a request whose
  * facts are in the caches. After `end` it holds nothing of the request.
  */
+import { hintsText } from './client-hints.ts';
 import type { DeviceCache, DeviceFacts } from './device.ts';
 import type { RequestFacts } from './facts.ts';
 import { normalisePath } from './path.ts';
@@ -99,7 +100,9 @@ export class RequestView {
   }
 
   device(): DeviceFacts {
-    return (this.#device ??= this.#devices.get(this.#facts!.header('user-agent')));
+    if (this.#device !== null) return this.#device;
+    const facts = this.#facts!;
+    return (this.#device = this.#devices.get(facts.header('user-agent'), hintsText(facts)));
   }
 
   /** Only where the policy was compiled with a region database. */

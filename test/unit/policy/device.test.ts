@@ -69,7 +69,12 @@ test('iPhones, their iOS versions and models are read from real user agents', ()
     const { model, os, osVersion } = readDevice(userAgent);
     assert.equal(model, 'iphone', userAgent);
     assert.equal(os, 'ios', userAgent);
-    assert.equal(osVersion?.version, `${version[1]}.${version[2]}.${version[3] ?? 0}`, userAgent);
+    // From 26 on, WebKit says 18.6 or 18.7 for ever, and Safari's version is that of iOS.
+    const safari = /^18_[67]/.test(`${version[1]}_${version[2]}`)
+      ? /Version\/(2[6-9][\d.]*) .*Safari/.exec(userAgent)?.[1]
+      : undefined;
+    const [major, minor = '0', patch = '0'] = (safari ?? version.slice(1).join('.')).split('.');
+    assert.equal(osVersion?.version, `${major}.${minor}.${patch || '0'}`, userAgent);
   }
   assert.ok(phones > 1000);
 });
