@@ -1,6 +1,7 @@
 /** The proxy's own cookies: the identity is minted once, the latch keeps a user, and neither goes where it must not. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { cookieJar } from '../support/cookie-jar.ts';
 import { answer, reply } from '../support/origin.ts';
 import { startPair } from '../support/pair.ts';
 import { ask, connect, request } from '../support/raw-client.ts';
@@ -15,6 +16,8 @@ const pair = startPair({
     const endpoints = { stable: { endpoints: [origin.endpoint] }, canary: { endpoints: [canary.endpoint] } };
     return {
       shop: { hosts: ['shop.test'], pathPrefix: '/shop', ...endpoints },
+      nested: { hosts: ['nested.test'], ...endpoints },
+      under: { hosts: ['nested.test'], pathPrefix: '/a', ...endpoints },
       closed: { hosts: ['private.test'], cache: 'private', ...endpoints },
       varied: { hosts: ['vary.test'], cache: 'vary', ...endpoints },
     };
@@ -183,4 +186,32 @@ test('a latch stands in for the conditions, until its rule goes', async () => {
   assert.equal(variant(await get('/', [both, 'X-Office: yes'])), 'stable');
   await putRollout(pair.serin, 'notes', { rules: [office] });
   assert.equal(variant(await get('/', [both])), 'stable', 'a latch of another rollout is void');
+});
+
+test('one browser sees one variant of each service, whatever prefixes of the host it walks, and half of them the canary', async () => {
+  const HOST = 'nested.test';
+  await putRollout(pair.serin, 'nested', { rules: [{ name: 'everyone', percentage: 50 }] });
+  await putRollout(pair.serin, 'under', { rules: [{ name: 'everyone', percentage: 50 }] });
+  const first = new Map<string, number>();
+  for (let number = 0; number < 120; number++) {
+    const jar = cookieJar();
+    const seen = new Map<string, Set<string>>();
+    const visit = async (path: string): Promise<void> => {
+      const cookie = jar.header(HOST, path);
+      const headers = [`User-Agent: walker ${number}`, ...(cookie === '' ? [] : [`Cookie: ${cookie}`])];
+      const message = await get(path, headers, { host: HOST });
+      jar.keep(HOST, values(message.fields, 'set-cookie'));
+      const of = path.startsWith('/a') ? 'under' : 'nested';
+      seen.set(of, (seen.get(of) ?? new Set()).add(variant(message) as string));
+    };
+    const paths = number % 2 === 0 ? ['/a/x', '/', '/a', '/x'] : ['/', '/a/x', '/x', '/a'];
+    if (number % 3 === 0) await Promise.all(paths.slice(0, 2).map(visit));
+    for (const path of paths) await visit(path);
+    for (const [of, variants] of seen) {
+      assert.equal(variants.size, 1, `${of} for browser ${number}`);
+      if (variants.has('canary')) first.set(of, (first.get(of) ?? 0) + 1);
+    }
+  }
+  // Four standard errors of 120 are 22.
+  for (const [of, count] of first) assert.ok(count > 38 && count < 82, `${of}: ${count} of 120`);
 });

@@ -138,7 +138,7 @@ for (const [what, served] of Object.entries(ERAS)) {
     const random = seeded(served.length);
     const below = (count: number): number => Math.floor(random() * count);
     const path = (): string => PATHS[below(PATHS.length)]!;
-    const all = walkers(600);
+    const all = walkers(160);
     const during = (prefixes: Readonly<Record<string, string>>, of: RolloutOf): void => {
       const now = serve(prefixes, of);
       const flips = new FlipTable();
@@ -151,7 +151,7 @@ for (const [what, served] of Object.entries(ERAS)) {
     };
     // Half of them are known before a rollout starts.
     const before = serve(served[0]!, () => null);
-    for (const walker of all.slice(300)) walker.visit(before, [path(), path()], new FlipTable());
+    for (const walker of all.slice(80)) walker.visit(before, [path(), path()], new FlipTable());
     for (const prefixes of served) during(prefixes, first);
     for (const prefixes of served) during(prefixes, second);
     assertSteady(all);
@@ -163,7 +163,7 @@ for (const [what, served] of Object.entries(ERAS)) {
 test('who was admitted by a network and leaves it stays, on every path', () => {
   const admitted: RolloutOf = (name) => rollout(HALF_OF_A_NETWORK, { id: `office of ${name}`, seed: 'cc' });
   const served = [serve(NESTED, admitted), serve({ ...NESTED, a: '/', root: '/n' }, admitted)];
-  const all = walkers(300);
+  const all = walkers(160);
   for (const walker of all) {
     for (const path of PATHS) walker.visit(served[0]!, [path], new FlipTable());
     walker.move();
@@ -185,7 +185,7 @@ function withFormerIds(all: readonly Walker[], prefixes: Readonly<Record<string,
 }
 
 test('ids of earlier versions go on counting under nested prefixes', () => {
-  const all = walkers(300);
+  const all = walkers(160);
   withFormerIds(all, NESTED);
   const now = serve(NESTED, first);
   for (let round = 0; round < 2; round++)
@@ -195,7 +195,7 @@ test('ids of earlier versions go on counting under nested prefixes', () => {
 
 test('an id of an earlier version counts on all paths when its service gets the whole host', () => {
   for (const order of [PATHS, PATHS.toReversed()]) {
-    const all = walkers(300);
+    const all = walkers(160);
     withFormerIds(all, { a: '/a' });
     const now = serve({ a: '/' }, first);
     // Between two rollouts the browser comes by, as it does for weeks: on the path that it knows.
@@ -214,7 +214,7 @@ test('two proxies with keys of their own on one host do not take turns in replac
     [{ a: '/a', c: '/c' }, '/', '/x'],
     [{ a: '/a', c: '/c' }, '/d', '/d/x'],
   ] as const) {
-    const all = walkers(200);
+    const all = walkers(120);
     const ids = (): string[] =>
       all.map(({ jar }) => jar.all.filter((each) => each.startsWith('serin_id ')).join());
     const visitBoth = (ours: Served, theirs: Served): void => {
