@@ -66,7 +66,7 @@ const leftOfRequest = (name: string): boolean => OWN.has(name) || TAKEN.has(name
 const leftOfAnswer = (name: string): boolean => FRAMING.has(name) || name === 'te';
 
 /** What is wrong with what came of `message`, or null. `step`: of the pieces in which it is taken apart again. */
-export function faultOf(message: Http2Message, passed: Passed, step: number): string | null {
+function faultOf(message: Http2Message, passed: Passed, step: number): string | null {
   const { kind, method, data, trailers } = message;
   const { out, end } = passed;
   if (message.valid && end !== 'whole') return `${end}, although nothing is wrong with it`;
