@@ -80,6 +80,8 @@ export class ClientSession {
   #streams = 0;
   #resets = 0;
   #resetsAt = 0;
+  /** Retiring; clock value (ms) at which it ends even if its peer has not answered. */
+  #retiredUntil = Number.POSITIVE_INFINITY;
   /** Asked for a sign of life; clock value (ms) at which it is overdue. */
   #probedUntil = Number.POSITIVE_INFINITY;
   #closed = false;
@@ -169,6 +171,7 @@ export class ClientSession {
   #retire(now: number): void {
     if (this.#retiring) return;
     this.#retiring = true;
+    this.#retiredUntil = now + LINGER_TIME;
     this.#session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM);
     // The answer comes after all that was sent before the peer heard.
     if (!this.#ask(() => this.drain(this.#host.now()))) this.drain(now);
@@ -189,7 +192,7 @@ export class ClientSession {
 
   /** Clock value (ms) at which `onDeadline` is due. */
   get deadline(): number {
-    return Math.min(this.#deadline, this.#probedUntil);
+    return Math.min(this.#deadline, this.#probedUntil, this.#retiredUntil);
   }
 
   onDeadline(now: number): void {
@@ -206,6 +209,7 @@ export class ClientSession {
   drain(now: number): void {
     if (this.#ending || this.#closed) return;
     this.#ending = true;
+    this.#retiredUntil = Number.POSITIVE_INFINITY;
     this.#deadline = this.#streams > 0 ? Number.POSITIVE_INFINITY : now + LINGER_TIME;
     this.#session.close();
   }

@@ -74,6 +74,11 @@ async function others(client: Http2Client, count: number): Promise<() => Promise
   };
 }
 
+const POST = [':method', 'POST', ':scheme', 'http', ':authority', 'notes.test', ':path', '/never'];
+const opened = (stream: number, fields: readonly string[], flags = END_HEADERS): Buffer =>
+  frame(FRAME.headers, flags, stream, headBlock(fields));
+const last = END_HEADERS | END_STREAM;
+
 test('600 clients that leave cost nobody else a request, and the session ends in order', async () => {
   const client = await http2Client(serin.proxyPort);
   let goaway: number | null = null;
@@ -108,10 +113,21 @@ test('600 clients that leave cost nobody else a request, and the session ends in
   client.close();
 });
 
-const POST = [':method', 'POST', ':scheme', 'http', ':authority', 'notes.test', ':path', '/never'];
-const opened = (stream: number, fields: readonly string[], flags = END_HEADERS): Buffer =>
-  frame(FRAME.headers, flags, stream, headBlock(fields));
-const last = END_HEADERS | END_STREAM;
+test('a proxy that answers no ping hears of the last stream all the same', async () => {
+  const client = await frameClient(serin.proxyPort);
+  const cancel = Buffer.from([0, 0, 0, constants.NGHTTP2_CANCEL]);
+  const get = POST.with(1, 'GET');
+  for (let stream = 1; stream < 2 * 250; stream += 2)
+    client.write(opened(stream, get, last), frame(FRAME.reset, 0, stream, cancel));
+  const lastStream = ({ payload }: { payload: Buffer }): number => payload.readUInt32BE(0);
+  const goaway = await client.frame(
+    (one) => one.type === FRAME.goaway && lastStream(one) < 500,
+    'the GOAWAY that names the last stream',
+  );
+  assert.equal(errorCode(goaway), constants.NGHTTP2_NO_ERROR);
+  assert.equal(lastStream(client.frames.find(({ type }) => type === FRAME.goaway)!), 2 ** 31 - 1);
+  client.destroy();
+});
 
 /** What a user's stream may do wrong, however a proxy lets it pass. */
 const faults: Record<string, (stream: number) => Buffer[]> = {
@@ -128,7 +144,17 @@ const faults: Record<string, (stream: number) => Buffer[]> = {
   'a field in upper case': (stream) => [opened(stream, [...POST, 'X-A', 'b'], last)],
   'a line feed in a value': (stream) => [opened(stream, [...POST, 'x-a', 'b\nc'], last)],
   'no path': (stream) => [opened(stream, POST.slice(0, 6), last)],
-  'a head that is too large': (stream) => [opened(stream, [...POST, 'x-a', 'x'.repeat(16_000)], last)],
+  'a head that is too large': (stream) => {
+    const block = headBlock([...POST, 'x-a', 'x'.repeat(40_000)]);
+    return [0, 16_384, 32_768].map((at) =>
+      frame(
+        at === 0 ? FRAME.headers : FRAME.continuation,
+        (at === 0 ? END_STREAM : 0) | (at === 32_768 ? END_HEADERS : 0),
+        stream,
+        block.subarray(at, at + 16_384),
+      ),
+    );
+  },
   'a head of too many fields': (stream) => [
     opened(stream, [...POST, ...Array.from({ length: 600 }, (_, index) => [`a${index}`, '']).flat()], last),
   ],
@@ -143,7 +169,8 @@ for (const [name, fault] of Object.entries(faults)) {
     await eventually(() => waiting.length === 1, 'the request of another');
     let stream = 3;
     // More than nghttp2 and Node.js would bear of one client.
-    for (let count = 0; count < 120; count += 1, stream += 2) client.write(...fault(stream));
+    const many = fault(stream)[0]!.length > 10_000 ? 20 : 120;
+    for (let count = 0; count < many; count += 1, stream += 2) client.write(...fault(stream));
     const over = ({ type, stream: id }: { type: number; stream: number }): boolean =>
       id === stream - 2 && (type === FRAME.reset || type === FRAME.headers);
     await client.frame(over, 'the end of the last of them');
