@@ -143,6 +143,44 @@ test('a trusted peer is believed, and its address joins the chain', async () => 
   assert.deepEqual(values(message.fields, 'x-forwarded-port'), ['443']);
 });
 
+test('of the lists of a trusted peer goes on what the client-facing hop added, in whatever case', async () => {
+  const message = await forwarded(
+    [
+      `X-Forwarded-For: 6.6.6.6,, 203.0.113.7, ${TRUSTED}`,
+      'X-Forwarded-Proto: http, HTTPS, http',
+      'X-Forwarded-Host: evil.test, www.test, inner.test',
+      'X-Forwarded-Port: 1, 443',
+      'X-Forwarded-Port: 8080',
+      'Forwarded: For="[2001:db8::7]:80";Proto=HTTPS',
+    ],
+    TRUSTED,
+  );
+  assert.deepEqual(values(message.fields, 'x-forwarded-proto'), ['https']);
+  assert.deepEqual(values(message.fields, 'x-forwarded-host'), ['www.test']);
+  assert.deepEqual(values(message.fields, 'x-forwarded-port'), ['443']);
+  assert.deepEqual(values(message.fields, 'forwarded'), [
+    `For="[2001:db8::7]:80";Proto=HTTPS, for=${TRUSTED}`,
+  ]);
+});
+
+test('a client is secure by the scheme of its own hop', async () => {
+  for (const [proto, secure] of [
+    ['https', true],
+    ['HTTPS', true],
+    ['wss', true],
+    ['https, http', false],
+    ['http, https', true],
+    ['', false],
+  ] as const) {
+    const { fields } = await ask(
+      pair.port,
+      request('/scheme', { headers: ['X-Forwarded-For: 203.0.113.7', `X-Forwarded-Proto: ${proto}`] }),
+      { localAddress: TRUSTED },
+    );
+    assert.equal(/; Secure/i.test(value({ fields }, 'set-cookie') ?? ''), secure, proto);
+  }
+});
+
 test('a trusted peer that says nothing gets the same as others', async () => {
   const message = await forwarded([], TRUSTED);
   assert.equal(value(message, 'x-forwarded-for'), TRUSTED);

@@ -5,7 +5,9 @@ import * as fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 import {
   AddressCache,
+  believedHops,
   clientAddress,
+  elementOfHop,
   parseAddress,
   parseForwardedElement,
   UNKNOWN_ADDRESS,
@@ -214,11 +216,43 @@ test('where all are trusted, the leftmost is the client', () => {
 test('junk ends the walk at the last good address', () => {
   assert.equal(client('10.0.0.1', 'unknown'), '10.0.0.1');
   assert.equal(client('10.0.0.1', '203.0.113.7, unknown, 10.0.0.2'), '10.0.0.2');
-  assert.equal(client('10.0.0.1', '203.0.113.7,, 10.0.0.2'), '10.0.0.2');
   assert.equal(client('10.0.0.1', ''), '10.0.0.1');
   assert.equal(client('10.0.0.1', ','), '10.0.0.1');
   assert.equal(client('10.0.0.1', ',203.0.113.7'), '203.0.113.7');
   assert.equal(client('10.0.0.1', `203.0.113.7, ${'x'.repeat(30_000)}`), '10.0.0.1');
+});
+
+test('empty elements are no elements', () => {
+  for (const chain of [
+    '203.0.113.7,, 10.0.0.2',
+    '203.0.113.7, ,\t,10.0.0.2',
+    ',203.0.113.7,10.0.0.2,',
+    ', 203.0.113.7 ,',
+  ]) {
+    assert.equal(client('10.0.0.1', chain), '203.0.113.7', chain);
+  }
+});
+
+test('an element of another field is that of the hop that the walk believes last', () => {
+  const trusted = new NetworkSet(compileNetworks(['10.0.0.0/8']));
+  const chosen = (chain: string | undefined, list: string): string | undefined =>
+    elementOfHop(list, believedHops(chain, trusted, new AddressCache()));
+  for (const [chain, list, expected] of [
+    ['203.0.113.7', 'https', 'https'],
+    ['203.0.113.7', 'https, http', 'http'],
+    ['203.0.113.7, 10.0.0.2', 'https, http', 'https'],
+    ['203.0.113.7,, 10.0.0.2', 'https, ,http,', 'https'],
+    // What a client sent itself lies further left than the walk goes.
+    ['1.1.1.1, 203.0.113.7, 10.0.0.2', 'x, https, http', 'https'],
+    // Not every proxy adds one.
+    ['203.0.113.7, 10.0.0.3, 10.0.0.2', 'https, http', 'https'],
+    [undefined, 'https, http', 'http'],
+    ['junk', 'https, http', 'http'],
+    ['203.0.113.7', ', ,', undefined],
+    ['203.0.113.7', '', undefined],
+  ] as const) {
+    assert.equal(chosen(chain, list), expected, `${chain} and ${list}`);
+  }
 });
 
 test('the walk is bounded', () => {
@@ -235,6 +269,7 @@ test('the walk gives what a plain reading of the list gives', () => {
     fc.property(fc.array(element, { maxLength: 8 }), (elements) => {
       let expected = '10.0.0.1';
       for (const found of elements.toReversed()) {
+        if (found === '') continue;
         if (!isIPv4(found)) break;
         expected = found;
         if (!found.startsWith('10.')) break;
