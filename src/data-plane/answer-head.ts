@@ -17,7 +17,14 @@ import {
 import { clientResponseHead } from './forward-headers.ts';
 import type { ServiceRoute } from './routing.ts';
 
-const PLAIN = { setCookies: '', cache: 'preserve', close: false, chunked: false, upgraded: false } as const;
+const PLAIN = {
+  setCookies: '',
+  cache: 'preserve',
+  close: false,
+  chunked: false,
+  upgraded: false,
+  date: '',
+} as const;
 
 /** Browsers over TLS send what it names with the next requests; others ignore it. Nothing an endpoint says of its own is lost. */
 const ACCEPT_CH = `Accept-CH: ${ASKED_HINTS}\r\n`;
@@ -32,7 +39,7 @@ export function upgradedHead(head: ResponseHead): string {
   return clientResponseHead(head, { ...PLAIN, upgraded: true });
 }
 
-/** Of a final answer. `close`: the connection ends with it; `chunked`: the body goes out in chunks. */
+/** Of a final answer. `close`: the connection ends with it; `chunked`: the body goes out in chunks; `date`: the Date line of now. */
 export function finalHead(
   head: ResponseHead,
   request: RequestHead,
@@ -40,6 +47,7 @@ export function finalHead(
   decision: Decision,
   close: boolean,
   chunked: boolean,
+  date: string,
 ): string {
   let { setCookies } = decision;
   const cache = route.rollingOut ? cachingOf(route, decision) : 'preserve';
@@ -52,7 +60,7 @@ export function finalHead(
   }
   if (head.status === 304) setCookies = '';
   if (route.snapshot.clientHints) setCookies += ACCEPT_CH;
-  return clientResponseHead(head, { setCookies, cache, close, chunked, upgraded: false });
+  return clientResponseHead(head, { setCookies, cache, close, chunked, upgraded: false, date });
 }
 
 /**

@@ -253,6 +253,13 @@ export class Attempts {
     return false;
   }
 
+  /** The endpoint's answer is complete: 502, 503 and 504 are failures where the service takes them for such. */
+  complete(status: number, now: number): void {
+    const failed =
+      status >= 502 && status <= 504 && this.#upstream?.settings.outlier.gatewayStatuses === true;
+    this.end(failed ? 'gateway_error' : 'ok', true, true, now);
+  }
+
   /** Counts the end of the attempt. `timed`: its time is a latency. `blamed`: a failure is the endpoint's. */
   end(outcome: Outcome, timed = true, blamed = true, now = this.#context.now()): void {
     const endpoint = this.#endpoint;

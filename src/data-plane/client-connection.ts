@@ -20,6 +20,7 @@ import { matchPreface } from '../http2/preface.ts';
 import { handOver } from './accepted-socket.ts';
 import type { Routing } from './routing.ts';
 import { tcpBeneath } from './tcp-beneath.ts';
+import type { Tunnel } from './tunnel.ts';
 import { unsentBytes } from './unsent-bytes.ts';
 import type { WorkerContext } from './worker-context.ts';
 
@@ -48,6 +49,8 @@ export class ClientConnection implements ClientSide, WireOwner {
   readonly #head = new HeadAccumulator();
   /** Bytes of the current body or of later requests that can't be used yet. */
   #waiting: Buffer | null = null;
+  /** What the connection became by an upgrade. */
+  #tunnel: Tunnel | null = null;
   #processing = false;
   /** Paused because too much waits or because the endpoint reads slowly. */
   #paused = false;
@@ -181,6 +184,7 @@ export class ClientConnection implements ClientSide, WireOwner {
   #beginClosing(): void {
     this.#closing = true;
     this.#waiting = null;
+    this.#tunnel = null;
     this.#head.clear();
     this.#unsent = unsentBytes(this.socket);
     this.#lingerUntil = this.context.now() + LONGEST_LINGER;
@@ -225,7 +229,9 @@ export class ClientConnection implements ClientSide, WireOwner {
   }
 
   answerAndClose(code: RescueCode): void {
-    this.wire.write(rescueAnswer(code, true, beginsAsHead(this.#head.bytes, 0, this.#head.length)));
+    this.wire.write(
+      rescueAnswer(code, true, beginsAsHead(this.#head.bytes, 0, this.#head.length), this.context.dateLine),
+    );
     this.closeGracefully();
   }
 
@@ -234,11 +240,13 @@ export class ClientConnection implements ClientSide, WireOwner {
   }
 
   stalled(): void {
-    this.exchange.clientStalled();
+    if (this.#tunnel !== null) this.#tunnel.clientStalled();
+    else this.exchange.clientStalled();
   }
 
   drained(): void {
-    this.exchange.clientDrained();
+    if (this.#tunnel !== null) this.#tunnel.clientDrained();
+    else this.exchange.clientDrained();
     this.resume();
   }
 
@@ -248,8 +256,8 @@ export class ClientConnection implements ClientSide, WireOwner {
       this.#lingerOn();
       return;
     }
-    if (this.exchange.tunnelling) {
-      this.exchange.tunnelBytes(bytes, 0, length);
+    if (this.#tunnel !== null) {
+      this.#tunnel.fromClient(bytes, 0, length);
       return;
     }
     if (this.#waiting !== null) {
@@ -293,10 +301,11 @@ export class ClientConnection implements ClientSide, WireOwner {
   }
 
   /** After an upgrade: what came early belongs to the tunnel. */
-  resumeTunnel(): void {
+  resumeTunnel(tunnel: Tunnel): void {
     const waiting = this.#waiting;
+    this.#tunnel = tunnel;
     this.#waiting = null;
-    if (waiting !== null) this.exchange.tunnelBytes(waiting, 0, waiting.length);
+    if (waiting !== null) tunnel.fromClient(waiting, 0, waiting.length);
     this.#readIfRoom();
   }
 
@@ -365,7 +374,7 @@ export class ClientConnection implements ClientSide, WireOwner {
         { 'error.type': code, 'http.response.status_code': status, 'client.address': this.arrival.peer.text },
         'request refused',
       );
-      this.wire.write(refusalAnswer(refusal, headOnly));
+      this.wire.write(refusalAnswer(refusal, headOnly, this.context.dateLine));
     }
     this.closeGracefully();
     return -1;
@@ -380,8 +389,8 @@ export class ClientConnection implements ClientSide, WireOwner {
   }
 
   #onEnd(): void {
-    if (this.exchange.tunnelling) {
-      this.exchange.tunnelClientEnded();
+    if (this.#tunnel !== null) {
+      this.#tunnel.clientEnded();
       return;
     }
     if (this.exchange.draining) {

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Wire } from '../upstream/wire.ts';
 import type { Arrival } from './arrival.ts';
+import type { Tunnel } from './tunnel.ts';
 
 export const NO_DEADLINE = Number.POSITIVE_INFINITY;
 
@@ -22,7 +23,7 @@ export interface ClientSide {
   /** The answer is complete: the next request may be read. */
   nextRequest(now: number): void;
   /** After an upgrade: what came early belongs to the tunnel. */
-  resumeTunnel(): void;
+  resumeTunnel(tunnel: Tunnel): void;
   /** Tells the client that nobody processed its request, so that it may send it again; false where HTTP/1.1 has no word for it. */
   refuseStream(): boolean;
   /** Sends what is written, then ends the connection. */

@@ -21,6 +21,7 @@ import { Attempts, type ConnectFailure } from './attempts.ts';
 import { BodyDrain, DRAIN_LIMIT } from './body-drain.ts';
 import { NO_DEADLINE, type ClientSide } from './client-side.ts';
 import { decideRequest, mayFallBack } from './decide-request.ts';
+import { endOfWay, type EndOfWay } from './end-of-way.ts';
 import { ExchangeRecord, variantIndex } from './exchange-record.ts';
 import { upstreamRequestHead } from './forward-headers.ts';
 import { heldBack } from './held-back.ts';
@@ -28,7 +29,14 @@ import { STREAM_REFUSED } from '../http2/edge-socket.ts';
 import { joinAnswer, joinRequest } from '../http2/joined-streams.ts';
 import { RequestBody } from './request-body.ts';
 import { RequestView } from './request-view.ts';
-import { refusalAnswer, rescueAnswer, RESCUES, type RescueCode } from './rescue.ts';
+import {
+  invalidResponse,
+  optionsAnswer,
+  refusalAnswer,
+  rescueAnswer,
+  RESCUES,
+  type RescueCode,
+} from './rescue.ts';
 import { LONG_BODY, ResponseRelay, type ResponseSink } from './response-relay.ts';
 import type { Routing, ServiceRoute } from './routing.ts';
 import { Tunnel, type TunnelOwner } from './tunnel.ts';
@@ -59,12 +67,9 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
   #routing: Routing;
   #route: ServiceRoute | null = null;
   #phase: Phase = 'none';
-  #tunnel: Tunnel | null = null;
   #clientBlocked = false;
   #closeAfter = false;
   #status = 0;
-  /** The client was told to go on with its body (100). */
-  #continued = false;
   readonly #waits: Waits;
   readonly #drain: BodyDrain;
   readonly #record: ExchangeRecord;
@@ -106,7 +111,6 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     this.#route = null;
     this.#closeAfter = !head.keepAlive || head.versionMinor === 0;
     this.#clientBlocked = false;
-    this.#continued = false;
     this.cutAt = NO_DEADLINE;
     this.#attempts.reset();
     this.#body.begin(head, routing.bodyLimits);
@@ -129,6 +133,11 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
   // ── 2. service, and 3. facts: what the policy may ask about the request ────────────────────────────────
 
   #findService(routing: Routing): void {
+    const end = endOfWay(this.head, routing.via);
+    if (end !== null) {
+      this.#endHere(end);
+      return;
+    }
     const index = routing.matcher.find(this.head.host, this.head.path);
     const route = routing.services[index];
     if (route === undefined || route.policy.rules?.isAmbiguous(this.head.path) === true) {
@@ -143,6 +152,17 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
       this.#view.findClient(routing);
       this.#decide(route);
     } else this.#turnAway();
+  }
+
+  #endHere(end: EndOfWay): void {
+    if (end === 'loop_detected') this.#context.counters.loopDetected();
+    if (end !== 'options') {
+      this.#rescue(end);
+      return;
+    }
+    const close = this.#closeAfter || !this.#body.done;
+    this.wire.write(optionsAnswer(close, this.#context.dateLine));
+    this.#finish(204, close, this.#context.now());
   }
 
   // ── 4. decision ────────────────────────────────────────────────────────────────────────────────────────
@@ -243,7 +263,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     this.#attempts.drop('client_gone');
     if (this.#phase === 'waiting' && refusal !== undefined) {
       this.#record.errorType = refusal.code;
-      this.wire.write(refusalAnswer(refusal, this.requestMethod === 'HEAD'));
+      this.wire.write(refusalAnswer(refusal, this.requestMethod === 'HEAD', this.#context.dateLine));
       this.#finish(refusal.status, true, this.#context.now());
       return;
     }
@@ -295,7 +315,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
   }
 
   interimHead(head: ResponseHead): string {
-    if (head.status === 100) this.#continued = true;
+    if (head.status === 100) this.#body.continued();
     return this.plainClient ? '' : interimHead(head);
   }
 
@@ -306,11 +326,13 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     if (framing === 'close' || this.#lastOfDrain || (chunked && this.plainClient)) this.#closeAfter = true;
     // A stream of HTTP/2 has an end of its own.
     if (!this.#body.done && !this.#mayDrain && !this.#side.arrival.http2) this.#closeAfter = true;
-    this.#waits.forMore(this.#body.done || this.#bodyWithheld, this.#body.blocked);
+    this.#waits.forMore(this.#body.done || this.#body.withheld, this.#body.blocked);
     this.#body.settle();
     joinAnswer(this.#attempts.up!.socket, this.#side.socket);
     const { decision } = this.#view;
-    return finalHead(head, this.head, this.#route!, decision, this.#closeAfter, chunked && !this.plainClient);
+    const { dateLine } = this.#context;
+    const inChunks = chunked && !this.plainClient;
+    return finalHead(head, this.head, this.#route!, decision, this.#closeAfter, inChunks, dateLine);
   }
 
   /** The worker drains, and no further request is here already that would be dropped after a `Connection: close`. */
@@ -318,19 +340,13 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     return this.#context.draining && !(this.#body.done && this.#side.moreWaits);
   }
 
-  /** The client waits to be told to go on with its body: perhaps it never comes. */
-  get #bodyWithheld(): boolean {
-    return this.head.expectContinue && !this.#continued && !this.#body.begun;
-  }
-
   /** Whether so little of the body is to come that it can be read for nothing, and certainly comes. */
   get #mayDrain(): boolean {
-    return this.#body.rest <= DRAIN_LIMIT && !this.#bodyWithheld && !this.#side.arrival.http2;
+    return this.#body.rest <= DRAIN_LIMIT && !this.#body.withheld && !this.#side.arrival.http2;
   }
 
   /** The client reads slowly: nothing more is read for it. */
   clientStalled(): void {
-    if (this.#tunnel !== null) this.#tunnel.clientStalled();
     if (this.#clientBlocked || this.#phase !== 'answering') return;
     this.#clientBlocked = true;
     this.#attempts.up?.socket.pause();
@@ -338,10 +354,6 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
   }
 
   clientDrained(): void {
-    if (this.#tunnel !== null) {
-      this.#tunnel.clientDrained();
-      return;
-    }
     if (!this.#clientBlocked) return;
     this.#clientBlocked = false;
     if (!this.active) return;
@@ -361,7 +373,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     const drains = !complete && !this.#closeAfter && this.#mayDrain;
     const { head, framing } = this.#relay;
     const now = this.#context.now();
-    this.#attempts.end(this.#isGatewayError() ? 'gateway_error' : 'ok', true, true, now);
+    this.#attempts.complete(this.#status, now);
     this.#attempts.up = null;
     const reusable = !leftover && head.keepAlive && framing !== 'close';
     if (reusable && (complete || (drains && !this.#body.blocked))) {
@@ -390,18 +402,12 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     return this.#phase === 'draining';
   }
 
-  /** 502, 503 and 504, where the service takes them for failures of the endpoint. */
-  #isGatewayError(): boolean {
-    const status = this.#status;
-    return status >= 502 && status <= 504 && this.#route!.settings.outlier.gatewayStatuses;
-  }
-
   responseInvalid(code: number, begun: boolean): void {
     const reason = code < 0 ? REFUSALS[-code - 1]!.code : 'unexpected_interim';
     warnOfResponse(this.#context, this.#view, this.#route, this.#attempts.endpointName, reason);
     this.#attempts.drop('bad_response');
     if (begun) this.#truncate();
-    else this.#rescue('bad_response');
+    else this.#rescue(invalidResponse(reason));
   }
 
   upgraded(head: ResponseHead, bytes: Buffer, start: number, end: number): void {
@@ -413,21 +419,9 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     this.#phase = 'tunnel';
     this.#context.counters.tunnelOpened();
     this.#route!.counters.tunnelOpened();
-    this.#tunnel = new Tunnel(this.wire, this.#attempts.up!, this);
-    if (start < end) this.#tunnel.upstreamBytes(bytes, start, end);
-    this.#side.resumeTunnel();
-  }
-
-  get tunnelling(): boolean {
-    return this.#tunnel !== null;
-  }
-
-  tunnelBytes(bytes: Buffer, start: number, end: number): void {
-    this.#tunnel?.fromClient(bytes, start, end);
-  }
-
-  tunnelClientEnded(): void {
-    this.#tunnel?.clientEnded();
+    const tunnel = new Tunnel(this.wire, this.#attempts.up!, this);
+    if (start < end) tunnel.upstreamBytes(bytes, start, end);
+    this.#side.resumeTunnel(tunnel);
   }
 
   tunnelMoved(): void {
@@ -435,7 +429,6 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
   }
 
   tunnelOver(inOrder: boolean): void {
-    this.#tunnel = null;
     this.#context.counters.tunnelClosed();
     this.#route!.counters.tunnelClosed();
     const { up } = this.#attempts;
@@ -577,7 +570,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
   /** The client closed. Whatever runs for it is cancelled. */
   clientLeft(): void {
     if (!this.active) return;
-    if (this.#tunnel !== null) {
+    if (this.#phase === 'tunnel') {
       this.tunnelOver(false);
       return;
     }
@@ -599,8 +592,8 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     const stopped = code === 'request_body_timeout' || code === 'request_body_too_slow';
     const incomplete = !this.#body.done && (stopped || !this.#mayDrain);
     if (this.#lastOfDrain) this.#closeAfter = true;
-    const text = rescueAnswer(code, this.#closeAfter || incomplete, this.requestMethod === 'HEAD');
-    this.wire.write(text);
+    const close = this.#closeAfter || incomplete;
+    this.wire.write(rescueAnswer(code, close, this.requestMethod === 'HEAD', this.#context.dateLine));
     if (status >= 500) warnOfFailure(this.#context, this.#view, this.#route, code, status);
     this.#finish(status, incomplete, this.#context.now());
   }

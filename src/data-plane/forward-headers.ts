@@ -13,6 +13,8 @@ import type { Variant } from '../policy/rollout.ts';
 import type { Arrival } from './arrival.ts';
 import { privateCaching, TARGETED_FIELDS, type AnswerCaching } from './answer-caching.ts';
 import type { FieldGuard } from './field-guard.ts';
+import { nextForwards } from './max-forwards.ts';
+import { endOfHead, type Via } from './via.ts';
 
 /** 1 where the field with this id is not forwarded in a request, whoever sent it. */
 const REQUEST_DROPS = dropTable([
@@ -67,6 +69,9 @@ export interface ForwardFacts {
   readonly stripCookie: string;
   /** Says which look-alikes do not pass. */
   readonly guard: FieldGuard;
+  readonly via: Via;
+  /** What a trusted peer's field, by lower-case name, says of the client's own hop; undefined where it says nothing. */
+  forwarded(lowerName: string): string | undefined;
 }
 
 /** The head to send to an endpoint, complete with its empty line, as latin1 text. */
@@ -75,6 +80,8 @@ export function upstreamRequestHead(head: RequestHead, facts: ForwardFacts): str
   let drops = ownId ? REQUEST_DROPS_WITH_ID : REQUEST_DROPS;
   if (head.versionMinor === 0 && head.seen(F.EXPECT)) drops = withoutExpect(drops);
   const guard = head.hasOddNames || facts.guard.odd ? facts.guard : null;
+  const forwards = head.seen(F.MAX_FORWARDS) ? nextForwards(head) : '';
+  if (forwards !== '') drops = withoutForwards(drops);
   let out =
     head.absoluteForm || head.versionMinor === 0
       ? requestLine(head) + keptLines(head, drops, facts.stripCookie, head.fieldsStart, guard)
@@ -83,6 +90,7 @@ export function upstreamRequestHead(head: RequestHead, facts: ForwardFacts): str
     const cookies = withoutCookie(head, facts.stripCookie);
     if (cookies !== '') out += `Cookie: ${cookies}\r\n`;
   }
+  out += forwards;
   if (head.chunked) out += 'Transfer-Encoding: chunked\r\n';
   if (facts.upgrade) out += `Connection: Upgrade\r\nUpgrade: ${head.header('upgrade') ?? ''}\r\n`;
   else if (head.seen(F.TE) && acceptsTrailers(head)) out += 'Connection: TE\r\nTE: trailers\r\n';
@@ -90,16 +98,19 @@ export function upstreamRequestHead(head: RequestHead, facts: ForwardFacts): str
     ? trustedForwarding(head, facts)
     : facts.arrival.beforeHost + head.host + facts.arrival.afterHost;
   if (ownId) out += `X-Request-Id: ${facts.requestId}\r\n`;
-  return out + (facts.variant === 'canary' ? END_OF_CANARY : END_OF_STABLE);
+  return out + endOfHead(facts.via, head.versionMinor, facts.arrival.http2, facts.variant);
 }
-
-const END_OF_CANARY = 'Via: 1.1 serin\r\nX-Canary: canary\r\n\r\n';
-const END_OF_STABLE = 'Via: 1.1 serin\r\nX-Canary: stable\r\n\r\n';
 
 /** HTTP/1.0 has no expectations (RFC 9110, section 10.1.1): passed on in HTTP/1.1, what was ignored would count. */
 function withoutExpect(drops: Uint8Array): Uint8Array {
   const table = drops.slice();
   table[F.EXPECT] = 1;
+  return table;
+}
+
+function withoutForwards(drops: Uint8Array): Uint8Array {
+  const table = drops.slice();
+  table[F.MAX_FORWARDS] = 1;
   return table;
 }
 
@@ -117,23 +128,27 @@ function requestLine(head: RequestHead): string {
   return `${head.method} ${head.absoluteForm ? originForm(head) : head.target} HTTP/1.1\r\n`;
 }
 
-/** The absolute target without its scheme and authority. An empty query keeps its `?`: it is another URI (RFC 3986, 6.2.3). */
+/**
+ * The absolute target without its scheme and authority; `*` for OPTIONS without a path (RFC 9112, 3.2.4). An empty query keeps its
+ * `?`: it is another URI (RFC 3986, 6.2.3).
+ */
 function originForm({ path, query, target }: RequestHead): string {
   return query !== '' || target.endsWith('?') ? `${path}?${query}` : path;
 }
 
-/** A trusted peer's fields are kept; our own view fills what it left out, and its address joins the chain. */
-function trustedForwarding(head: RequestHead, { arrival, secure }: ForwardFacts): string {
+/** A trusted peer's fields are kept; our own view fills what it left out, and its address joins the chain. Of a list goes on what the client's own hop added. */
+function trustedForwarding(head: RequestHead, facts: ForwardFacts): string {
+  const { arrival, secure } = facts;
   const peer = arrival.peer.text;
   const chain = head.header('x-forwarded-for');
   let out = `X-Forwarded-For: ${chain === undefined || chain === '' ? '' : `${chain}, `}${peer}\r\n`;
-  out += `X-Forwarded-Proto: ${head.header('x-forwarded-proto') ?? (secure ? 'https' : 'http')}\r\n`;
-  out += `X-Forwarded-Host: ${head.header('x-forwarded-host') ?? head.host}\r\n`;
-  out += `X-Forwarded-Port: ${head.header('x-forwarded-port') ?? arrival.port}\r\n`;
+  out += `X-Forwarded-Proto: ${facts.forwarded('x-forwarded-proto')?.toLowerCase() ?? (secure ? 'https' : 'http')}\r\n`;
+  out += `X-Forwarded-Host: ${facts.forwarded('x-forwarded-host') ?? head.host}\r\n`;
+  out += `X-Forwarded-Port: ${facts.forwarded('x-forwarded-port') ?? arrival.port}\r\n`;
   const realAddress = head.header('x-real-ip');
   if (realAddress !== undefined) out += `X-Real-IP: ${realAddress}\r\n`;
   const forwarded = head.header('forwarded');
-  if (forwarded !== undefined) {
+  if (forwarded !== undefined && forwarded !== '') {
     const node = peer.includes(':') ? `"[${peer}]"` : peer;
     out += `Forwarded: ${forwarded}, for=${node}\r\n`;
   }
@@ -206,6 +221,8 @@ export interface ResponseFacts {
   readonly chunked: boolean;
   /** This is the answer to an upgrade that the endpoint accepted. */
   readonly upgraded: boolean;
+  /** The Date line for an answer that brings none; '' for none. */
+  readonly date: string;
 }
 
 /** The head to send to the client, complete with its empty line, as latin1 text. */
@@ -219,6 +236,7 @@ export function clientResponseHead(head: ResponseHead, facts: ResponseFacts): st
     : statusLine(head) + keptLines(head, drops, '', head.fieldsStart, null);
   if (unshared) out += `Cache-Control: ${privateCaching(head.header('cache-control'))}\r\n`;
   if (facts.cache === 'vary' || facts.cache === 'varyPrivately') out += 'Vary: Cookie\r\n';
+  if (!head.seen(F.DATE) || head.connectionNominates?.includes('date') === true) out += facts.date;
   if (facts.chunked) out += 'Transfer-Encoding: chunked\r\n';
   if (facts.setCookies !== '') out += facts.setCookies;
   if (facts.upgraded) out += `Connection: Upgrade\r\nUpgrade: ${head.header('upgrade') ?? ''}\r\n`;

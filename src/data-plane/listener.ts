@@ -119,7 +119,8 @@ export async function listen(options: ListenOptions, context: WorkerContext): Pr
   whileListening(server, context);
   onAccepted(server, (connected) => {
     if (!admit()) {
-      turnedAway.take(socketOf(connected), rescueAnswer('overloaded', true, false), context.now());
+      const answer = rescueAnswer('overloaded', true, false, context.dateLine);
+      turnedAway.take(socketOf(connected), answer, context.now());
       return;
     }
     let untouched = connected;

@@ -177,7 +177,7 @@ function isWanted({ decision, head, upgrade }: RequestView, { methods }: MirrorS
 
 /** The head as the canary would have got it, and a field that says that nobody waits for the answer. */
 function mirroredHead(view: RequestView): string {
-  const { head, arrival, peerTrusted, secure, requestId, stripCookie, guard } = view;
+  const { arrival, peerTrusted, secure, requestId, stripCookie, guard, via } = view;
   const facts = {
     arrival,
     peerTrusted,
@@ -185,8 +185,10 @@ function mirroredHead(view: RequestView): string {
     requestId,
     stripCookie,
     guard,
+    via,
+    forwarded: (lowerName: string) => view.forwarded(lowerName),
     variant: 'canary',
     upgrade: false,
   } as const;
-  return `${upstreamRequestHead(head, facts).slice(0, -2)}X-Serin-Mirror: 1\r\n\r\n`;
+  return `${upstreamRequestHead(view.head, facts).slice(0, -2)}X-Serin-Mirror: 1\r\n\r\n`;
 }

@@ -30,6 +30,7 @@ export class RequestBody {
   /** By its head; -1 where that names none. */
   #length = -1;
   #chunked = false;
+  #expected = false;
   /** What was taken is kept. */
   #keeping = false;
   #kept: Buffer | null = null;
@@ -43,6 +44,7 @@ export class RequestBody {
     this.#chunked = head.chunked;
     this.#remaining = head.contentLength;
     this.#length = head.contentLength;
+    this.#expected = head.expectContinue;
     this.done = !head.chunked && head.contentLength <= 0;
     if (head.chunked) this.#reader.reset(limits);
   }
@@ -52,9 +54,14 @@ export class RequestBody {
     return this.#chunked ? Infinity : this.#remaining;
   }
 
-  /** Some of a body of a known length was taken. */
-  get begun(): boolean {
-    return this.#remaining < this.#length;
+  /** The client waits to be told to go on with it, and was not: perhaps it never comes. */
+  get withheld(): boolean {
+    return this.#expected && this.#remaining >= this.#length;
+  }
+
+  /** The client was told to go on (100). */
+  continued(): void {
+    this.#expected = false;
   }
 
   get keptBytes(): number {

@@ -5,7 +5,13 @@
  */
 import { F } from '../http1/fields.ts';
 import { RequestHead } from '../http1/request-head.ts';
-import { clientAddress, UNKNOWN_ADDRESS, type ClientAddress } from '../policy/address.ts';
+import {
+  believedHops,
+  clientAddress,
+  elementOfHop,
+  UNKNOWN_ADDRESS,
+  type ClientAddress,
+} from '../policy/address.ts';
 import { OVERRIDE_COOKIE } from '../policy/cookies.ts';
 import { newDecision } from '../policy/decide.ts';
 import type { RequestFacts } from '../policy/facts.ts';
@@ -15,6 +21,7 @@ import type { ClientSide } from './client-side.ts';
 import { OWN_FIELDS, type FieldGuard } from './field-guard.ts';
 import type { ForwardFacts } from './forward-headers.ts';
 import type { Routing } from './routing.ts';
+import type { Via } from './via.ts';
 import type { WorkerContext } from './worker-context.ts';
 
 export class RequestView implements RequestFacts, ForwardFacts {
@@ -25,9 +32,11 @@ export class RequestView implements RequestFacts, ForwardFacts {
   secure = false;
   peerTrusted = false;
   guard: FieldGuard = OWN_FIELDS;
+  via!: Via;
   /** The request asks for another protocol and may have it. */
   upgrade = false;
   #requestId = '';
+  #trustedProxies!: Routing['trustedProxies'];
   #side!: ClientSide;
   readonly #context: WorkerContext;
 
@@ -50,6 +59,8 @@ export class RequestView implements RequestFacts, ForwardFacts {
   findClient(routing: Routing): void {
     const { head } = this;
     const side = this.#side;
+    this.via = routing.via;
+    this.#trustedProxies = routing.trustedProxies;
     this.peerTrusted = side.trusted;
     if (!this.peerTrusted) {
       this.client = side.arrival.peer;
@@ -59,8 +70,16 @@ export class RequestView implements RequestFacts, ForwardFacts {
     const chain = head.seen(F.X_FORWARDED_FOR) ? head.header('x-forwarded-for') : undefined;
     this.client = clientAddress(side.arrival.peer, chain, routing.trustedProxies, this.#context.addresses);
     this.secure = head.seen(F.X_FORWARDED_PROTO)
-      ? head.header('x-forwarded-proto') === 'https'
+      ? isSecure(this.forwarded('x-forwarded-proto'))
       : side.arrival.secure;
+  }
+
+  /** What a trusted peer's field says of the client's own hop; undefined where it says nothing. */
+  forwarded(lowerName: string): string | undefined {
+    const list = this.head.header(lowerName);
+    if (list === undefined || !list.includes(',')) return list === '' ? undefined : list;
+    const chain = this.head.header('x-forwarded-for');
+    return elementOfHop(list, believedHops(chain, this.#trustedProxies, this.#context.addresses));
   }
 
   get method(): string {
@@ -107,6 +126,11 @@ export class RequestView implements RequestFacts, ForwardFacts {
     if (this.#requestId === '') this.#requestId = this.#context.mintRequestId();
     return this.#requestId;
   }
+}
+
+/** Schemes are in any case; for an upgrade some proxies say what becomes of the connection. */
+function isSecure(scheme: string | undefined): boolean {
+  return scheme !== undefined && /^(?:https|wss)$/i.test(scheme);
 }
 
 /** Whether an upgrade leads to a protocol that is passed on unread: not to HTTP/2 or TLS, which the proxy would have to speak. */

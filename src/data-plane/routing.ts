@@ -22,6 +22,7 @@ import { FlipTable } from '../policy/flip.ts';
 import { NetworkSet } from '../policy/network.ts';
 import { compileServiceMatcher, type ServiceMatcher } from '../policy/service-match.ts';
 import type { ServiceCounters } from '../telemetry/counters.ts';
+import { makeVia, type Via } from './via.ts';
 import { compileServerTls, type ServerTls } from './server-tls.ts';
 import type {
   ProxySettings,
@@ -85,6 +86,7 @@ export interface Routing {
   /** Null: there is no TLS listener. */
   readonly tls: ServerTls | null;
   readonly context: PolicyContext;
+  readonly via: Via;
 }
 
 /**
@@ -137,6 +139,7 @@ export function compileRouting(snapshot: Snapshot, previous: Routing | null, sou
     proxyPeers: snapshot.proxyProtocol.size > 0 ? new NetworkSet(snapshot.proxyProtocol) : null,
     tls: compileServerTls(snapshot.tls, previous?.tls ?? null),
     context,
+    via: makeVia(snapshot.keys),
   };
 }
 

@@ -48,6 +48,8 @@ export interface WorkerContext {
   /** Wall clock in whole seconds since 1970. */
   readonly wallSeconds: () => number;
   readonly wallMilliseconds: () => number;
+  /** The Date field of answers, as a complete line; renewed every second. */
+  dateLine: string;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   /** A new random identity, unguessable. */

@@ -19,6 +19,7 @@ import { createUsageSampler } from '../telemetry/worker-usage.ts';
 import { ServiceCounters, WorkerCounters } from '../telemetry/counters.ts';
 import { createLog } from '../telemetry/log.ts';
 import { Admission } from './admission.ts';
+import { dateLine } from './http-date.ts';
 import { collectGarbage } from './collect-garbage.ts';
 import { cutExchanges } from './cut-exchanges.ts';
 import { ExchangePool } from './exchange-pool.ts';
@@ -126,6 +127,7 @@ const context: WorkerContext = {
   },
   wallSeconds: () => wallSeconds,
   wallMilliseconds: Date.now,
+  dateLine: dateLine(wallSeconds),
   random: Math.random,
   mintIdentity: () => randomBytes(16).toString('base64url'),
   mintRequestId,
@@ -153,7 +155,9 @@ const overdue = guarded('deadlines', () => {
 });
 const tick = guarded('the tick of a worker', () => {
   const wall = Date.now();
-  wallSeconds = Math.floor(wall / 1000);
+  const seconds = Math.floor(wall / 1000);
+  if (seconds !== wallSeconds) context.dateLine = dateLine(seconds);
+  wallSeconds = seconds;
   counters.heartbeat(wall);
   // After the next poll for I/O: what has arrived while this thread was held up is handled before anybody is called late.
   soon(overdue);

@@ -1,9 +1,9 @@
 /**
  * The grammar of an authority as a Host field or an absolute target may have it: a registered name, an IPv4 address or a
- * bracketed IPv6 address, and an optional port of 1 to 5 digits up to 65535. No user information, no zone, no future IP versions.
+ * bracketed IPv6 address, and an optional port of up to 5 digits up to 65535; a colon without any is the default port. No user information, no zone, no future IP versions.
  * At most 512 bytes: names in DNS have 253, and some parts of a proxy cost more than a name's length.
  *
- * Source: RFC 3986 sections 3.2.2 and 3.2.3, made stricter: a name has at least one character and a colon is followed by a port.
+ * Source: RFC 3986 sections 3.2.2 and 3.2.3, made stricter: a name has at least one character.
  */
 import { COLON, HEX, HOST } from './grammar.ts';
 
@@ -37,7 +37,7 @@ export function isAuthority(bytes: Buffer, start: number, end: number): boolean 
 }
 
 function isPort(bytes: Buffer, start: number, end: number): boolean {
-  if (start === end || end - start > 5) return false;
+  if (end - start > 5) return false;
   let port = 0;
   for (let at = start; at < end; at += 1) {
     const digit = (bytes[at] as number) - 0x30;
@@ -45,6 +45,26 @@ function isPort(bytes: Buffer, start: number, end: number): boolean {
     port = port * 10 + digit;
   }
   return port <= 65535;
+}
+
+/** Whether two authorities, which are valid, name the same host and port, where `port` is the one that goes without saying. */
+export function sameAuthority(one: string, other: string, port: number): boolean {
+  if (one === other) return true;
+  const [colon, otherColon] = [portColon(one), portColon(other)];
+  return (
+    portAfter(one, colon, port) === portAfter(other, otherColon, port) &&
+    one.slice(0, colon).toLowerCase() === other.slice(0, otherColon).toLowerCase()
+  );
+}
+
+/** Where the colon before the port stands, or the end. */
+function portColon(authority: string): number {
+  const colon = authority.indexOf(':', authority.lastIndexOf(']') + 1);
+  return colon === -1 ? authority.length : colon;
+}
+
+function portAfter(authority: string, colon: number, otherwise: number): number {
+  return colon + 1 >= authority.length ? otherwise : Number(authority.slice(colon + 1));
 }
 
 const GROUP = /^[0-9a-f]{1,4}$/i;

@@ -5,11 +5,11 @@
  * `bytes[start..end)`, keeps no bytes, and allocates one string per head and the few slices of it. The refusals that a single byte
  * decides come as soon as that byte is there; those that need the whole head come when it is complete.
  */
-import { isAuthority } from './authority.ts';
+import { isAuthority, sameAuthority } from './authority.ts';
 import { FieldBlock, parseFields } from './field-block.ts';
 import { F } from './fields.ts';
 import { OPTION_CLOSE, OPTION_KEEP_ALIVE, OPTION_UPGRADE, readConnection, readFraming } from './framing.ts';
-import { CR, LF, SP, TARGET, TOKEN } from './grammar.ts';
+import { COLON, CR, LF, SP, TARGET, TOKEN } from './grammar.ts';
 import { KNOWN_METHODS } from './methods.ts';
 import { refusalNumber } from './refusal.ts';
 import { viewOf, wordOf } from './words.ts';
@@ -248,10 +248,17 @@ function readAbsoluteTarget(
   const authorityEnd = slash === -1 || slash > pathEnd ? pathEnd : slash;
   if (!isAuthority(bytes, base + authorityAt, base + authorityEnd)) return BAD_TARGET;
   head.absoluteForm = true;
-  head.path = authorityEnd === pathEnd ? '/' : text.slice(authorityEnd, pathEnd);
+  if (authorityEnd !== pathEnd) head.path = text.slice(authorityEnd, pathEnd);
+  // OPTIONS without a path is about the server as a whole (RFC 9112, section 3.2.4).
+  else head.path = head.method === 'OPTIONS' && head.queryAt === -1 ? '*' : '/';
   // The Host field is read later; until then this holds what it must agree with.
   head.host = text.slice(authorityAt, authorityEnd);
   return 0;
+}
+
+/** Of an absolute target's scheme, `http` or `https`. */
+function defaultPort({ text, targetStart }: RequestHead): number {
+  return text.charCodeAt(targetStart + 4) === COLON ? 80 : 443;
 }
 
 /** Host, body, connection, expectation. Returns 0 or a refusal. */
@@ -265,7 +272,7 @@ function readFields(head: RequestHead, bytes: Buffer, base: number): number {
   if (start === end) return MISSING_HOST;
   if (!isAuthority(bytes, base + start, base + end)) return BAD_HOST;
   const host = head.text.slice(start, end);
-  if (head.absoluteForm && head.host.toLowerCase() !== host.toLowerCase()) return HOST_MISMATCH;
+  if (head.absoluteForm && !sameAuthority(head.host, host, defaultPort(head))) return HOST_MISMATCH;
   head.host = host;
 
   const framing = readFraming(head);

@@ -72,7 +72,7 @@ export const REFUSAL_SLOTS = 64;
 /** Room for reasons why TLS handshakes fail and why PROXY headers are refused; an index beyond it counts in the last slot. */
 const ENTRANCE_SLOTS = 16;
 
-const FIRST_GAUGE = 18 + REFUSAL_SLOTS + 2 * ENTRANCE_SLOTS;
+const FIRST_GAUGE = 19 + REFUSAL_SLOTS + 2 * ENTRANCE_SLOTS;
 
 /** Slots of a worker's block: counters first, then gauges. */
 export const WORKER_SLOT = {
@@ -96,6 +96,7 @@ export const WORKER_SLOT = {
   proxyHeadersRefused: 16 + REFUSAL_SLOTS + ENTRANCE_SLOTS,
   faults: 16 + REFUSAL_SLOTS + 2 * ENTRANCE_SLOTS,
   sleptSeconds: 17 + REFUSAL_SLOTS + 2 * ENTRANCE_SLOTS,
+  loopsDetected: 18 + REFUSAL_SLOTS + 2 * ENTRANCE_SLOTS,
   /** From here on gauges, which `adopt` clears. */
   gauges: FIRST_GAUGE,
   connections: FIRST_GAUGE,
@@ -238,6 +239,11 @@ export class WorkerCounters {
   /** A request for a host that no service has. */
   unmatchedHost(): void {
     this.slots[WORKER_SLOT.unmatchedHost]!++;
+  }
+
+  /** A request came by again and again. */
+  loopDetected(): void {
+    this.slots[WORKER_SLOT.loopsDetected]!++;
   }
 
   /** A connection or a request was turned away: a limit was reached, or memory is short. */

@@ -20,7 +20,10 @@ export function readProcess(source: MetricsSource): ProcessReading {
 type Family = MetricFamily<ProcessReading>;
 
 /** Refusals that no codec makes, with the slots that they are counted in. */
-const OTHER_REJECTIONS = [['unmatched_host', WORKER_SLOT.unmatchedHost]] as const;
+const OTHER_REJECTIONS = [
+  ['unmatched_host', WORKER_SLOT.unmatchedHost],
+  ['loop_detected', WORKER_SLOT.loopsDetected],
+] as const;
 
 export const PROCESS_METRICS: readonly Family[] = [
   {

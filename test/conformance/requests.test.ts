@@ -99,7 +99,8 @@ test('a second parser reads the forwarded bytes alike', async () => {
       ({ message }) => `${message.method} ${message.target} ${message.bodyLength}`,
     );
     // llhttp knows a list of methods and stops at others, which are no fault of the framing.
-    const unknown = complete.findIndex(({ message }) => !METHODS.includes(message.method));
+    // One that was cut, which can only be the last, stops it as well.
+    const unknown = connection.requests.findIndex(({ message }) => !METHODS.includes(message.method));
     if (unknown >= 0) expected.splice(unknown, Infinity, UNKNOWN_METHOD);
     const seen = await readByLlhttp(connection.raw());
     const lines = seen.map((line) =>

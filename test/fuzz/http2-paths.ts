@@ -11,6 +11,7 @@ import {
 } from '../../src/data-plane/forward-headers.ts';
 import { RequestBody } from '../../src/data-plane/request-body.ts';
 import { ResponseRelay, type ResponseSink } from '../../src/data-plane/response-relay.ts';
+import { makeVia } from '../../src/data-plane/via.ts';
 import { parseRequestHead, RequestHead } from '../../src/http1/request-head.ts';
 import { parseResponseHead, responseFraming, ResponseHead } from '../../src/http1/response-head.ts';
 import { fieldObject, requestFields, responseFields } from '../../src/http2/field-list.ts';
@@ -34,6 +35,8 @@ const FACTS: ForwardFacts = {
   upgrade: false,
   stripCookie: '',
   guard: new FieldGuard(headersRead({ identity: [{ header: 'x-user-id' }], rollout: null })),
+  via: makeVia([{ id: 'k', secret: new Uint8Array(32).fill(7) }]),
+  forwarded: () => undefined,
 };
 
 /** What came of a message. */
@@ -113,6 +116,7 @@ const sink: ResponseSink = {
       close: false,
       chunked: framing === 'chunked',
       upgraded: false,
+      date: '',
     }),
   interimHead: (head) =>
     clientResponseHead(head, {
@@ -121,6 +125,7 @@ const sink: ResponseSink = {
       close: false,
       chunked: false,
       upgraded: false,
+      date: '',
     }),
   upgraded() {
     answered = 'cut';

@@ -282,7 +282,7 @@ const REASONS: Record<
   'a head of 1 MB': {
     fault: FAULTS['head-of-1-MB']!,
     outcome: 'bad_response',
-    logged: ['head_too_large', 'bad_response'],
+    logged: ['head_too_large', 'response_head_too_large'],
   },
   'a hundred interim answers': {
     fault: FAULTS['hundred-interim']!,

@@ -7,6 +7,7 @@ import { parseRequestHead, type HeadLimits } from '../../src/http1/request-head.
 import type { ClientSide } from '../../src/data-plane/client-side.ts';
 import { upstreamRequestHead } from '../../src/data-plane/forward-headers.ts';
 import { refusalAnswer } from '../../src/data-plane/rescue.ts';
+import { makeVia } from '../../src/data-plane/via.ts';
 import { RequestView } from '../../src/data-plane/request-view.ts';
 import type { Routing } from '../../src/data-plane/routing.ts';
 import type { WorkerContext } from '../../src/data-plane/worker-context.ts';
@@ -95,6 +96,7 @@ export function createRequestWork(size: PolicySize): RequestWork {
   const policy = policyOf(POLICIES[size]);
   const matcher = compileServiceMatcher(services());
   const trustedProxies = new NetworkSet(compileNetworks(['127.0.0.0/8', '10.0.0.0/8']));
+  const via = makeVia([]);
   const arrival = { peer: parseAddress('127.0.0.1') ?? UNKNOWN_ADDRESS, port: 8080, secure: false };
   const side = { arrival, trusted: true } as unknown as ClientSide;
   let ids = 0;
@@ -105,14 +107,14 @@ export function createRequestWork(size: PolicySize): RequestWork {
   } as unknown as WorkerContext;
   const view = new RequestView(worker);
   view.attach(side);
-  const routing = { trustedProxies } as unknown as Routing;
+  const routing = { trustedProxies, via } as unknown as Routing;
   const mint = (): string => `visitor-${String(ids++).padStart(14, '0')}`;
   return (bytes) => {
     const { head } = view;
     const used = parseRequestHead(bytes, 0, bytes.length, LIMITS, head);
     if (used <= 0) {
       const refusal = REFUSALS[-used - 1];
-      if (refusal !== undefined) refusalAnswer(refusal, false);
+      if (refusal !== undefined) refusalAnswer(refusal, false, '');
       return used;
     }
     matcher.find(head.host, head.path);

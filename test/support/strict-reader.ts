@@ -49,7 +49,7 @@ export interface StrictReader {
 
 const KEPT = 65_536;
 const HEAD_LIMIT = 4_194_304;
-const CHUNK_LINE = /^([0-9A-Fa-f]{1,13})((?:;[\t\x20-\x7e\x80-\xff]*)?)$/;
+const CHUNK_LINE = /^(0{0,63}[0-9A-Fa-f]{1,13})((?:;[\t\x20-\x7e\x80-\xff]*)?)$/;
 
 export function createReader(kind: MessageKind, events: ReaderEvents): StrictReader {
   let pending: Buffer = Buffer.alloc(0);

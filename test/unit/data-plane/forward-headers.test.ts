@@ -8,11 +8,14 @@ import {
   type ForwardFacts,
   type ResponseFacts,
 } from '../../../src/data-plane/forward-headers.ts';
+import { makeVia } from '../../../src/data-plane/via.ts';
 import { parseRequestHead, RequestHead } from '../../../src/http1/request-head.ts';
 import { parseResponseHead, ResponseHead } from '../../../src/http1/response-head.ts';
 import { parseAddress } from '../../../src/policy/address.ts';
 
 const LIMITS = { requestLine: 8192, head: 32_768, fields: 100 };
+
+const VIA = makeVia([{ id: 'k', secret: new Uint8Array(32).fill(7) }]);
 
 const FACTS: ForwardFacts = {
   arrival: makeArrival(parseAddress('198.51.100.7')!, 8080, false),
@@ -23,13 +26,16 @@ const FACTS: ForwardFacts = {
   upgrade: false,
   stripCookie: '',
   guard: OWN_FIELDS,
+  via: VIA,
+  forwarded: () => undefined,
 };
 
 function request(lines: readonly string[], facts: Partial<ForwardFacts> = {}): string[] {
   const bytes = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
   const head = new RequestHead();
   assert.equal(parseRequestHead(bytes, 0, bytes.length, LIMITS, head), bytes.length);
-  const text = upstreamRequestHead(head, { ...FACTS, ...facts });
+  const forwarded = (lowerName: string): string | undefined => head.header(lowerName);
+  const text = upstreamRequestHead(head, { ...FACTS, forwarded, ...facts });
   assert.ok(text.endsWith('\r\n\r\n'));
   // What goes out must itself be a head that the strict parser takes.
   const sent = Buffer.from(text, 'latin1');
@@ -45,6 +51,7 @@ function response(lines: readonly string[], facts: Partial<ResponseFacts> = {}):
     close: false,
     chunked: false,
     upgraded: false,
+    date: '',
     ...facts,
   });
   assert.ok(text.endsWith('\r\n\r\n'));
@@ -64,7 +71,7 @@ const OURS = [
   'X-Forwarded-Host: a.example',
   'X-Forwarded-Port: 8080',
   'X-Request-Id: made-1',
-  'Via: 1.1 serin',
+  `Via: 1.1 ${VIA.pseudonym}`,
   'X-Canary: canary',
 ];
 
@@ -139,7 +146,7 @@ test("a trusted proxy's forwarding fields are kept and its address joins the cha
       'X-Forwarded-Host: shop.example',
       'X-Forwarded-Port: 443',
       'Forwarded: for=203.0.113.9, for="[2001:db8::7]"',
-      'Via: 1.1 serin',
+      `Via: 1.1 ${VIA.pseudonym}`,
       'X-Canary: canary',
     ],
   );

@@ -5,6 +5,7 @@ import { Mirror } from '../../../src/data-plane/mirror.ts';
 import type { RequestView } from '../../../src/data-plane/request-view.ts';
 import type { ServiceRoute } from '../../../src/data-plane/routing.ts';
 import type { MirrorSettings } from '../../../src/data-plane/snapshot.ts';
+import { makeVia } from '../../../src/data-plane/via.ts';
 import { parseRequestHead, RequestHead } from '../../../src/http1/request-head.ts';
 import { UNKNOWN_ADDRESS } from '../../../src/policy/address.ts';
 import { MIRROR_OUTCOMES, SERVICE_SLOT } from '../../../src/telemetry/counters.ts';
@@ -46,7 +47,15 @@ function mirrorOf(settings: Partial<MirrorSettings> = {}) {
     assert.equal(parseRequestHead(bytes, 0, bytes.length, HEAD_LIMITS, head), bytes.length);
     const decision = { assigned: 'stable', variant: 'stable', reason: 'noMatch', ...decided };
     const arrival = { peer: UNKNOWN_ADDRESS, port: 80, secure: false };
-    const view = { head, decision, arrival, upgrade: head.upgrade, requestId: 'r', stripCookie: '' };
+    const view = {
+      head,
+      decision,
+      arrival,
+      upgrade: head.upgrade,
+      requestId: 'r',
+      stripCookie: '',
+      via: makeVia([]),
+    };
     const bodiless = !head.chunked && head.contentLength <= 0;
     return mirror.take(view as unknown as RequestView, bodiless, route, LIMITS);
   };
