@@ -3,6 +3,7 @@
  * Where descriptors are used up all the same, the process survives that.
  */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
@@ -92,6 +93,35 @@ test('more idle connections to the proxy than there are descriptors: operators, 
   assert.ok((await serin.metric('serin_overload_refusals_total', { reason: 'connections' })) > 0);
   assert.equal(await serin.metric('serin_faults_survived_total'), 0);
   assert.equal(await serin.metric('serin_worker_restarts_total'), 0);
+});
+
+test('no descriptor for a connection to an endpoint: 503 at once, and the endpoint is not to blame', async () => {
+  const limit = (most: number): void =>
+    void execFileSync('prlimit', ['--pid', String(serin.pid), `--nofile=${most}:${DESCRIPTORS}`]);
+  const clients = await Promise.all([client(serin.proxyPort), client(serin.proxyPort)]);
+  const ask = async (from: (typeof clients)[number]): Promise<number> => {
+    from.write(request('/', { host: 'notes.test' }));
+    return (await from.answer()).status;
+  };
+  // What an earlier test left open would do for the request.
+  for (const { socket } of origin.connections) socket.destroy();
+  await eventually(
+    async () => (await serin.metric('serin_upstream_connections')) === 0,
+    'no connection to the endpoint',
+  );
+  limit(8);
+  try {
+    for (const one of clients) assert.equal(await ask(one), 503);
+  } finally {
+    limit(DESCRIPTORS);
+  }
+  for (const one of clients) {
+    assert.equal(await ask(one), 200);
+    one.destroy();
+  }
+  const results = (outcome: string) => serin.metric('serin_upstream_results_total', { outcome });
+  assert.equal(await results('shortage'), 2);
+  assert.equal(await results('connect_failed'), 0);
 });
 
 for (const [name, port] of [
