@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { createMembership, type Membership } from '../../../src/fleet/membership.ts';
-import { AWAKE_TICK, createAwakeClock } from '../../../src/runtime/awake-clock.ts';
 import type { ReplicaRecord } from '../../../src/fleet/replica-record.ts';
 import { DIGESTS, replica } from '../../support/replica.ts';
 
@@ -34,32 +33,6 @@ describe('who is in the fleet', () => {
     clock.now += LEASE;
     assert.deepEqual(names(fleet), ['a-1 live', 'b-1 live']);
     clock.now += 1;
-    assert.deepEqual(names(fleet), ['a-1 unreachable', 'b-1 unreachable']);
-  });
-
-  it('is not silent while nobody listened: a replica that slept calls nobody unreachable, and counts them', () => {
-    const real = { now: 1_000_000 };
-    const awake = createAwakeClock(() => real.now);
-    const fleet = createMembership({
-      self: { name: 'a', boot: 'a-1' },
-      lease: LEASE,
-      maxStaleness: MAX_STALENESS,
-      now: awake.now,
-    });
-    fleet.hear(replica('a'), 0);
-    fleet.hear(replica('b', { revision: 6 }), 0);
-    real.now += 3_600_000;
-    assert.deepEqual(names(fleet), ['a-1 live', 'b-1 live']);
-    assert.equal(fleet.acknowledgement(CHANGE).progress, '1 of 2 replicas');
-    // What the store says of silence is real: it was awake.
-    fleet.synced([
-      { record: replica('a'), age: 0 },
-      { record: replica('b', { revision: 6 }), age: 3_600_000 },
-    ]);
-    for (let passed = 0; passed <= LEASE; passed += AWAKE_TICK) {
-      real.now += AWAKE_TICK;
-      awake.tick();
-    }
     assert.deepEqual(names(fleet), ['a-1 unreachable', 'b-1 unreachable']);
   });
 
