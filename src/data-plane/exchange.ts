@@ -156,13 +156,12 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
 
   #endHere(end: EndOfWay): void {
     if (end === 'loop_detected') this.#context.counters.loopDetected();
-    if (end !== 'options') {
-      this.#rescue(end);
-      return;
+    if (end !== 'options') this.#rescue(end);
+    else {
+      const close = this.#closeAfter || !this.#body.done;
+      this.wire.write(optionsAnswer(close, this.#context.dateLine));
+      this.#finish(204, close, this.#context.now());
     }
-    const close = this.#closeAfter || !this.#body.done;
-    this.wire.write(optionsAnswer(close, this.#context.dateLine));
-    this.#finish(204, close, this.#context.now());
   }
 
   // ── 4. decision ────────────────────────────────────────────────────────────────────────────────────────
@@ -554,35 +553,26 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
   /** The variant is no longer to be used: what still runs on it ends. */
   #cut(): void {
     this.cutAt = NO_DEADLINE;
-    if (this.#phase === 'draining') {
-      this.#drain.letGo();
-      return;
+    if (this.#phase === 'draining') this.#drain.letGo();
+    else if (this.#phase === 'tunnel') this.tunnelOver(false);
+    else {
+      this.#attempts.drop('ok');
+      if (this.#phase === 'answering') this.#truncate();
+      else this.#rescue('no_endpoint');
     }
-    if (this.#phase === 'tunnel') {
-      this.tunnelOver(false);
-      return;
-    }
-    this.#attempts.drop('ok');
-    if (this.#phase === 'answering') this.#truncate();
-    else this.#rescue('no_endpoint');
   }
 
   /** The client closed. Whatever runs for it is cancelled. */
   clientLeft(): void {
     if (!this.active) return;
-    if (this.#phase === 'tunnel') {
-      this.tunnelOver(false);
-      return;
+    if (this.#phase === 'tunnel') this.tunnelOver(false);
+    else if (this.#phase === 'draining') this.#drain.letGo();
+    else {
+      this.#context.counters.clientAborted();
+      this.#record.errorType = 'client_gone';
+      this.#attempts.drop('client_gone');
+      this.#observe(CLIENT_LEFT_STATUS, this.#context.now());
     }
-    if (this.#phase === 'draining') {
-      this.#drain.letGo();
-      this.#phase = 'none';
-      return;
-    }
-    this.#context.counters.clientAborted();
-    this.#record.errorType = 'client_gone';
-    this.#attempts.drop('client_gone');
-    this.#observe(CLIENT_LEFT_STATUS, this.#context.now());
     this.#phase = 'none';
   }
 
