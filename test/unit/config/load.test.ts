@@ -20,7 +20,7 @@ describe('a configuration that is right', () => {
     assert.equal(loaded.networks.followPeers.size, 0);
     assert.deepEqual(loaded.files, [FILE]);
     assert.deepEqual(loaded.warnings, []);
-    assert.deepEqual(loaded.configuration.store, { file: `${process.cwd()}/data` });
+    assert.deepEqual(loaded.configuration.store, { file: `${process.cwd()}/data`, historyBytes: 67_108_864 });
     assert.equal(loaded.configuration.secretFile, `${process.cwd()}/data/secret`);
   });
 

@@ -1,6 +1,7 @@
 /** Which requests the mirror takes, by chance and by limits, with chance and time in the test's hand. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { OWN_FIELDS } from '../../../src/data-plane/field-guard.ts';
 import { Mirror } from '../../../src/data-plane/mirror.ts';
 import type { RequestView } from '../../../src/data-plane/request-view.ts';
 import type { ServiceRoute } from '../../../src/data-plane/routing.ts';
@@ -55,6 +56,7 @@ function mirrorOf(settings: Partial<MirrorSettings> = {}) {
       requestId: 'r',
       stripCookie: '',
       via: makeVia([]),
+      guard: OWN_FIELDS,
     };
     const bodiless = !head.chunked && head.contentLength <= 0;
     return mirror.take(view as unknown as RequestView, bodiless, route, LIMITS);

@@ -179,7 +179,7 @@ export const REQUESTS: Cases = {
   host_mismatch: [
     target('http://other.test/'),
     target('http://notes.test:81/'),
-    target('http://notes.test', 'notes.test:80'),
+    target('http://notes.test', 'notes.test:81'),
     target('https://notes.test.evil?a'),
   ],
   length_and_coding: [
