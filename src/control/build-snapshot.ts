@@ -26,7 +26,7 @@ import type {
   Snapshot,
 } from '../data-plane/snapshot.ts';
 import type { Discovery } from '../discovery/discovery.ts';
-import { networksKey, ruleNetworks } from '../policy/compile.ts';
+import { networksKey, ruleNetworks, withoutLongLists } from '../policy/compile.ts';
 import { EMPTY_NETWORKS, type NetworkSetData } from '../policy/network.ts';
 import { normaliseHost } from '../policy/service-match.ts';
 import type { RolloutDocument } from '../policy/schema.ts';
@@ -61,7 +61,7 @@ export function buildSnapshot(source: SnapshotSource): Snapshot {
     revision,
     proxy: proxySettings(configuration.proxy),
     services: [...services].map((view) =>
-      serviceSnapshot(view, networks, credential, endpoints, configuration.admin?.tlsDirectory),
+      forWorkers(serviceSnapshot(view, networks, credential, endpoints, configuration.admin?.tlsDirectory)),
     ),
     trustedProxies: compiled(named.trustedProxies),
     followPeers: compiled(named.followPeers),
@@ -103,6 +103,18 @@ export function serviceSnapshot(
     revision,
     networks: rollout === null || !isUnderWay(rollout.phase) ? {} : compiledAhead(rollout.document, networks),
   };
+}
+
+/**
+ * Without long lists of networks: they would be copied to every worker with every write, whichever service it is for. Where no rollout
+ * is under way nobody looks at them.
+ */
+function forWorkers(service: ServiceSnapshot): ServiceSnapshot {
+  const { rollout, networks } = service;
+  if (rollout === null) return service;
+  const underWay = isUnderWay(rollout.phase);
+  const document = withoutLongLists(rollout.document, (key) => !underWay || Object.hasOwn(networks, key));
+  return { ...service, rollout: { ...rollout, document } };
 }
 
 function endpointTls(

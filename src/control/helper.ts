@@ -32,11 +32,19 @@ export type Task =
   | { readonly kind: 'prepare'; readonly preparation: Preparation }
   | { readonly kind: 'read'; readonly what: BodyKind; readonly body: DocumentBody };
 
+/** What a thread is started with. */
+export interface HelperData {
+  /** As in nice(2), where the system has priorities of threads (Linux). */
+  readonly niceness: number;
+}
+
 /** How long a thread without work stays, in ms. */
 const IDLE_TIME = 30_000;
 /** How long a body may be read, in ms: of somebody who writes, and of somebody who only looks. 100,000 networks in YAML take 2 s. */
 const WRITE_LIMIT = 10_000;
 const LOOK_LIMIT = 1000;
+/** Who may only look gets what time the others leave, where there are more threads than cores. */
+const LOOK_NICENESS = 10;
 /** Bodies that may wait: of one token, and of all. */
 const MOST_OF_ONE = 8;
 const MOST_OF_ALL = 64;
@@ -44,11 +52,16 @@ const MOST_OF_ALL = 64;
 const HEAP = 1024;
 
 export function createHelper(idleTime = IDLE_TIME): Helper {
-  const lane = (limit: number | null, most: readonly [ofOne: number, ofAll: number]): Lane<Task> =>
+  const lane = (
+    limit: number | null,
+    most: readonly [ofOne: number, ofAll: number],
+    niceness = 0,
+  ): Lane<Task> =>
     createLane<Task>({
       start: () =>
         new Worker(new URL('./helper-thread.ts', import.meta.url), {
           name: 'serin-helper',
+          workerData: { niceness } satisfies HelperData,
           ...(limit === null ? {} : { resourceLimits: { maxOldGenerationSizeMb: HEAP } }),
         }),
       limit,
@@ -60,7 +73,7 @@ export function createHelper(idleTime = IDLE_TIME): Helper {
     });
   const own = lane(null, [Infinity, Infinity]);
   const writes = lane(WRITE_LIMIT, [MOST_OF_ONE, MOST_OF_ALL]);
-  const looks = lane(LOOK_LIMIT, [MOST_OF_ONE, MOST_OF_ALL]);
+  const looks = lane(LOOK_LIMIT, [MOST_OF_ONE, MOST_OF_ALL], LOOK_NICENESS);
   return {
     compile: async (lists) => (await own.run({ kind: 'compile', lists }, '')) as NetworkSetData[],
     async prepare(preparation, caller) {
