@@ -25,6 +25,7 @@ const REQUEST_EVERY = 20;
 /** An answer that takes so long, in ms, is counted as none. */
 const GIVE_UP = 20_000;
 const FILES = 3000;
+const TOGETHER = 'all of them at once';
 
 const { values } = parseArgs({
   options: {
@@ -223,7 +224,7 @@ const plan: [string, readonly string[]][] = [
   ['(none)', []],
   ...wanted.map((name): [string, readonly string[]] => [name, [name]]),
 ];
-if (values.only === '') plan.push(['all of them at once', wanted]);
+if (values.only === '') plan.push([TOGETHER, wanted]);
 await under('(warming up)', []);
 for (const [name, names] of plan) {
   const turn = await under(name, names);
@@ -245,7 +246,10 @@ const faultsOf = (turn: Turn): string => {
   for (const fault of turn.faults) counts.set(fault, (counts.get(fault) ?? 0) + 1);
   return [...counts].map(([fault, count]) => `${fault} × ${count}`).join(', ');
 };
-const worst = Math.max(...turns.map(({ livez, rollback }) => Math.max(longest(livez), longest(rollback))));
+const longestOf = (some: readonly Turn[]): number =>
+  Math.max(0, ...some.map(({ livez, rollback }) => Math.max(longest(livez), longest(rollback))));
+const worst = longestOf(turns.filter(({ attack }) => attack !== TOGETHER));
+const together = longestOf(turns.filter(({ attack }) => attack === TOGETHER));
 const { cpu, cores, kernel, node } = machine();
 const markdown = [
   table([
@@ -272,12 +276,13 @@ const markdown = [
   `- Each figure: p50 · p99 · longest, from before the connection is opened to the end of the answer. ${SECONDS} s each; \`/livez\` every ${LIVEZ_EVERY} ms, a rollback every ${ROLLBACK_EVERY} ms, a request every ${REQUEST_EVERY} ms, each over a new connection.`,
   `- ${cpu}, ${cores} cores shared by Serin (2 workers, ${FILES} files), attackers at the lowest priority, and who asks; Linux ${kernel}, Node.js ${node}. Load average: ${loadavg()[0]!.toFixed(0)}.`,
   `- Worker restarts: ${restarts}. Errors in the log: ${output.split('\n').filter((line) => /"level":"?(50|60|error|fatal)/.test(line)).length}.`,
-  `- Goal: \`/livez\` and rollback within ${GOAL} ms. ${worst <= GOAL ? 'Reached' : 'Not reached'}: ${worst.toFixed(0)} ms.`,
+  `- Goal: \`/livez\` and rollback within ${GOAL} ms under each attack. ${worst <= GOAL ? 'Reached' : 'Not reached'}: the longest took ${worst.toFixed(0)} ms. Under all attacks at once: ${together.toFixed(0)} ms.`,
 ].join('\n');
 console.log(markdown);
 if (!values['no-write'] && values.only === '')
   writeSection('under-attack', 'Probes and rollbacks under attack', markdown, {
     worst,
+    together,
     turns: turns.map(({ attack, sent, livez, rollback, applied, request, faults }) => ({
       attack,
       sent,

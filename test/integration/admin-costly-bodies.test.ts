@@ -82,16 +82,16 @@ test('60,000 wrong values are a bounded answer', async () => {
 
 test('an explanation shows little of a long value, and a request that no head could hold is refused', async () => {
   const { call } = await startApi();
-  const rules = Array.from({ length: 3000 }, (_, index) => ({
+  const rules = Array.from({ length: 1999 }, (_, index) => ({
     name: `rule ${index}`,
-    match: { header: { 'x-a': { equals: `v${index}` } } },
+    match: { header: { 'x-a': { equals: `v${index}` }, 'x-b': { equals: 'b' } } },
     percentage: 50,
   }));
   await call('PUT', ROLLOUT, { rules: [...rules, { name: 'everyone', percentage: 10 }] });
   const reply = await call('POST', EXPLAIN, { headers: { 'x-a': 'a'.repeat(60_000) } });
   assert.equal(reply.status, 200);
   assert.ok(JSON.stringify(reply.body).length < 2_000_000);
-  assert.equal((reply.body as unknown as { omitted: number }).omitted, 3001 - reply.body.rules.length);
+  assert.equal((reply.body as unknown as { omitted: number }).omitted, 2000 - reply.body.rules.length);
   problem(
     await call('POST', EXPLAIN, { headers: { 'x-a': 'a'.repeat(70_000) } }),
     422,

@@ -275,3 +275,13 @@ test('a list of networks that was found valid is not looked at again, and one th
   assert.throws(() => validateRollout({ rules: [{ match: { cidr: watched } }] }, null), DocumentError);
   assert.throws(() => validateRollout(policy(1, [...cidr, 'banana']), null), DocumentError);
 });
+
+test('more rules than a thread can compile in one go are refused, but not where they were accepted before', () => {
+  const rules = Array.from({ length: 1500 }, (_, index) => ({ name: `r${index}`, percentage: 1 }));
+  const exclude = (count: number): object[] =>
+    Array.from({ length: count }, (_, index) => ({ name: `x${index}`, match: { method: 'GET' } }));
+  assert.deepEqual(faults({ rules, exclude: exclude(500) }), []);
+  const more = { rules, exclude: exclude(501) };
+  refuses(more, /^\/rules 2001 rules and excludes; expected at most 2000 together$/);
+  assert.equal(validateRollout(more, { ...KNOWN, stored: true }).rules.length, 1500);
+});
