@@ -11,6 +11,7 @@ import { createPeers, type Peers, type PeersOptions } from '../../../src/fleet/p
 import type { KeyData } from '../../../src/policy/keys.ts';
 import {
   FleetCounters,
+  PEER_FAILURES,
   PEER_MESSAGES,
   PEER_REFUSALS,
   type PeerRefusal,
@@ -136,7 +137,9 @@ describe('the talk between replicas', () => {
     });
     join(a, b);
     const settled = async (failures: number): Promise<void> => {
-      await eventually(() => refusals(b, 'failed') >= failures, `${failures} failures`);
+      // Until the sender knows of a failure it does not say the same again.
+      const known = (): number => a.counters.failed[PEER_FAILURES.indexOf('refused')]!;
+      await eventually(() => known() >= failures, `${failures} failures`);
     };
     a.send(rolledBack('r1'));
     await settled(1);
