@@ -29,7 +29,7 @@ import { validationContext } from './state.ts';
 import type { Plan } from './writer.ts';
 import type { NetworkCache } from './network-cache.ts';
 import { networksKey } from '../policy/compile.ts';
-import { percentageFault, type ValidationContext } from '../policy/validate.ts';
+import { percentageFault, rememberNetworks, type ValidationContext } from '../policy/validate.ts';
 
 export interface RolloutPlannerOptions {
   readonly inForce: InForce;
@@ -124,7 +124,9 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
     if (base === null && isDeepStrictEqual(former, context)) return value as RolloutDocument;
     // A patch is merged and validated as a whole, a document where the configuration has changed since it was read.
     const preparation: Preparation = { source: { value }, base, context };
-    const isLarge = !isSmallValue(value) || (base !== null && isLargeDocument(base));
+    const isLarge = !isSmallValue(value);
+    // What is in force is valid, and a small patch leaves its lists as they are: to copy them to a thread and back would take longest.
+    if (base !== null && !isLarge) rememberNetworks(base);
     return isLarge ? helper.prepare(preparation, '') : prepareRollout(preparation);
   }
 

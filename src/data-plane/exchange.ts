@@ -327,7 +327,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     if (!this.#body.done && !this.#mayDrain && !this.#side.arrival.http2) this.#closeAfter = true;
     this.#waits.forMore(this.#body.done || this.#body.withheld, this.#body.blocked);
     this.#body.settle();
-    joinAnswer(this.#attempts.up!.socket, this.#side.socket);
+    if (this.#side.arrival.http2) joinAnswer(this.#attempts.up!.socket, this.#side.socket);
     const { decision } = this.#view;
     const { dateLine } = this.#context;
     const inChunks = chunked && !this.plainClient;

@@ -40,6 +40,9 @@ export class FieldBlock {
   fieldId: Uint8Array = new Uint8Array(FIRST_CAPACITY);
   /** True when a name that is not well known has a character that is no letter, digit or hyphen, such as an underscore. */
   hasOddNames = false;
+  /** The cookie that was asked for last, and where the "=" of its first one is: others of that name are looked for behind it. */
+  #foundCookie = '';
+  #foundAt = -1;
   /** Bit sets of the ids seen, below 32 and from 32 on, and of those below 32 that were seen more than once. */
   seenLow = 0;
   seenHigh = 0;
@@ -101,6 +104,8 @@ export class FieldBlock {
       const index = this.indexOf(F.COOKIE);
       const end = this.valueEnd[index] as number;
       const equals = cookieAt(this.text, this.valueStart[index] as number, end, name);
+      this.#foundCookie = name;
+      this.#foundAt = equals;
       return equals === -1 ? undefined : cookieValue(this.text, equals, end);
     }
     for (let index = 0; index < this.count; index += 1) {
@@ -118,9 +123,9 @@ export class FieldBlock {
     if (!this.seen(F.COOKIE) || name === '') return NO_VALUES;
     if ((this.repeatedLow & COOKIE_BIT) === 0) {
       const index = this.indexOf(F.COOKIE);
-      const start = this.valueStart[index] as number;
       const end = this.valueEnd[index] as number;
-      const first = cookieAt(this.text, start, end, name);
+      const known = this.#foundCookie === name;
+      const first = known ? this.#foundAt : cookieAt(this.text, this.valueStart[index] as number, end, name);
       if (first === -1 || cookieAt(this.text, first, end, name) === -1) return NO_VALUES;
     }
     const found: string[] = [];
@@ -142,6 +147,7 @@ export class FieldBlock {
     this.seenHigh = 0;
     this.repeatedLow = 0;
     this.hasOddNames = false;
+    this.#foundCookie = '';
   }
 
   grow(): void {

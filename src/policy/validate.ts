@@ -39,8 +39,7 @@ export function validateRollout(value: unknown, context: ValidationContext | nul
     faults.push(...findFaults(slim as RolloutDocument, context));
     if (faults.length === 0) {
       const document = value as RolloutDocument;
-      for (const { match } of [...document.rules, ...(document.exclude ?? [])])
-        if (Array.isArray(match?.cidr) && match.cidr.length >= LARGE_LIST) valid.add(match.cidr);
+      rememberNetworks(document);
       return document;
     }
   }
@@ -54,6 +53,13 @@ export function validateRollout(value: unknown, context: ValidationContext | nul
 /** Lists of networks that were found valid. Documents share them from one revision to the next, and nobody changes one. */
 const valid = new WeakSet();
 const LARGE_LIST = 256;
+
+/** The document is valid, as another thread has found: its long lists of networks need not be looked at again. */
+export function rememberNetworks({ rules, exclude = [] }: RolloutDocument): void {
+  for (const { match } of [...rules, ...exclude])
+    if (Array.isArray(match?.cidr) && match.cidr.length >= LARGE_LIST) valid.add(match.cidr);
+}
+
 /** What stands for such a list: it is as valid. */
 const SHORT_LIST = ['192.0.2.0/24'];
 
