@@ -24,36 +24,44 @@ export interface AwakeClock {
   tick(): void;
 }
 
+/** Where what the clock knows stands: what was slept; by this clock, the last tick, the last reading, and when a reading is late. */
+const SLEPT = 0;
+const TICKED = 1;
+const SEEN = 2;
+const LATEST = 3;
+
 /** `real`: monotonic, in ms. */
 export function createAwakeClock(real: () => number): AwakeClock {
-  let slept = 0;
-  /** Both by this clock: the last tick, and the last time that it was read. */
-  let ticked = real();
-  let seen = ticked;
-  let latest = ticked + LATE_TICKS * AWAKE_TICK;
+  // Numbers of a closure would be made anew with every reading, of which each request has several.
+  const state = new Float64Array(4);
+  state.fill(real(), TICKED);
+  state[LATEST]! += LATE_TICKS * AWAKE_TICK;
 
   function wake(time: number): number {
-    const awake = Math.max(seen, ticked + AWAKE_TICK);
-    slept += time - awake;
-    ticked = awake;
-    latest = awake + LATE_TICKS * AWAKE_TICK;
+    const awake = Math.max(state[SEEN]!, state[TICKED]! + AWAKE_TICK);
+    state[SLEPT]! += time - awake;
+    state[TICKED] = awake;
+    state[LATEST] = awake + LATE_TICKS * AWAKE_TICK;
+    state[SEEN] = awake;
     return awake;
   }
 
   const now = (): number => {
-    const time = real() - slept;
-    seen = time <= latest ? time : wake(time);
-    return seen;
+    const time = real() - state[SLEPT]!;
+    if (time > state[LATEST]!) return wake(time);
+    state[SEEN] = time;
+    return time;
   };
 
   return {
     now,
     get slept() {
-      return slept;
+      return state[SLEPT]!;
     },
     tick() {
-      ticked = now();
-      latest = ticked + LATE_TICKS * AWAKE_TICK;
+      const time = now();
+      state[TICKED] = time;
+      state[LATEST] = time + LATE_TICKS * AWAKE_TICK;
     },
   };
 }

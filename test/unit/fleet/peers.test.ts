@@ -136,17 +136,14 @@ describe('the talk between replicas', () => {
       },
     });
     join(a, b);
-    const settled = async (failures: number): Promise<void> => {
-      // Until the sender knows of a failure it does not say the same again.
-      const known = (): number => a.counters.failed[PEER_FAILURES.indexOf('refused')]!;
-      await eventually(() => known() >= failures, `${failures} failures`);
-    };
+    // Until the sender knows of a failure it does not say the same again.
+    const known = (): number => a.counters.failed[PEER_FAILURES.indexOf('refused')]!;
     a.send(rolledBack('r1'));
-    await settled(1);
+    await eventually(() => known() >= 1, '1 failures');
     a.send(rolledBack('r2'));
-    await settled(2);
+    await eventually(() => known() >= 2, '2 failures');
     a.send(record('a', 1));
-    await settled(4);
+    await eventually(() => known() >= 4, '4 failures');
     taking = true;
     a.send(record('a', 2));
     await eventually(() => heard.length === 2, 'both messages');
