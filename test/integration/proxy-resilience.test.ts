@@ -145,9 +145,15 @@ test('a slow endpoint gets less', async () => {
 test('weights divide the requests', async () => {
   // Alike in latency, so that nothing but the weights tells them apart.
   for (const name of ['one', 'two'] as const) origin(name).route('/alike', slowly(name, 20));
-  const clients = Array.from({ length: 8 }, () => answerers('weighted.test', '/alike', 40));
-  const names = (await Promise.all(clients)).flat();
-  assert.ok(Math.abs(share(names, 'one') - 0.8) < 0.12, `${share(names, 'one')} of four fifths`);
+  // Where the machine is busy one of them is slower for a while, so it may need more than one try.
+  await eventually(
+    async () => {
+      const clients = Array.from({ length: 8 }, () => answerers('weighted.test', '/alike', 40));
+      return Math.abs(share((await Promise.all(clients)).flat(), 'one') - 0.8) < 0.12;
+    },
+    'one gets four fifths',
+    30_000,
+  );
   assert.equal((await endpointOf('weighted', origin('one').endpoint)).weight, 4);
 });
 
@@ -263,9 +269,11 @@ test('an endpoint that its health checks find sick is left out until it is well'
     (await endpointOf('checked', origin('sick').endpoint)).health?.state;
   await eventually(async () => (await verdict()) === 'healthy', 'it is healthy');
   status = 500;
-  await eventually(async () => (await verdict()) === 'unhealthy', 'it is unhealthy');
-  const row = await endpointOf('checked', origin('sick').endpoint);
-  assert.deepEqual([row.standing, row.health!.failure], ['unhealthy', 'status 500']);
+  // On a busy machine a check may also time out; the next one tells the status.
+  await eventually(async () => {
+    const { standing, health } = await endpointOf('checked', origin('sick').endpoint);
+    return standing === 'unhealthy' && health?.failure === 'status 500';
+  }, 'it is unhealthy, and says why');
   await eventually(
     async () => share(await answerers('checked.test', '/c', 20), 'one') === 1,
     'it is left out',
