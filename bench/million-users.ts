@@ -11,11 +11,12 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { addressV4 } from '../src/policy/address.ts';
+import { addressV4 } from '../src/ip/address.ts';
 import { compileContext, compilePolicy, type CompiledPolicy } from '../src/policy/compile.ts';
-import { decide, newDecision } from '../src/policy/decide.ts';
+import { decide } from '../src/policy/decide.ts';
+import { newDecision } from '../src/policy/decision.ts';
 import type { RequestFacts } from '../src/policy/facts.ts';
-import { EMPTY_NETWORKS } from '../src/policy/network.ts';
+import { EMPTY_NETWORKS } from '../src/ip/network.ts';
 import { machine, table, writeSection } from './results.ts';
 
 const PERCENTAGES = [1, 10, 20, 50, 100] as const;

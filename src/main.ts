@@ -14,7 +14,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import packageJson from '../package.json' with { type: 'json' };
 import { startAdmin } from './admin/server.ts';
-import { readArguments, say, USAGE, usage } from './arguments.ts';
+import { readArguments, say, USAGE, usage } from './serve/arguments.ts';
 import {
   accessLogSettings,
   DEFAULT_ADMIN_LISTEN,
@@ -29,33 +29,33 @@ import {
   proxySettings,
 } from './config/defaults.ts';
 import { loadConfiguration } from './config/load.ts';
-import { readRegular } from './config/regular-file.ts';
+import { readRegular } from './files/regular-file.ts';
 import { openKeyRing } from './config/secret.ts';
 import type { Configuration } from './config/schema.ts';
 import { fileStoreSettings } from './config/store-settings.ts';
 import { watchConfiguration } from './config/watch.ts';
 import { type ControlPlane, startControlPlane } from './control/control-plane.ts';
-import { joinFleet } from './control/join-fleet.ts';
-import { createMemoryReadings } from './data-plane/memory-readings.ts';
-import { createMemoryWatch } from './data-plane/memory-watch.ts';
+import { joinFleet } from './serve/join-fleet.ts';
+import { createMemoryReadings } from './workers/memory-readings.ts';
+import { createMemoryWatch } from './workers/memory-watch.ts';
 import { createUpstreamWatch } from './control/upstream-watch.ts';
-import { createLimitNotes } from './data-plane/limit-notes.ts';
-import { createWarnings, FEW } from './data-plane/warnings.ts';
-import { createWorkerPool } from './data-plane/worker-pool.ts';
-import { shareCounters } from './control/share-counters.ts';
-import { type SharedLatches, shareLatches } from './control/share-latches.ts';
-import { watchCertificates } from './control/watch-certificates.ts';
-import { HANDSHAKE_FAILURES } from './data-plane/handshake-failure.ts';
+import { createLimitNotes } from './serve/descriptor-warnings.ts';
+import { createWarnings, FEW } from './telemetry/warnings.ts';
+import { createWorkerPool } from './workers/worker-pool.ts';
+import { shareCounters } from './serve/share-counters.ts';
+import { type SharedLatches, shareLatches } from './serve/share-latches.ts';
+import { watchCertificates } from './serve/watch-certificates.ts';
+import { HANDSHAKE_FAILURES } from './proxy/connection/handshake-failure.ts';
 import { TROUBLES } from './discovery/source.ts';
 import { startDiscovery } from './discovery/start.ts';
 import { startDemo } from './demo/demo.ts';
 import { createHttpProbe } from './health/http-probe.ts';
-import { listenAddress, listening, url } from './listening.ts';
+import { listenAddress, listening, url } from './serve/listening.ts';
 import { REFUSALS } from './http1/refusal.ts';
 import { PROXY_HEADER_FAULTS } from './proxy-protocol/outcome.ts';
-import { createFileStore } from './store/file-store.ts';
-import { onStopSignal } from './stop-signal.ts';
-import { fail } from './fail.ts';
+import { createFileStore } from './store/file/file-store.ts';
+import { onStopSignal } from './serve/stop-signal.ts';
+import { fail } from './serve/fail.ts';
 import { threadClock } from './runtime/awake-timer.ts';
 import { descriptorLimit } from './runtime/descriptors.ts';
 import { detached, guarded, survivedFaults } from './runtime/guard.ts';
@@ -66,7 +66,7 @@ import { readTcpMigrateReq } from './telemetry/kernel.ts';
 import { createLog } from './telemetry/log.ts';
 import { startOps } from './telemetry/ops-server.ts';
 import { StoreCounters } from './telemetry/store-counters.ts';
-import { startUpkeep } from './upkeep.ts';
+import { startUpkeep } from './serve/upkeep.ts';
 
 /** A worker that was silent for this long hangs, in ms. */
 const HANG_TIME = 5000;

@@ -1,8 +1,8 @@
 /** The store's history as it is written, read from the store itself beside the replicas, and once more whole in the end. */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { connectRedis } from '../../src/store/redis-connection.ts';
-import { createRedisStore } from '../../src/store/redis-store.ts';
+import { connectRedis } from '../../src/store/redis/redis-connection.ts';
+import { createRedisStore } from '../../src/store/redis/redis-store.ts';
 import type { Commit } from '../../src/store/store.ts';
 import { StoreCounters } from '../../src/telemetry/store-counters.ts';
 

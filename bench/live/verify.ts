@@ -3,7 +3,7 @@
  * may have been in force at that moment. Between two changes that is one revision; a request that overlaps a change
  * may have met either side of it.
  */
-import { parseAddress, type ClientAddress } from '../../src/policy/address.ts';
+import { parseAddress, type ClientAddress } from '../../src/ip/address.ts';
 import {
   compileContext,
   compilePolicy,
@@ -11,7 +11,8 @@ import {
   type ContextSource,
   type PolicySource,
 } from '../../src/policy/compile.ts';
-import { decide, newDecision } from '../../src/policy/decide.ts';
+import { decide } from '../../src/policy/decide.ts';
+import { newDecision } from '../../src/policy/decision.ts';
 import type { RequestFacts } from '../../src/policy/facts.ts';
 import type { RolloutState, Variant } from '../../src/policy/rollout.ts';
 import type { Sent } from './load.ts';

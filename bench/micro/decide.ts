@@ -7,17 +7,18 @@
  * decision.
  */
 import { bench, do_not_optimize, run } from 'mitata';
-import { parseAddress, UNKNOWN_ADDRESS, type ClientAddress } from '../../src/policy/address.ts';
+import { parseAddress, UNKNOWN_ADDRESS, type ClientAddress } from '../../src/ip/address.ts';
 import {
   compileContext,
   compilePolicy,
   type CompiledPolicy,
   type ContextSource,
 } from '../../src/policy/compile.ts';
-import { decide, newDecision } from '../../src/policy/decide.ts';
+import { decide } from '../../src/policy/decide.ts';
+import { newDecision } from '../../src/policy/decision.ts';
 import type { RequestFacts } from '../../src/policy/facts.ts';
 import { FlipTable } from '../../src/policy/flip.ts';
-import { compileNetworks, EMPTY_NETWORKS } from '../../src/policy/network.ts';
+import { compileNetworks, EMPTY_NETWORKS } from '../../src/ip/network.ts';
 import type { Phase } from '../../src/policy/rollout.ts';
 import type { Rule } from '../../src/policy/schema.ts';
 import { policySource } from '../../test/support/policy-source.ts';

@@ -5,12 +5,12 @@
  * each turn, as they are out of a request's head, so that strings are hashed as they are for real requests.
  */
 import { bench, do_not_optimize, group, run } from 'mitata';
-import { parseAddress, UNKNOWN_ADDRESS } from '../../src/policy/address.ts';
+import { parseAddress, UNKNOWN_ADDRESS } from '../../src/ip/address.ts';
 import { bucketOf, identityHash, rolloutSalt } from '../../src/policy/bucket.ts';
 import type { RequestFacts } from '../../src/policy/facts.ts';
-import { fingerprint, MintedIds } from '../../src/policy/identity.ts';
+import { fingerprint, MintedIds } from '../../src/policy/identity/identity-chain.ts';
 import { KeyRing } from '../../src/policy/keys.ts';
-import { Latches, latchScope, tagOf } from '../../src/policy/latch.ts';
+import { Latches, latchScope, tagOf } from '../../src/policy/latch/latch.ts';
 
 const USERS = 1024;
 const keys = new KeyRing([{ id: 'bench', secret: new Uint8Array(32).fill(7) }]);

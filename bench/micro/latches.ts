@@ -7,13 +7,13 @@
  * replica, and to clear all of them.
  */
 import { Worker } from 'node:worker_threads';
-import { createLatchKeeper } from '../../src/data-plane/latch-keeper.ts';
-import type { ServiceSnapshot } from '../../src/data-plane/snapshot.ts';
+import { createLatchKeeper } from '../../src/latches/latch-keeper.ts';
+import type { ServiceSnapshot } from '../../src/contract/snapshot.ts';
 import { identityHash } from '../../src/policy/bucket.ts';
 import { KeyRing } from '../../src/policy/keys.ts';
-import { Latches, latchScope, tagOf, type Latch } from '../../src/policy/latch.ts';
-import { ScopeLatches } from '../../src/policy/latch-memory.ts';
-import { LatchTable } from '../../src/policy/latch-table.ts';
+import { Latches, latchScope, tagOf, type Latch } from '../../src/policy/latch/latch.ts';
+import { ScopeLatches } from '../../src/policy/latch/latch-memory.ts';
+import { LatchTable } from '../../src/policy/latch/latch-table.ts';
 import { policySource } from '../../test/support/policy-source.ts';
 
 const count = Number(process.argv[2] ?? 1_000_000);
@@ -83,7 +83,7 @@ const writer = new Worker(
   {
     eval: true,
     workerData: {
-      module: new URL('../../src/policy/latch-table.ts', import.meta.url).href,
+      module: new URL('../../src/policy/latch/latch-table.ts', import.meta.url).href,
       memory: keeper.memory,
       hashes,
     },

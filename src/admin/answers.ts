@@ -8,7 +8,7 @@ import { Type, type TObject } from 'typebox';
 import { ServiceDefinition } from '../config/schema.ts';
 import { REASONS, TIERS } from '../policy/rollout.ts';
 import { RolloutDocument } from '../policy/schema.ts';
-import { CHANGE_STATUSES } from '../policy/change-status.ts';
+import { CHANGE_STATUSES } from '../contract/change-status.ts';
 import { STORE_CONDITIONS } from '../telemetry/store-counters.ts';
 import { STANDINGS } from '../upstream/standing.ts';
 

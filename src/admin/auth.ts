@@ -4,7 +4,7 @@
  * A token is compared with every configured hash in constant time. It is never logged, quoted or kept.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { isLoopback } from '../config/host-port.ts';
+import { isLoopback } from '../net/host-port.ts';
 import type { AdminDefinition, Role } from '../config/schema.ts';
 import { ApiError } from './problem.ts';
 

@@ -7,7 +7,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import { refused } from '../rollout/refusal.ts';
-import type { Backend, ControlEvent, NumberedEvent } from './backend.ts';
+import type { Backend, ControlEvent, NumberedEvent } from '../control/api.ts';
 import { changeBody, rolloutBody } from './views.ts';
 import { after, every, guarded } from '../runtime/guard.ts';
 

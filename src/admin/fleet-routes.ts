@@ -1,5 +1,6 @@
 /** Changes, the fleet, endpoints: what is going on. */
-import { ActionBody, ComparisonQuery, NoQuery, windowLength } from './bodies.ts';
+import { ComparisonQuery, NoQuery, windowLength } from './bodies.ts';
+import { ActionBody } from '../helper/body-schemas.ts';
 import type { Route } from './route.ts';
 import { changeBody } from './views.ts';
 

@@ -3,7 +3,7 @@
  *
  * An error that is not in the table is an internal one: it is logged, and the answer says no more than that.
  */
-import { DocumentError, type Fault } from '../policy/faults.ts';
+import { DocumentError, type Fault } from '../schema/faults.ts';
 import { RefusedError, type RefusalCode } from '../rollout/refusal.ts';
 
 /** What the API itself refuses, before the control plane is asked. */

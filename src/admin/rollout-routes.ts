@@ -1,21 +1,12 @@
 /** Rollouts: the policy document, and the actions on it. */
 import { RolloutDocument } from '../policy/schema.ts';
-import { DocumentError } from '../policy/faults.ts';
+import { DocumentError } from '../schema/faults.ts';
 import { NO_PRECONDITION, parseIfMatch, type Precondition } from '../rollout/precondition.ts';
 import { refused } from '../rollout/refusal.ts';
-import type { RolloutWrite } from './backend.ts';
-import {
-  ActionBody,
-  ActionQuery,
-  DocumentQuery,
-  ExplainBody,
-  HistoryQuery,
-  NoQuery,
-  PercentageBody,
-  RestoreBody,
-  StepBody,
-} from './bodies.ts';
-import type { BodyKind } from './read-body.ts';
+import type { RolloutWrite } from '../rollout/write-request.ts';
+import { ActionQuery, DocumentQuery, HistoryQuery, NoQuery } from './bodies.ts';
+import { ActionBody, ExplainBody, PercentageBody, RestoreBody, StepBody } from '../helper/body-schemas.ts';
+import type { BodyKind } from '../helper/read-body.ts';
 import { type Answer, type Call, type Route, writeRequest } from './route.ts';
 import { documentPrecondition } from './service-routes.ts';
 import { accepted, explanationBody, rolloutBody, withEtag } from './views.ts';

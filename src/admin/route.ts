@@ -2,7 +2,8 @@
 import type { TSchema } from 'typebox';
 import type { Role } from '../config/schema.ts';
 import type { ANSWERS } from './answers.ts';
-import type { Backend, DocumentBody, WriteRequest } from './backend.ts';
+import type { Backend } from '../control/api.ts';
+import type { DocumentBody, WriteRequest } from '../rollout/write-request.ts';
 
 export interface Answer {
   readonly status: number;

@@ -6,17 +6,18 @@
  */
 import type { Socket } from 'node:net';
 import { fastify, type FastifyReply, type FastifyRequest } from 'fastify';
-import { isLoopback } from '../config/host-port.ts';
+import { isLoopback } from '../net/host-port.ts';
 import type { AdminDefinition } from '../config/schema.ts';
-import { createWarnings, FEW } from '../data-plane/warnings.ts';
-import { DocumentError } from '../policy/faults.ts';
+import { createWarnings, FEW } from '../telemetry/warnings.ts';
+import { DocumentError } from '../schema/faults.ts';
 import { RolloutDocument } from '../policy/schema.ts';
 import { boundConnections } from '../server/connection-bounds.ts';
 import { repeatedField } from '../server/single-fields.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { authenticate, authorize, type Caller, checkOrigin, type Presented } from './auth.ts';
-import type { Backend } from './backend.ts';
-import { bodyFormat, checked, checkEncoding, prepareCheck } from './bodies.ts';
+import type { Backend } from '../control/api.ts';
+import { bodyFormat, checkEncoding } from './bodies.ts';
+import { checked, prepareCheck } from '../helper/body-schemas.ts';
 import { createEventStreams } from './event-stream.ts';
 import { FLEET_ROUTES } from './fleet-routes.ts';
 import { openApiDocument } from './openapi.ts';

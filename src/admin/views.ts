@@ -2,7 +2,7 @@
 import type { Explanation } from '../policy/explain.ts';
 import type { Change } from '../rollout/change.ts';
 import { etagOf } from '../rollout/precondition.ts';
-import type { ServiceView } from './backend.ts';
+import type { ServiceView } from '../state/service-view.ts';
 import type { Answer } from './route.ts';
 
 /** The definition, which can be PUT as it is, and beside it `status`, which a PUT leaves out of account. */

@@ -4,11 +4,9 @@
  * The token goes into the header and nowhere else: no message holds it.
  */
 import { parsedJson } from '../schema/json-value.ts';
+import type { Json } from './json.ts';
 import { plain } from './show.ts';
 import { CommandError, EXIT } from './failure.ts';
-
-/** JSON as it comes; commands look at the few fields that they show. */
-export type Json = Readonly<Record<string, unknown>>;
 
 export interface Answer {
   readonly status: number;

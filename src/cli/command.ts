@@ -2,7 +2,7 @@
 import type { ParseArgsOptionsConfig } from 'node:util';
 import { Document, visit } from 'yaml';
 import { isVisible } from '../schema/visible-text.ts';
-import type { Json } from './api.ts';
+import type { Json } from './json.ts';
 import { EXIT } from './failure.ts';
 import type { Invocation, Surroundings, Values } from './options.ts';
 

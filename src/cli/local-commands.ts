@@ -7,9 +7,9 @@
 import { visibleLine } from '../schema/visible-text.ts';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { parseDuration } from '../config/duration.ts';
+import { parseDuration } from '../schema/duration.ts';
 import { loadConfiguration } from '../config/load.ts';
-import { readRegular } from '../config/regular-file.ts';
+import { readRegular } from '../files/regular-file.ts';
 import { openKeyRing } from '../config/secret.ts';
 import { OVERRIDE_COOKIE, OVERRIDE_HEADER } from '../policy/cookies.ts';
 import { KeyRing } from '../policy/keys.ts';

@@ -1,6 +1,6 @@
 /** The options of the commands that use the API, and what they come to. */
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
-import { parseDuration } from '../config/duration.ts';
+import { parseDuration } from '../schema/duration.ts';
 import { type Api, type Clock, connectApi } from './api.ts';
 import { parse, UsageError } from './failure.ts';
 

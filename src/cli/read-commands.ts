@@ -1,5 +1,5 @@
 /** Commands that only look: status, services, endpoints, the fleet, explanations, history, changes, the policy document. */
-import type { Json } from './api.ts';
+import type { Json } from './json.ts';
 import { type Command, flag, print, servicePath, yamlText, several, string } from './command.ts';
 import { UsageError } from './failure.ts';
 import { type Invocation, number, type Surroundings, text, type Values } from './options.ts';

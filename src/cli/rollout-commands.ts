@@ -5,13 +5,14 @@
  * has not seen.
  */
 import { randomUUID } from 'node:crypto';
-import { parseBody } from '../admin/parse-body.ts';
-import { DocumentError } from '../policy/faults.ts';
+import { parseBody } from '../helper/parse-body.ts';
+import { DocumentError } from '../schema/faults.ts';
 import { etagOf } from '../rollout/precondition.ts';
 import { isRecord } from '../schema/json-value.ts';
-import { readRegular } from '../config/regular-file.ts';
+import { readRegular } from '../files/regular-file.ts';
 import { fileTrouble } from '../schema/thrown.ts';
-import { type Json, waitForChange } from './api.ts';
+import { waitForChange } from './api.ts';
+import { type Json } from './json.ts';
 import { type Command, flag, print, servicePath, string } from './command.ts';
 import { CommandError, EXIT, UsageError } from './failure.ts';
 import {

@@ -1,5 +1,5 @@
 /** The whole command: help, the choice of a command, and how failures are shown and end. */
-import { DocumentError } from '../policy/faults.ts';
+import { DocumentError } from '../schema/faults.ts';
 import { visibleLine, visibleText } from '../schema/visible-text.ts';
 import { runCommand } from './commands.ts';
 import { CommandError, EXIT, UsageError } from './failure.ts';

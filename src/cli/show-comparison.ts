@@ -1,5 +1,5 @@
 /** A comparison of stable and canary as people read it at a terminal. */
-import type { Json } from './api.ts';
+import type { Json } from './json.ts';
 import { plain, record, records, table } from './show.ts';
 
 export function comparisonText(body: Json): string {

@@ -1,5 +1,5 @@
 /** The fleet as people read it at a terminal: one row a replica, and below it a sentence for all that is not as it should be. */
-import type { Json } from './api.ts';
+import type { Json } from './json.ts';
 import { plain, record, records, table } from './show.ts';
 
 export function fleetText(body: Json): string {

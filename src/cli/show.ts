@@ -1,6 +1,6 @@
 /** Answers as people read them at a terminal: short tables and sentences. Nothing here decides anything. */
 import { columnsOf, visibleLine } from '../schema/visible-text.ts';
-import type { Json } from './api.ts';
+import type { Json } from './json.ts';
 
 /** Columns as wide as their widest entry, two spaces apart; the first row is the heading. */
 export function table(rows: readonly (readonly string[])[]): string {

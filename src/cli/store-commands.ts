@@ -6,12 +6,12 @@
 import { visibleLine } from '../schema/visible-text.ts';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { readRegular } from '../config/regular-file.ts';
+import { readRegular } from '../files/regular-file.ts';
 import { fileTrouble, messageOf } from '../schema/thrown.ts';
 import { decodeExport, encodeExport, fittingExport } from '../store/export-file.ts';
 import { StoreError } from '../store/store.ts';
-import { NODE_FILES } from '../store/store-files.ts';
-import { replaceWhole } from '../store/whole-file.ts';
+import { NODE_FILES } from '../files/file-system.ts';
+import { replaceWhole } from '../files/atomic-file.ts';
 import type { WholeStore } from '../store/whole-store.ts';
 import { flag, type LocalCommand, string } from './command.ts';
 import { CommandError, EXIT, parse, UsageError } from './failure.ts';

@@ -5,7 +5,7 @@
  * That no link leads out of the directory is looked at when the file is read.
  */
 import path from 'node:path';
-import type { Fault } from '../policy/faults.ts';
+import type { Fault } from '../schema/faults.ts';
 import type { ServiceDefinition } from './schema.ts';
 
 const FIELDS = ['ca', 'certificate', 'key'] as const;

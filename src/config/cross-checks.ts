@@ -3,10 +3,10 @@
  *
  * It compiles the networks on the way, because that is how they are checked. Nothing here reads a file.
  */
-import type { EndpointAddress } from '../data-plane/snapshot.ts';
-import { parseAddress } from '../policy/address.ts';
-import { DocumentError, type Fault } from '../policy/faults.ts';
-import { compileNetworks, EMPTY_NETWORKS, type NetworkSetData } from '../policy/network.ts';
+import type { EndpointAddress } from '../contract/endpoint-address.ts';
+import { parseAddress } from '../ip/address.ts';
+import { DocumentError, type Fault } from '../schema/faults.ts';
+import { compileNetworks, EMPTY_NETWORKS, type NetworkSetData } from '../ip/network.ts';
 import { joinPointer } from '../schema/json-value.ts';
 import {
   DEFAULT_ADMIN_LISTEN,
@@ -17,8 +17,8 @@ import {
 } from './defaults.ts';
 import { fleetFaults } from './fleet-checks.ts';
 import { DEFAULT_FLEET_LISTEN } from './fleet-defaults.ts';
-import { formatHostPort, isLoopback, parseListen } from './host-port.ts';
-import { networksOverlap } from './overlap.ts';
+import { formatHostPort, isLoopback, parseListen } from '../net/host-port.ts';
+import { networksOverlap } from '../ip/overlap.ts';
 import type { Configuration, ProxyDefinition, TokenDefinition } from './schema.ts';
 import { collisionFaults, serviceFaults, serviceWarnings } from './service-checks.ts';
 import { storeFaults } from './store-checks.ts';

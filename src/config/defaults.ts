@@ -3,15 +3,10 @@
  *
  * Every default is in this file and in no other. Times are milliseconds, sizes bytes.
  */
-import type {
-  CookieSettings,
-  MirrorSettings,
-  ProxySettings,
-  ServiceSettings,
-} from '../data-plane/snapshot.ts';
+import type { CookieSettings, MirrorSettings, ProxySettings, ServiceSettings } from '../contract/snapshot.ts';
 import { upstreamSettings } from './upstream-defaults.ts';
 import type { IdentityTier } from '../policy/rollout.ts';
-import { milliseconds } from './duration.ts';
+import { milliseconds } from '../schema/duration.ts';
 import type { Configuration, ProxyDefinition, ServiceDefinition } from './schema.ts';
 
 export const DEFAULT_PROXY_LISTEN = '0.0.0.0:8080';

@@ -2,7 +2,7 @@
  * Where the endpoints of a variant come from, as its definition says: a list, a Service of Kubernetes, or a DNS name. Nothing is
  * looked up here.
  */
-import { parseAddress } from '../policy/address.ts';
+import { parseAddress } from '../ip/address.ts';
 import type { VariantDefinition } from './upstream-schema.ts';
 
 export interface KubernetesTarget {

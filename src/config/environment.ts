@@ -4,7 +4,7 @@
  * The table follows from the schema, so a new setting has its variable at once. What is inside named things (services,
  * segments) or lists of objects (tokens) has none: a name does not survive the way into upper case.
  */
-import type { Fault } from '../policy/faults.ts';
+import type { Fault } from '../schema/faults.ts';
 import { isRecord } from '../schema/json-value.ts';
 import { nearest } from '../schema/nearest.ts';
 import { Configuration } from './schema.ts';

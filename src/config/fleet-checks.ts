@@ -1,7 +1,7 @@
 /** What must hold of the fleet's settings beyond their schema. */
-import { type Fault } from '../policy/faults.ts';
-import { parseDuration } from './duration.ts';
-import { parseEndpoint } from './host-port.ts';
+import { type Fault } from '../schema/faults.ts';
+import { parseDuration } from '../schema/duration.ts';
+import { parseEndpoint } from '../net/host-port.ts';
 import type { FleetDefinition } from './fleet-schema.ts';
 
 const LIMITS = {

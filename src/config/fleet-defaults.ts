@@ -1,10 +1,10 @@
 /** What holds for the fleet where the configuration says nothing. Times are milliseconds. */
-import type { EndpointAddress } from '../data-plane/snapshot.ts';
-import { parseAddress } from '../policy/address.ts';
-import { refuseDestination } from '../policy/destination.ts';
-import { milliseconds } from './duration.ts';
+import type { EndpointAddress } from '../contract/endpoint-address.ts';
+import { parseAddress } from '../ip/address.ts';
+import { refuseDestination } from '../ip/destination.ts';
+import { milliseconds } from '../schema/duration.ts';
 import type { FleetDefinition } from './fleet-schema.ts';
-import { formatHostPort, parseListen } from './host-port.ts';
+import { formatHostPort, parseListen } from '../net/host-port.ts';
 
 export const DEFAULT_FLEET_LISTEN = '0.0.0.0:9092';
 export const DEFAULT_LEASE = 5000;

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import path from 'node:path';
-import { DocumentError, type Fault } from '../policy/faults.ts';
+import { DocumentError, type Fault } from '../schema/faults.ts';
 import { checkSchema } from '../schema/check.ts';
 import { isRecord } from '../schema/json-value.ts';
 import { fileTrouble } from '../schema/thrown.ts';
@@ -15,10 +15,10 @@ import { DEFAULT_SECRET_NAME } from './defaults.ts';
 import { applyEnvironment, type Environment } from './environment.ts';
 import { Configuration, type TokenDefinition } from './schema.ts';
 import { storeSettings, type StoreSettings } from './store-settings.ts';
-import type { ReadFile } from './regular-file.ts';
+import type { ReadFile } from '../files/regular-file.ts';
 import { resolveTokens } from './tokens.ts';
 import { withoutUnavailable } from './unavailable.ts';
-import { readYaml, type YamlDocument } from './yaml-document.ts';
+import { readYaml, type YamlDocument } from '../schema/yaml-document.ts';
 
 export interface LoadOptions {
   /** The configuration file. Relative paths, also those inside it, start at the working directory. */

@@ -3,8 +3,8 @@
  *
  * No fault and no description holds the password.
  */
-import type { EndpointAddress } from '../data-plane/snapshot.ts';
-import { formatHostPort, parseEndpoint } from './host-port.ts';
+import type { EndpointAddress } from '../contract/endpoint-address.ts';
+import { formatHostPort, parseEndpoint } from '../net/host-port.ts';
 
 export interface RedisTarget {
   readonly kind: 'server' | 'sentinel' | 'cluster';

@@ -1,6 +1,6 @@
 /** What the schemas of the configuration are made of: kinds of values that many settings have. */
 import { Type } from 'typebox';
-import { DURATION_PATTERN } from './duration.ts';
+import { DURATION_PATTERN } from '../schema/duration.ts';
 
 export const closed = { additionalProperties: false } as const;
 

@@ -8,9 +8,9 @@ import { randomBytes } from 'node:crypto';
 import { link, open, rename, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import type { KeyData } from '../policy/keys.ts';
-import { DocumentError, type Fault } from '../policy/faults.ts';
+import { DocumentError, type Fault } from '../schema/faults.ts';
 import { codeOf, fileTrouble } from '../schema/thrown.ts';
-import { openRegular, readOpened } from './regular-file.ts';
+import { openRegular, readOpened } from '../files/regular-file.ts';
 
 /** Bytes of a secret that the proxy makes, and the fewest it accepts. */
 const SECRET_BYTES = 32;

@@ -4,15 +4,15 @@
  *
  * The configuration file and the API use the same checks. Nothing here reads a file or resolves a name.
  */
-import type { Fault } from '../policy/faults.ts';
+import type { Fault } from '../schema/faults.ts';
 import { normalisePath } from '../policy/path.ts';
 import { normaliseHost } from '../policy/service-match.ts';
 import { checkSchema } from '../schema/check.ts';
 import { joinPointer } from '../schema/json-value.ts';
 import { pathPrefix } from './defaults.ts';
-import { parseDuration } from './duration.ts';
+import { parseDuration } from '../schema/duration.ts';
 import { parseDnsName } from './endpoint-source.ts';
-import { formatHostPort, parseEndpoint } from './host-port.ts';
+import { formatHostPort, parseEndpoint } from '../net/host-port.ts';
 import { type IdentityTierDefinition, ServiceDefinition } from './schema.ts';
 import { upstreamFaults } from './upstream-checks.ts';
 import { endpointAddress } from './upstream-defaults.ts';

@@ -1,7 +1,7 @@
 /** What must hold of the store's settings beyond their schema. No fault holds the password. */
-import type { Fault } from '../policy/faults.ts';
+import type { Fault } from '../schema/faults.ts';
 import { DEFAULT_MAX_STALENESS } from './defaults.ts';
-import { milliseconds, parseDuration } from './duration.ts';
+import { milliseconds, parseDuration } from '../schema/duration.ts';
 import { DEFAULT_LEASE } from './fleet-defaults.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import type { Configuration } from './schema.ts';

@@ -1,6 +1,6 @@
 /** The store's settings with everything said: paths absolute, defaults in their places. */
 import path from 'node:path';
-import { DocumentError } from '../policy/faults.ts';
+import { DocumentError } from '../schema/faults.ts';
 import {
   DEFAULT_HISTORY_BYTES,
   DEFAULT_MAX_STALENESS,

@@ -5,10 +5,10 @@
  */
 import { createHash } from 'node:crypto';
 import path from 'node:path';
-import type { Fault } from '../policy/faults.ts';
+import type { Fault } from '../schema/faults.ts';
 import { fileTrouble } from '../schema/thrown.ts';
 import type { Environment } from './environment.ts';
-import type { ReadFile } from './regular-file.ts';
+import type { ReadFile } from '../files/regular-file.ts';
 import type { TokenDefinition } from './schema.ts';
 
 /** Fewer characters than this can be guessed. */

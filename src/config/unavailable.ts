@@ -4,7 +4,7 @@
  * Who writes one hears that, and what to use instead, rather than that the field is unknown. When a setting becomes
  * available, it moves from this table to the schema.
  */
-import type { Fault } from '../policy/faults.ts';
+import type { Fault } from '../schema/faults.ts';
 import { isRecord, joinPointer } from '../schema/json-value.ts';
 
 interface Unavailable {

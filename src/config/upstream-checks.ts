@@ -1,8 +1,8 @@
 /**
  * What must hold of a service's endpoint settings beyond its schema: times that fit together, and paths that can be asked for.
  */
-import type { Fault } from '../policy/faults.ts';
-import { parseDuration } from './duration.ts';
+import type { Fault } from '../schema/faults.ts';
+import { parseDuration } from '../schema/duration.ts';
 import type { ServiceDefinition } from './schema.ts';
 import { upstreamSettings, variantSnapshot } from './upstream-defaults.ts';
 

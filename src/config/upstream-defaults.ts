@@ -1,16 +1,16 @@
 /**
  * What holds for a service's endpoints where its definition says nothing. Times are milliseconds, shares lie between 0 and 1.
  */
-import type { EndpointSnapshot, EndpointTls, VariantSnapshot } from '../data-plane/snapshot.ts';
+import type { EndpointSnapshot, EndpointTls, VariantSnapshot } from '../contract/snapshot.ts';
 import type {
   BreakerSettings,
   CircuitSettings,
   HealthCheckSettings,
   UpstreamSettings,
-} from '../upstream/settings.ts';
+} from '../contract/upstream-settings.ts';
 import { sourceName } from './endpoint-source.ts';
-import { milliseconds } from './duration.ts';
-import { parseEndpoint } from './host-port.ts';
+import { milliseconds } from '../schema/duration.ts';
+import { parseEndpoint } from '../net/host-port.ts';
 import type { ServiceDefinition } from './schema.ts';
 import type { EndpointDefinition, VariantDefinition } from './upstream-schema.ts';
 

@@ -11,7 +11,7 @@ import path from 'node:path';
 import { codeOf } from '../schema/thrown.ts';
 import type { Environment } from './environment.ts';
 import { type LoadedConfiguration, loadConfiguration } from './load.ts';
-import { type ReadFile, readRegular } from './regular-file.ts';
+import { type ReadFile, readRegular } from '../files/regular-file.ts';
 import { after, detached, guarded, survive } from '../runtime/guard.ts';
 
 /** How often files are looked at, where the system tells of no change (network file systems). */

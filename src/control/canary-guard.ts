@@ -4,9 +4,9 @@
  * Nothing is asked over the network: discovered endpoints are those of the moment, and of each counts what requests and health checks
  * have shown. One that nobody has tried yet counts as usable.
  */
-import type { EndpointView } from '../admin/backend.ts';
+import type { EndpointView } from './api.ts';
 import { sourceName } from '../config/endpoint-source.ts';
-import { formatHostPort } from '../config/host-port.ts';
+import { formatHostPort } from '../net/host-port.ts';
 import type { ServiceDefinition } from '../config/schema.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { Refusal } from '../rollout/refusal.ts';

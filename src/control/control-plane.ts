@@ -6,14 +6,15 @@
  */
 import { realpath } from 'node:fs/promises';
 import type { ComparisonView } from '../comparison/comparison.ts';
-import type { Backend, DocumentBody, EndpointView, WriteRequest } from '../admin/backend.ts';
-import { type BodyKind, isSmall, readBody, type ReadBody } from '../admin/read-body.ts';
-import { readRegular } from '../config/regular-file.ts';
+import type { Backend, EndpointView } from './api.ts';
+import type { DocumentBody, WriteRequest } from '../rollout/write-request.ts';
+import { type BodyKind, isSmall, readBody, type ReadBody } from '../helper/read-body.ts';
+import { readRegular } from '../files/regular-file.ts';
 import type { Configuration } from '../config/schema.ts';
 import { SYSTEM } from '../config/watch.ts';
-import type { KeyData } from '../data-plane/snapshot.ts';
+import type { KeyData } from '../contract/snapshot.ts';
 import type { Discovery } from '../discovery/discovery.ts';
-import type { RememberedScopes } from '../policy/latch-memory.ts';
+import type { RememberedScopes } from '../policy/latch/latch-memory.ts';
 import type { Change } from '../rollout/change.ts';
 import { createChanges } from '../rollout/changes.ts';
 import { diff } from '../rollout/diff.ts';
@@ -24,31 +25,31 @@ import { type Commit, type Store, StoreError } from '../store/store.ts';
 import type { ControlCounters } from '../telemetry/control-counters.ts';
 import type { CertificateReading } from '../telemetry/metrics-source.ts';
 import type { Logger } from '../telemetry/log.ts';
-import { createCredentials } from './credentials.ts';
+import { createCredentials } from '../credentials/credentials.ts';
 import { createEvents } from './events.ts';
 import { type CanarySources, createCanaryGuard } from './canary-guard.ts';
 import { createExplainer } from './explaining.ts';
 import { createFinishGuard, tcpProbe } from './finish-guard.ts';
 import { localReach, type ReachOf } from '../rollout/reach.ts';
-import type { PeerMessage } from '../fleet/peer-message.ts';
-import { viewAlone } from './fleet-view.ts';
-import { createHelper } from './helper.ts';
+import type { PeerMessage } from '../replication/peer-message.ts';
+import { viewAlone } from '../replication/fleet-view.ts';
+import { createHelper } from '../helper/helper.ts';
 import { historyPage, policyOf } from './history.ts';
-import { createInForce } from './in-force.ts';
+import { createInForce } from '../state/active-state.ts';
 import { createJournal } from './journal.ts';
-import { createNetworkCache } from './network-cache.ts';
-import { loadRegionDatabase } from './region-database.ts';
+import { createNetworkCache } from '../state/network-cache.ts';
+import { loadRegionDatabase } from '../state/region-database.ts';
 import { askedBy, commitKind, createRolloutPlanner } from './rollout-writes.ts';
 import { considerService, planDeletion, planService } from './service-writes.ts';
-import { checkState, type ControlState, oddities } from './state.ts';
-import type { WorkerFleet } from './worker-fleet.ts';
+import { checkState, type ControlState, oddities } from '../state/state.ts';
+import type { WorkerFleet } from '../contract/workers.ts';
 import {
   beginShared,
   createSharedControl,
   type SharedControl,
   type SharedOptions,
-} from './shared-control.ts';
-import { createWriteQueue } from './write-queue.ts';
+} from '../replication/shared-control.ts';
+import { createWriteQueue } from '../state/write-queue.ts';
 import { createWriter, type Plan } from './writer.ts';
 
 /** How long an endpoint of stable may take to accept a connection before `finish`, in ms. */

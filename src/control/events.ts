@@ -3,7 +3,7 @@
  *
  * A listener that throws is dropped, and disturbs neither the others nor whoever publishes.
  */
-import type { ControlEvent, NumberedEvent } from '../admin/backend.ts';
+import type { ControlEvent, NumberedEvent } from './api.ts';
 
 const KEPT = 1000;
 

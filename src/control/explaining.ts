@@ -1,11 +1,11 @@
 /** Explains what a described request gets: by the policy in force, or by that of an earlier revision. */
-import type { Backend } from '../admin/backend.ts';
+import type { Backend } from './api.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import { CANARY_USABLE, STABLE_USABLE } from '../policy/decide.ts';
 import { explain } from '../policy/explain.ts';
 import { refused } from '../rollout/refusal.ts';
 import type { Commit } from '../store/store.ts';
-import type { InForce } from './in-force.ts';
+import type { InForce } from '../state/active-state.ts';
 
 export interface ExplainerOptions {
   readonly inForce: InForce;

@@ -3,7 +3,7 @@
  *
  * It promises that a page is bounded, however large the documents are: it ends early where its differences have much in them.
  */
-import type { HistoryEntry, HistoryPage } from '../admin/backend.ts';
+import type { HistoryEntry, HistoryPage } from './api.ts';
 import { diff } from '../rollout/diff.ts';
 import { valueSize } from '../schema/value-size.ts';
 import type { Commit } from '../store/store.ts';

@@ -1,8 +1,8 @@
 /** Warns of rules that anybody could meet by a forged header: their networks hold a trusted proxy. */
-import { networksOverlap } from '../config/overlap.ts';
+import { networksOverlap } from '../ip/overlap.ts';
 import { list } from '../policy/conditions.ts';
 import { networksKey } from '../policy/compile.ts';
-import type { NetworkSetData } from '../policy/network.ts';
+import type { NetworkSetData } from '../ip/network.ts';
 import type { RolloutDocument } from '../policy/schema.ts';
 
 /** One sentence for each rule whose networks overlap with the trusted proxies'. */

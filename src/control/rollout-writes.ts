@@ -4,12 +4,13 @@
  * It reads the state at the moment when it is the write's turn, and changes nothing itself.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { DocumentBody, RolloutWrite, ServiceView, WriteRequest } from '../admin/backend.ts';
-import { isSmall, isSmallValue, readBody } from '../admin/read-body.ts';
+import type { DocumentBody, RolloutWrite, WriteRequest } from '../rollout/write-request.ts';
+import type { ServiceView } from '../state/service-view.ts';
+import { isSmall, isSmallValue, readBody } from '../helper/read-body.ts';
 import { pathPrefix } from '../config/defaults.ts';
 import { list } from '../policy/conditions.ts';
 import { doubtsOf } from '../policy/doubts.ts';
-import { DocumentError } from '../policy/faults.ts';
+import { DocumentError } from '../schema/faults.ts';
 import type { RolloutState } from '../policy/rollout.ts';
 import type { RolloutDocument } from '../policy/schema.ts';
 import type { Change } from '../rollout/change.ts';
@@ -21,13 +22,13 @@ import { type Refusal, refused, RefusedError } from '../rollout/refusal.ts';
 import type { Commit, CommitKind } from '../store/store.ts';
 import type { CanaryGuard } from './canary-guard.ts';
 import type { FinishGuard } from './finish-guard.ts';
-import type { Helper } from './helper.ts';
-import type { InForce } from './in-force.ts';
+import type { Helper } from '../helper/helper.ts';
+import type { InForce } from '../state/active-state.ts';
 import { overlapWarnings } from './overlaps.ts';
-import { type Preparation, prepareRollout } from './prepare.ts';
-import { validationContext } from './state.ts';
+import { type Preparation, prepareRollout } from '../helper/prepare.ts';
+import { validationContext } from '../state/state.ts';
 import type { Plan } from './writer.ts';
-import type { NetworkCache } from './network-cache.ts';
+import type { NetworkCache } from '../state/network-cache.ts';
 import { networksKey } from '../policy/compile.ts';
 import { percentageFault, rememberNetworks, type ValidationContext } from '../policy/validate.ts';
 

@@ -1,19 +1,20 @@
 /**
  * What a write to a service's definition comes to. Services of the configuration file are only read here.
  */
-import type { ServiceView, WriteRequest } from '../admin/backend.ts';
+import type { WriteRequest } from '../rollout/write-request.ts';
+import type { ServiceView } from '../state/service-view.ts';
 import { apiFileFaults } from '../config/api-files.ts';
-import type { ReadBody } from '../admin/read-body.ts';
+import type { ReadBody } from '../helper/read-body.ts';
 import type { ServiceDefinition } from '../config/schema.ts';
 import { ServiceName } from '../config/schema.ts';
 import { collisionFaults, serviceWarnings } from '../config/service-checks.ts';
 import { isDeepStrictEqual } from 'node:util';
-import { DocumentError, type Fault } from '../policy/faults.ts';
+import { DocumentError, type Fault } from '../schema/faults.ts';
 import { isActive, isUnderWay } from '../rollout/lifecycle.ts';
 import { checkPrecondition } from '../rollout/precondition.ts';
 import { refused } from '../rollout/refusal.ts';
 import { checkSchema } from '../schema/check.ts';
-import type { InForce } from './in-force.ts';
+import type { InForce } from '../state/active-state.ts';
 import type { Plan } from './writer.ts';
 
 const checkName = checkSchema(ServiceName);

@@ -5,8 +5,8 @@
  * Everything happens in `tick`, four times a second: totals are read from the workers' counters, and the results are written
  * to shared memory, where workers find them. It never waits and never throws.
  */
-import type { EndpointView } from '../admin/backend.ts';
-import type { EndpointSnapshot, ServiceSnapshot } from '../data-plane/snapshot.ts';
+import type { EndpointView } from './api.ts';
+import type { EndpointSnapshot, ServiceSnapshot } from '../contract/snapshot.ts';
 import {
   type Checker,
   type CheckTarget,

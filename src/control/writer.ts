@@ -6,8 +6,7 @@
  * the store fails.
  */
 import { createHash } from 'node:crypto';
-import type { WriteRequest } from '../admin/backend.ts';
-import type { KnownRollback } from '../fleet/known-rollback.ts';
+import type { WriteRequest } from '../rollout/write-request.ts';
 import type { Change, PercentageMove } from '../rollout/change.ts';
 import {
   changeId,
@@ -23,10 +22,11 @@ import { refused } from '../rollout/refusal.ts';
 import { messageOf } from '../schema/thrown.ts';
 import { type Commit, type CommitKind, type ServiceDocument, StoreError } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
-import type { InForce, RollbackAhead } from './in-force.ts';
+import type { InForce, RollbackAhead } from '../state/active-state.ts';
 import type { Journal } from './journal.ts';
-import type { ControlState } from './state.ts';
-import type { WriteQueue } from './write-queue.ts';
+import type { ControlState } from '../state/state.ts';
+import type { SharedWrites } from '../replication/shared-writes.ts';
+import type { WriteQueue } from '../state/write-queue.ts';
 import { after, guarded } from '../runtime/guard.ts';
 
 /** How often a write is planned anew because other replicas were faster. */
@@ -57,26 +57,6 @@ export interface Job {
   readonly plan: () => Promise<Plan> | Plan;
   /** A rollback: the id of the rollout that is rolled back from now on, before its turn; null where none is under way. */
   readonly rollback?: () => string | null;
-}
-
-/** What writing to a store that others write to as well takes. */
-export interface SharedWrites {
-  /** Whether the store is worth trying: a write that is sure to fail must not wait for its turn to do so. */
-  readonly available: boolean;
-  /** Brings the state up to the store. Rejects with StoreError. */
-  catchUp(): Promise<void>;
-  /** Stores what was rolled back without the store, so that a write is planned on top of it. Rejects with StoreError. */
-  settleRollbacks(): Promise<void>;
-  /** The store has the commit. Never rejects. */
-  committed(commit: Commit): Promise<void>;
-  /** When a write of that kind begins to count, in ms since 1970 by the store's clock; undefined: at once. */
-  activateAt(kind: CommitKind): number | undefined;
-  /** The local moment at which the store's clock shows `at`, in ms. */
-  moment(at: number): number;
-  /** Tells all replicas of a rollback that is in force here, and keeps it until the store has it. */
-  announce(rollback: KnownRollback): void;
-  /** Resolves when the state, and what was announced, is on disk. */
-  kept(): Promise<void>;
 }
 
 export interface WriterOptions {

@@ -7,7 +7,7 @@
 import { type Target, targetOf } from '../config/endpoint-source.ts';
 import { listedEndpoints } from '../config/upstream-defaults.ts';
 import type { VariantDefinition } from '../config/upstream-schema.ts';
-import type { EndpointSnapshot } from '../data-plane/snapshot.ts';
+import type { EndpointSnapshot } from '../contract/snapshot.ts';
 import { createKeeper, type Keeper, type KeeperOptions } from './keeper.ts';
 import type { DiscoveryReading } from '../telemetry/metrics-source.ts';
 import type { SourceListener } from './source.ts';

@@ -9,9 +9,9 @@
  * - What was given up comes back only when the source names it again. An endpoint is there once, however often it is named.
  * - No address is used that requests are never sent to, whoever names it.
  */
-import type { EndpointSnapshot } from '../data-plane/snapshot.ts';
-import { parseAddress } from '../policy/address.ts';
-import { refuseDestination } from '../policy/destination.ts';
+import type { EndpointSnapshot } from '../contract/snapshot.ts';
+import { parseAddress } from '../ip/address.ts';
+import { refuseDestination } from '../ip/destination.ts';
 import { endpointName } from '../upstream/endpoint.ts';
 import type { DiscoveryReading } from '../telemetry/metrics-source.ts';
 import type { Finding, FoundEndpoint, SourceListener, Trouble } from './source.ts';

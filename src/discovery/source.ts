@@ -1,7 +1,7 @@
 /**
  * What sources of endpoints say, and what is counted about them.
  */
-import type { EndpointSnapshot } from '../data-plane/snapshot.ts';
+import type { EndpointSnapshot } from '../contract/snapshot.ts';
 import { messageOf } from '../schema/thrown.ts';
 
 /** Why a source could not be asked or followed. */

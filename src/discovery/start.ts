@@ -3,7 +3,7 @@
  */
 import { Resolver } from 'node:dns/promises';
 import { discoverySettings } from '../config/defaults.ts';
-import { readRegular } from '../config/regular-file.ts';
+import { readRegular } from '../files/regular-file.ts';
 import type { Configuration } from '../config/schema.ts';
 import { coalesce } from './coalesce.ts';
 import { createDiscovery, type FollowingDiscovery } from './discovery.ts';

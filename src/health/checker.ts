@@ -5,9 +5,9 @@
  * interval by chance, so that they never come in step; an endpoint that is no longer named is forgotten, and a result that
  * comes late for it changes nothing. It sends nothing itself: a probe is passed in.
  */
-import type { EndpointAddress } from '../data-plane/snapshot.ts';
+import type { EndpointAddress } from '../contract/endpoint-address.ts';
 import type { Health } from '../upstream/endpoint.ts';
-import type { HealthCheckSettings } from '../upstream/settings.ts';
+import type { HealthCheckSettings } from '../contract/upstream-settings.ts';
 import type { TlsOptions } from '../upstream/tls-transport.ts';
 import { HealthRecord } from './health-record.ts';
 import { isShortage } from '../runtime/faults.ts';

@@ -4,7 +4,7 @@
  * The first result decides at once; after that it takes several alike to change the verdict, so that one lost answer does
  * not take an endpoint out. Source: Envoy's health checking (thresholds, and the first result).
  */
-import type { HealthCheckSettings } from '../upstream/settings.ts';
+import type { HealthCheckSettings } from '../contract/upstream-settings.ts';
 import type { Health } from '../upstream/endpoint.ts';
 
 export class HealthRecord {

@@ -5,7 +5,7 @@
  * names statuses and error codes, never what the endpoint wrote.
  */
 import { Agent, Client } from 'undici';
-import { formatHostPort } from '../config/host-port.ts';
+import { formatHostPort } from '../net/host-port.ts';
 import { connectionOptions, type TlsOptions } from '../upstream/tls-transport.ts';
 import { lookup } from '../upstream/transport.ts';
 import type { Probe } from './checker.ts';

@@ -7,7 +7,7 @@
  * is gone costs nothing but time: what waits for it is bounded, and beyond the bound all that is held is stored anew.
  */
 import { setImmediate as turn } from 'node:timers/promises';
-import type { HeldLatches, LatchNote, LatchRollout } from '../data-plane/latch-keeper.ts';
+import type { HeldLatches, LatchNote, LatchRollout } from './latch-keeper.ts';
 import { FROM_THE_BEGINNING, type LatchEntry, type LatchStore } from './latch-store.ts';
 import { after, detached, every, guarded } from '../runtime/guard.ts';
 

@@ -11,17 +11,17 @@ import {
   UNBOUND,
   type BindableService,
   type BoundRollouts,
-} from './bound-rollouts.ts';
+} from './identity/bound-rollouts.ts';
 import { rolloutSalt, threshold } from './bucket.ts';
 import { compileMatch, list, type Condition, type ConditionContext } from './conditions.ts';
 import { cookieWriter, latchCookie, type CookieOptions, type CookieWriter } from './cookies.ts';
 import { DeviceCache } from './device.ts';
-import { compileChain, MintedIds, type CompiledTier } from './identity.ts';
+import { compileChain, MintedIds, type CompiledTier } from './identity/identity-chain.ts';
 import { KeyRing, type KeyData } from './keys.ts';
-import { KnownHashes } from './known-hashes.ts';
-import { latchScope, Latches, tagOf } from './latch.ts';
-import type { RememberedLatches, RememberedScopes } from './latch-memory.ts';
-import { compileNetworks, NetworkSet, type NetworkSetData } from './network.ts';
+import { KnownHashes } from './identity/known-hashes.ts';
+import { latchScope, Latches, tagOf } from './latch/latch.ts';
+import type { RememberedLatches, RememberedScopes } from './latch/latch-memory.ts';
+import { compileNetworks, NetworkSet, type NetworkSetData } from '../ip/network.ts';
 import { Overrides } from './override.ts';
 import { compilePathSides } from './path-sides.ts';
 import { openRegion, type Region } from './region.ts';

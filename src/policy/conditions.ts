@@ -4,15 +4,15 @@
  * A condition looks at a request only through its view and never changes anything. Expected texts become wire texts
  * here, so that matching compares raw bytes. What cannot be compiled is a DocumentError; a request never sees it.
  */
-import { DocumentError } from './faults.ts';
-import type { NetworkSet } from './network.ts';
+import { DocumentError } from '../schema/faults.ts';
+import type { NetworkSet } from '../ip/network.ts';
 import { isUnder, normalisePath } from './path.ts';
 import type { PathSide } from './path-sides.ts';
 import type { RequestView, ValueKind } from './request-view.ts';
 import type { DeviceMatch, Match, PathTest, RegionMatch, ValueTest } from './schema.ts';
 import { normaliseBrowser, normaliseOs } from './device-names.ts';
 import { compileRange, versionTest } from './version.ts';
-import { shownText, wireText } from './wire.ts';
+import { shownText, wireText } from '../schema/latin1.ts';
 
 /** How a rule can be found without testing it: by a key that a request must have for the condition to hold. */
 export type IndexKey =

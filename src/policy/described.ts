@@ -4,11 +4,11 @@
  * Texts of a description are Unicode; they become the UTF-8 bytes that a client would send, so that an explanation and
  * a request agree. What no request could say is a DocumentError with a pointer into the description.
  */
-import { parseAddress, UNKNOWN_ADDRESS, type ClientAddress } from './address.ts';
+import { parseAddress, UNKNOWN_ADDRESS, type ClientAddress } from '../ip/address.ts';
 import type { CompiledPolicy } from './compile.ts';
 import type { RequestFacts } from './facts.ts';
-import { DocumentError, type Fault } from './faults.ts';
-import { trimBlanks, wireText } from './wire.ts';
+import { DocumentError, type Fault } from '../schema/faults.ts';
+import { trimBlanks, wireText } from '../schema/latin1.ts';
 
 export interface DescribedRequest {
   /** GET where it is not said. */

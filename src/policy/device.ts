@@ -11,7 +11,7 @@ import { UAParser } from 'ua-parser-js';
 import { readHints, type ClientHints } from './client-hints.ts';
 import { isLinux, normaliseBrowser, normaliseOs } from './device-names.ts';
 import { VERSION_OPTIONS } from './version.ts';
-import { standaloneText } from './wire.ts';
+import { standaloneText } from '../schema/latin1.ts';
 
 export interface DeviceFacts {
   /** mobile, tablet, desktop, bot, or '' (watches, consoles, television sets, libraries). */

@@ -5,7 +5,7 @@
  */
 import { list } from './conditions.ts';
 import { normaliseOs } from './device-names.ts';
-import { parseNetwork } from './network.ts';
+import { parseNetwork } from '../ip/network.ts';
 import { Range } from 'semver';
 import type { Match, RolloutDocument } from './schema.ts';
 import { rangeFault, VERSION_OPTIONS } from './version.ts';

@@ -7,11 +7,12 @@
 import { bucketOf, identityHash } from './bucket.ts';
 import type { CompiledExclude, CompiledPolicy } from './compile.ts';
 import type { Condition } from './conditions.ts';
-import { decide, newDecision, NO_BUCKET, type Decision } from './decide.ts';
+import { decide, NO_BUCKET } from './decide.ts';
+import { newDecision, type Decision } from './decision.ts';
 import { describedFacts, type DescribedRequest } from './described.ts';
 import type { Phase, Tier } from './rollout.ts';
 import { trace } from './trace.ts';
-import { readableText } from './wire.ts';
+import { readableText } from '../schema/latin1.ts';
 
 interface ExplainedCondition {
   readonly kind: Condition['kind'];

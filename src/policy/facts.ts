@@ -4,7 +4,7 @@
  * The data plane gives them from the parsed head; `explain` makes them from a description. Texts are as they came on
  * the wire, one character a byte. A decision never changes them and never keeps them.
  */
-import type { ClientAddress } from './address.ts';
+import type { ClientAddress } from '../ip/address.ts';
 
 export interface RequestFacts {
   readonly method: string;

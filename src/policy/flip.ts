@@ -6,7 +6,7 @@
  * The table is small and direct-mapped: it forgets users whose place another takes, so it may miss flips, but what it
  * reports is one. It never allocates after its construction.
  */
-import type { Decision } from './decide.ts';
+import type { Decision } from './decision.ts';
 
 const DEFAULT_SIZE = 16_384;
 

@@ -7,7 +7,7 @@
 import { list } from './conditions.ts';
 import { countryFault, subdivisionFault } from './countries.ts';
 import { deviceContradiction, modelFault } from './device-names.ts';
-import type { Fault } from './faults.ts';
+import type { Fault } from '../schema/faults.ts';
 import { isUnder, normalisePath } from './path.ts';
 import type { Match, PathTest, RegionMatch, ValueTest } from './schema.ts';
 import { emptyRangeFault } from './version.ts';

@@ -8,7 +8,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import { MAC_LENGTH, type KeyRing } from './keys.ts';
-import { standaloneText } from './wire.ts';
+import { standaloneText } from '../schema/latin1.ts';
 
 export type OverrideMode = 'always' | 'never';
 

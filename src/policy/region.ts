@@ -6,7 +6,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import { Reader, type Response } from 'mmdb-lib';
-import type { ClientAddress } from './address.ts';
+import type { ClientAddress } from '../ip/address.ts';
 
 export interface RegionFacts {
   /** ISO 3166-1 alpha-2, upper case; '' where unknown. */

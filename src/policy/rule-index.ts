@@ -7,7 +7,7 @@
  */
 import type { Condition, IndexKey } from './conditions.ts';
 import { NetworkIndex } from './network-index.ts';
-import type { NetworkSet } from './network.ts';
+import type { NetworkSet } from '../ip/network.ts';
 import type { RequestView } from './request-view.ts';
 
 export interface Testable {

@@ -8,7 +8,7 @@
 import { LRUCache } from 'lru-cache';
 import { isUnambiguous, isUnder, normalisePath } from './path.ts';
 import { readingsAgree, readingsOf } from './path-readings.ts';
-import { standaloneText } from './wire.ts';
+import { standaloneText } from '../schema/latin1.ts';
 
 export const UNKNOWN_SERVICE = -1;
 export const AMBIGUOUS_PATH = -2;

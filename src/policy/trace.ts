@@ -4,8 +4,8 @@
  * There is one, since deciding is synchronous: it is filled anew by each decision, read by its later steps and by
  * `explain`, and allocates nothing.
  */
-import type { MintedId } from './identity.ts';
-import type { Latch } from './latch.ts';
+import type { MintedId } from './identity/identity-chain.ts';
+import type { Latch } from './latch/latch.ts';
 
 export interface Trace {
   /** Index of the tier that spoke; -1 for none. */

@@ -10,9 +10,9 @@ import { nearest } from '../schema/nearest.ts';
 import { list } from './conditions.ts';
 import { browserFault, osFault } from './device-names.ts';
 import { countryFault, subdivisionFault } from './countries.ts';
-import { DocumentError, type Fault } from './faults.ts';
+import { DocumentError, type Fault } from '../schema/faults.ts';
 import { neverHolds } from './never-holds.ts';
-import { parseNetwork } from './network.ts';
+import { parseNetwork } from '../ip/network.ts';
 import { RolloutDocument, type DeviceMatch, type Match, type RegionMatch, type ValueTest } from './schema.ts';
 import { rangeFault } from './version.ts';
 

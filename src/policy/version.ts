@@ -5,8 +5,8 @@
  * Versions are read generously (`v8.2`, `8.2.0.1234`), within a bounded length; what is none meets no range.
  */
 import { Range, SemVer, validRange } from 'semver';
-import { DocumentError } from './faults.ts';
-import { standaloneText } from './wire.ts';
+import { DocumentError } from '../schema/faults.ts';
+import { standaloneText } from '../schema/latin1.ts';
 
 /** Longer ranges are nobody's, and cost more than they should to read. */
 const LONGEST_RANGE = 256;

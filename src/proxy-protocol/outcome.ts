@@ -2,7 +2,7 @@
  * What reading a PROXY header comes to. Source of both versions: "The PROXY protocol, versions 1 & 2", Willy Tarreau,
  * https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
  */
-import type { ClientAddress } from '../policy/address.ts';
+import type { ClientAddress } from '../ip/address.ts';
 
 /** Why a header is refused, by index: the slots in which workers count them. */
 export const PROXY_HEADER_FAULTS = [

@@ -1,5 +1,5 @@
 /** Version 1 of the PROXY header: one line of text, such as `PROXY TCP4 192.0.2.1 192.0.2.9 40000 443`. */
-import { parseAddress, type ClientAddress } from '../policy/address.ts';
+import { parseAddress, type ClientAddress } from '../ip/address.ts';
 import { faulty, INCOMPLETE, type ProxyHeaderOutcome } from './outcome.ts';
 
 /** The longest line that the protocol allows, its CRLF included. */

@@ -1,5 +1,5 @@
 /** Version 2 of the PROXY header: a signature, a command, addresses in binary, and further fields (TLVs) that are skipped. */
-import { addressV4, parseAddress, type ClientAddress } from '../policy/address.ts';
+import { addressV4, parseAddress, type ClientAddress } from '../ip/address.ts';
 import { crc32c } from './crc32c.ts';
 import { faulty, INCOMPLETE, type ProxiedConnection, type ProxyHeaderOutcome } from './outcome.ts';
 

@@ -1,7 +1,7 @@
 /**
  * A change: one accepted write, and how far it has got. Plain data that pipelines poll, so every field is always there.
  */
-import type { ChangeStatus } from '../policy/change-status.ts';
+import type { ChangeStatus } from '../contract/change-status.ts';
 import type { CommitKind } from '../store/store.ts';
 import type { Decrease } from './exposure.ts';
 

@@ -6,7 +6,7 @@
  */
 import type { RolloutState } from '../policy/rollout.ts';
 import type { Commit, CommitKind } from '../store/store.ts';
-import type { ChangeStatus } from '../policy/change-status.ts';
+import type { ChangeStatus } from '../contract/change-status.ts';
 import { type Change, isFinal, type PercentageMove } from './change.ts';
 import { type Decrease, decreasesBetween } from './exposure.ts';
 import type { ReachOf } from './reach.ts';

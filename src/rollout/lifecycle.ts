@@ -10,7 +10,7 @@
  * clock and makes no randomness of its own.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { DocumentError } from '../policy/faults.ts';
+import { DocumentError } from '../schema/faults.ts';
 import type { Phase, RolloutState } from '../policy/rollout.ts';
 import type { RolloutDocument } from '../policy/schema.ts';
 import { nearest } from '../schema/nearest.ts';

@@ -7,7 +7,7 @@
 import type { ErrorObject } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { TSchema } from 'typebox';
-import type { Fault } from '../policy/faults.ts';
+import type { Fault } from './faults.ts';
 import { describeFailure } from './failure.ts';
 import { joinPointer, unfitForJson } from './json-value.ts';
 import { type Failure, reduceUnions } from './union.ts';

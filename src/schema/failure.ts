@@ -4,7 +4,7 @@
  * It quotes at most a few dozen characters of the value, and nothing at all of a field whose schema says
  * `writeOnly: true` (a secret).
  */
-import type { Fault } from '../policy/faults.ts';
+import type { Fault } from './faults.ts';
 import { isRecord, joinPointer } from './json-value.ts';
 import { nearest } from './nearest.ts';
 import type { Failure } from './union.ts';

@@ -3,7 +3,7 @@
  *
  * It promises to end on any input, however deep or tangled, and never to call anything of the value's own.
  */
-import type { Fault } from '../policy/faults.ts';
+import type { Fault } from './faults.ts';
 
 /** No document of ours is nested a quarter as deep. */
 const DEEPEST = 64;

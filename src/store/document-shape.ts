@@ -7,7 +7,7 @@
 import { Type } from 'typebox';
 import { checkServiceDefinition } from '../config/service-checks.ts';
 import { BUCKET_ALGORITHMS } from '../policy/bucket.ts';
-import { DocumentError, type Fault } from '../policy/faults.ts';
+import { DocumentError, type Fault } from '../schema/faults.ts';
 import { validateRollout } from '../policy/validate.ts';
 import { checkSchema } from '../schema/check.ts';
 import { isRecord } from '../schema/json-value.ts';

@@ -2,7 +2,7 @@
  * What the control plane counts about itself. Lives on the main thread, with the control plane as its only writer.
  * Counting never throws.
  */
-import { CHANGE_STATUSES, type ChangeStatus } from '../policy/change-status.ts';
+import { CHANGE_STATUSES, type ChangeStatus } from '../contract/change-status.ts';
 import { HISTOGRAM_SLOTS, observe } from './duration-buckets.ts';
 
 export class ControlCounters {

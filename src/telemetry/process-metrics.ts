@@ -1,7 +1,7 @@
 /**
  * The metrics of the process: its workers, their connections, and the control plane.
  */
-import { CHANGE_STATUSES } from '../policy/change-status.ts';
+import { CHANGE_STATUSES } from '../contract/change-status.ts';
 import { REFUSAL_SLOTS, WORKER_OVERLOADS, WORKER_SLOT } from './counters.ts';
 import { histogramSamples, type MetricFamily, type Sample } from './metric-family.ts';
 import type { MetricsSource, WorkerSource } from './metrics-source.ts';

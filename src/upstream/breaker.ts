@@ -7,7 +7,7 @@
  * Source of the states and of the ratio: oxy's cbreaker, which Traefik uses (`NetworkErrorRatio() > 0.5`); oxy probes by chance
  * and without a minimum of requests.
  */
-import type { BreakerSettings } from './settings.ts';
+import type { BreakerSettings } from '../contract/upstream-settings.ts';
 
 export const BREAKER_STATES = ['closed', 'open', 'halfOpen'] as const;
 export type BreakerState = (typeof BREAKER_STATES)[number];

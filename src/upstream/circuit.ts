@@ -5,7 +5,7 @@
  * worker counts in slots of its own; who wants one more adds itself first and then sums up all slots, so of two that
  * come for the last place at least one sees both and steps back. Requests are counted only where a limit is set.
  */
-import type { CircuitSettings } from './settings.ts';
+import type { CircuitSettings } from '../contract/upstream-settings.ts';
 
 const CONNECTIONS = 0;
 const PENDING = 1;

@@ -7,9 +7,9 @@
  * that keeps or writes them later must copy them first.
  */
 import type { Socket } from 'node:net';
-import type { Endpoint } from './endpoint.ts';
+import type { EndpointAddress } from '../contract/endpoint-address.ts';
 import { PLAIN, type Transport } from './transport.ts';
-import { Wire, type WireOwner } from './wire.ts';
+import { Wire, type WireOwner } from '../net/socket-writer.ts';
 
 /** Who holds a connection. Calls never overlap; after `upstreamClosed` no other call comes. */
 export interface UpstreamHandler {
@@ -28,10 +28,21 @@ export interface UpstreamHandler {
 /** How long an endpoint may read nothing of the last bytes that it is sent, in ms. */
 const UNREAD_TIME = 30_000;
 
+/** The endpoint that a connection leads to, and whose it is. */
+export interface ConnectionOwner extends EndpointAddress {
+  readonly transport: Transport;
+  /** It takes no new requests any more. */
+  readonly retired: boolean;
+  /** Takes the connection back, to be used again until `idleUntil`, in ms of real time. */
+  release(connection: UpstreamConnection, idleUntil: number): void;
+  /** The connection is closed. */
+  forget(connection: UpstreamConnection): void;
+}
+
 export class UpstreamConnection implements WireOwner {
   readonly socket: Socket;
   readonly wire: Wire;
-  readonly endpoint: Endpoint;
+  readonly endpoint: ConnectionOwner;
   readonly transport: Transport;
   handler: UpstreamHandler | null;
   /** True once a request was answered on it: an endpoint may be closing it at this very moment. */
@@ -45,7 +56,7 @@ export class UpstreamConnection implements WireOwner {
   idleUntil = 0;
   #error: NodeJS.ErrnoException | null = null;
 
-  constructor(endpoint: Endpoint, handler: UpstreamHandler) {
+  constructor(endpoint: ConnectionOwner, handler: UpstreamHandler) {
     this.endpoint = endpoint;
     this.handler = handler;
     this.transport = endpoint.transport;

@@ -12,8 +12,9 @@ import { FieldCounter } from '../http2/field-counter.ts';
 import { spareFromStreamFaults } from '../http2/stream-faults.ts';
 import { watchedSocket } from '../http2/watched-socket.ts';
 import { EndpointStream, type WholeBlock } from '../http2/endpoint-stream.ts';
-import { readBuffer } from './read-buffer.ts';
-import { lookup, type Destination, type Transport } from './transport.ts';
+import { readBuffer } from '../net/read-buffer.ts';
+import type { EndpointAddress } from '../contract/endpoint-address.ts';
+import { lookup, type Transport } from './transport.ts';
 import { after, type Guarded, guarded } from '../runtime/guard.ts';
 
 /** Streams of one session, whatever more its endpoint allows: a lost session takes all of them along. */
@@ -105,7 +106,7 @@ function openStream(
   return stream;
 }
 
-function openSession(destination: Destination, onGone: (gone: Shared) => void): Shared {
+function openSession(destination: EndpointAddress, onGone: (gone: Shared) => void): Shared {
   const { host, port } = destination;
   const fields = new FieldCounter(0);
   const open = (receive: (bytes: Buffer) => void): Socket =>

@@ -5,7 +5,7 @@
  * there is room for another ejection. Counting a success costs two stores. Source of the algorithm: Envoy's outlier detection
  * (consecutive errors, success rate in an interval, ejection time times the number of ejections in a row).
  */
-import type { OutlierSettings } from './settings.ts';
+import type { OutlierSettings } from '../contract/upstream-settings.ts';
 
 export class OutlierRecord {
   /** Clock value (ms) until which the endpoint is ejected; 0: it is not. */

@@ -5,7 +5,7 @@
  * the same time, and `minPerSecond` for each second. Counting a request costs one addition. Source: Finagle's RetryBudget
  * (a minimum a second, a share, a window of ten seconds).
  */
-import type { RetryBudgetSettings } from './settings.ts';
+import type { RetryBudgetSettings } from '../contract/upstream-settings.ts';
 
 /** The window in ms, in as many slots. */
 const WINDOW = 10_000;

@@ -13,7 +13,7 @@ import {
   type ConnectionOptions,
   type SecureContext,
 } from 'node:tls';
-import { readBuffer } from './read-buffer.ts';
+import { readBuffer } from '../net/read-buffer.ts';
 import { lookup, type Transport } from './transport.ts';
 
 export interface TlsOptions {

@@ -5,20 +5,15 @@
  * before; every byte of the application that arrives is given to `receive`, and nothing else is.
  */
 import { connect, type Socket } from 'node:net';
-import { guardedLookup } from './guarded-lookup.ts';
-import { readBuffer } from './read-buffer.ts';
-
-export interface Destination {
-  /** An IP address without brackets, or a host name. */
-  readonly host: string;
-  readonly port: number;
-}
+import type { EndpointAddress } from '../contract/endpoint-address.ts';
+import { guardedLookup } from '../net/guarded-lookup.ts';
+import { readBuffer } from '../net/read-buffer.ts';
 
 export interface Transport {
   /** Differs where connections of one can't stand for those of the other; compared when a snapshot is taken over. */
   readonly id: string;
   /** `bytes[0..length)` are valid only during the call of `receive`. */
-  open(destination: Destination, ready: () => void, receive: (bytes: Buffer, length: number) => void): Socket;
+  open(address: EndpointAddress, ready: () => void, receive: (bytes: Buffer, length: number) => void): Socket;
 }
 
 export const lookup = guardedLookup();

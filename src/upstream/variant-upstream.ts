@@ -11,7 +11,7 @@ import type { Endpoint } from './endpoint.ts';
 import { ejectionRoom } from './outlier.ts';
 import { EMPTY_PICTURE, makePicture, pick, type Picture, pickUntried } from './picker.ts';
 import { RetryBudget } from './retry-budget.ts';
-import type { CircuitSettings, UpstreamSettings } from './settings.ts';
+import type { CircuitSettings, UpstreamSettings } from '../contract/upstream-settings.ts';
 import { HEALTH, LOAD, LOAD_FIELDS } from './shared-blocks.ts';
 
 export interface VariantUpstreamOptions {

@@ -5,9 +5,9 @@
 import { ChunkedReader } from '../../src/http1/body.ts';
 import { REFUSALS } from '../../src/http1/refusal.ts';
 import { parseRequestHead, RequestHead } from '../../src/http1/request-head.ts';
-import { HeadAccumulator } from '../../src/data-plane/head-accumulator.ts';
-import { ResponseRelay } from '../../src/data-plane/response-relay.ts';
-import type { Wire } from '../../src/upstream/wire.ts';
+import { HeadAccumulator } from '../../src/proxy/connection/head-accumulator.ts';
+import { ResponseRelay } from '../../src/proxy/exchange/response-relay.ts';
+import type { Wire } from '../../src/net/socket-writer.ts';
 import { CHUNKED, LIMITS } from './by-codec.ts';
 
 /** Positions where one piece ends and the next begins, ascending, within the bytes. */

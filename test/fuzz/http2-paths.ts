@@ -2,16 +2,16 @@
  * Ways of a message through the proxy, without sockets and without node:http2: the code that writes heads and bodies, in the order in
  * which a stream and an exchange call it.
  */
-import { makeArrival } from '../../src/data-plane/arrival.ts';
-import { FieldGuard } from '../../src/data-plane/field-guard.ts';
+import { makeArrival } from '../../src/proxy/connection/downstream-info.ts';
+import { FieldGuard } from '../../src/proxy/exchange/field-guard.ts';
 import {
   clientResponseHead,
   upstreamRequestHead,
   type ForwardFacts,
-} from '../../src/data-plane/forward-headers.ts';
-import { RequestBody } from '../../src/data-plane/request-body.ts';
-import { ResponseRelay, type ResponseSink } from '../../src/data-plane/response-relay.ts';
-import { makeVia } from '../../src/data-plane/via.ts';
+} from '../../src/proxy/exchange/forward-headers.ts';
+import { RequestBody } from '../../src/proxy/exchange/request-body.ts';
+import { ResponseRelay, type ResponseSink } from '../../src/proxy/exchange/response-relay.ts';
+import { makeVia } from '../../src/proxy/exchange/via.ts';
 import { parseRequestHead, RequestHead } from '../../src/http1/request-head.ts';
 import { parseResponseHead, responseFraming, ResponseHead } from '../../src/http1/response-head.ts';
 import { fieldObject, requestFields, responseFields } from '../../src/http2/field-list.ts';
@@ -19,9 +19,9 @@ import { requestText } from '../../src/http2/request-text.ts';
 import { responseText } from '../../src/http2/response-text.ts';
 import { StreamBody } from '../../src/http2/stream-body.ts';
 import { WRITTEN_LIMITS, WrittenBody } from '../../src/http2/written-body.ts';
-import { parseAddress } from '../../src/policy/address.ts';
+import { parseAddress } from '../../src/ip/address.ts';
 import { headersRead } from '../../src/policy/headers-read.ts';
-import type { Wire } from '../../src/upstream/wire.ts';
+import type { Wire } from '../../src/net/socket-writer.ts';
 import type { Http2Message } from './http2-input.ts';
 
 const LIMITS = { requestLine: 8192, head: 32_768, fields: 100, extension: 256, trailer: 32_768 };

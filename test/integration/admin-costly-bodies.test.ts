@@ -1,7 +1,7 @@
 /** What strangers send is parsed and checked away from the thread that answers probes and rollbacks, or not at all. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isSmall } from '../../src/admin/read-body.ts';
+import { isSmall } from '../../src/helper/read-body.ts';
 import { COSTLY_YAML } from '../support/costly-bodies.ts';
 import { problem, ROLLOUT, RULES, startApi } from '../support/admin-api.ts';
 

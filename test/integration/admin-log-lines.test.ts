@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { startAdmin } from '../../src/admin/server.ts';
-import type { Backend } from '../../src/admin/backend.ts';
-import { createPeers } from '../../src/fleet/peers.ts';
+import type { Backend } from '../../src/control/api.ts';
+import { createPeers } from '../../src/replication/peers.ts';
 import { FleetCounters } from '../../src/telemetry/fleet-counters.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
-import type { WriteRequest } from '../../src/admin/backend.ts';
+import type { WriteRequest } from '../../src/rollout/write-request.ts';
 import { CONFIGURATION, ROLLOUT, RULES, startApi } from '../support/admin-api.ts';
 import { type MemoryStore, memoryStore } from '../support/memory-store.ts';
 

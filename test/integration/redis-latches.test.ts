@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { createLatchReplicator, type LatchReplicator } from '../../src/latches/replicator.ts';
-import { connectRedis } from '../../src/store/redis-connection.ts';
-import { createRedisLatches } from '../../src/store/redis-latches.ts';
+import { connectRedis } from '../../src/store/redis/redis-connection.ts';
+import { createRedisLatches } from '../../src/latches/redis-latches.ts';
 import { StoreCounters } from '../../src/telemetry/store-counters.ts';
 import { eventually } from '../support/bounded.ts';
 import { latchingReplica, type LatchingReplica } from '../support/latching.ts';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { randomBytes } from 'node:crypto';
-import { connectRedis } from '../../src/store/redis-connection.ts';
-import { createRedisStore } from '../../src/store/redis-store.ts';
+import { connectRedis } from '../../src/store/redis/redis-connection.ts';
+import { createRedisStore } from '../../src/store/redis/redis-store.ts';
 import type { Commit } from '../../src/store/store.ts';
 import { StoreCounters } from '../../src/telemetry/store-counters.ts';
 import { type Cleanup, startRedis } from '../support/redis.ts';

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { createFileStore } from '../../src/store/file-store.ts';
+import { createFileStore } from '../../src/store/file/file-store.ts';
 import type { Loaded } from '../../src/store/store.ts';
 import { type Cleanup, startRedis } from '../support/redis.ts';
 import { openRedisStore } from '../support/redis-store.ts';

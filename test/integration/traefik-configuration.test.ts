@@ -5,7 +5,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { drainSettings, proxySettings } from '../../src/config/defaults.ts';
-import { parseDuration } from '../../src/config/duration.ts';
+import { parseDuration } from '../../src/schema/duration.ts';
 import { render, type Manifest } from '../support/kubernetes.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');

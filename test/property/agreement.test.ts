@@ -5,11 +5,12 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { compilePolicy, type CompiledPolicy, type PolicyContext } from '../../src/policy/compile.ts';
-import { decide, newDecision } from '../../src/policy/decide.ts';
+import { decide } from '../../src/policy/decide.ts';
+import { newDecision } from '../../src/policy/decision.ts';
 import { explain } from '../../src/policy/explain.ts';
-import { compileNetworks } from '../../src/policy/network.ts';
+import { compileNetworks } from '../../src/ip/network.ts';
 import type { ExcludeRule, Rule } from '../../src/policy/schema.ts';
-import { readableText } from '../../src/policy/wire.ts';
+import { readableText } from '../../src/schema/latin1.ts';
 import {
   context,
   decideOnce,

@@ -5,10 +5,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compileContext, compilePolicy, type CompiledPolicy } from '../../src/policy/compile.ts';
-import { decide, newDecision } from '../../src/policy/decide.ts';
+import { decide } from '../../src/policy/decide.ts';
+import { newDecision } from '../../src/policy/decision.ts';
 import { describedFacts } from '../../src/policy/described.ts';
 import { FlipTable } from '../../src/policy/flip.ts';
-import { EMPTY_NETWORKS } from '../../src/policy/network.ts';
+import { EMPTY_NETWORKS } from '../../src/ip/network.ts';
 import type { RolloutState, Variant } from '../../src/policy/rollout.ts';
 import { compileServiceMatcher, type ServiceMatcher } from '../../src/policy/service-match.ts';
 import { cookieJar, type CookieJar } from '../support/cookie-jar.ts';

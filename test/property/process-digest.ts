@@ -5,7 +5,8 @@
 import { createHash } from 'node:crypto';
 import process from 'node:process';
 import { compilePolicy } from '../../src/policy/compile.ts';
-import { decide, newDecision } from '../../src/policy/decide.ts';
+import { decide } from '../../src/policy/decide.ts';
+import { newDecision } from '../../src/policy/decision.ts';
 import { createOverride } from '../../src/policy/override.ts';
 import {
   ANDROID,

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { compilePolicy, type CompiledPolicy } from '../../src/policy/compile.ts';
 import { FlipTable } from '../../src/policy/flip.ts';
-import { compileNetworks } from '../../src/policy/network.ts';
+import { compileNetworks } from '../../src/ip/network.ts';
 import type { ExcludeRule, Rule } from '../../src/policy/schema.ts';
 import {
   Browser,

@@ -2,7 +2,8 @@
  * Simulated users: numbers that are the same in every process.
  */
 import type { CompiledPolicy } from '../../src/policy/compile.ts';
-import { decide, newDecision, type Decision } from '../../src/policy/decide.ts';
+import { decide } from '../../src/policy/decide.ts';
+import { newDecision, type Decision } from '../../src/policy/decision.ts';
 import type { RequestFacts } from '../../src/policy/facts.ts';
 import { facts, mint, NOW } from '../unit/policy/fixtures.ts';
 

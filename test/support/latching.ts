@@ -4,12 +4,12 @@ import {
   type HeldLatches,
   type LatchKeeper,
   type LatchNote,
-} from '../../src/data-plane/latch-keeper.ts';
-import type { ServiceSnapshot } from '../../src/data-plane/snapshot.ts';
+} from '../../src/latches/latch-keeper.ts';
+import type { ServiceSnapshot } from '../../src/contract/snapshot.ts';
 import { KeyRing, type KeyData } from '../../src/policy/keys.ts';
-import { type Latch, Latches, latchScope, tagOf } from '../../src/policy/latch.ts';
-import { LatchMemory } from '../../src/policy/latch-memory.ts';
-import { LatchTable } from '../../src/policy/latch-table.ts';
+import { type Latch, Latches, latchScope, tagOf } from '../../src/policy/latch/latch.ts';
+import { LatchMemory } from '../../src/policy/latch/latch-memory.ts';
+import { LatchTable } from '../../src/policy/latch/latch-table.ts';
 import { policySource } from './policy-source.ts';
 
 const KEYS: readonly KeyData[] = [{ id: 'k1', secret: new Uint8Array(32).fill(7) }];

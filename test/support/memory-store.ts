@@ -1,6 +1,6 @@
 /** A store in memory that can be made to fail, and a fleet without threads. */
-import type { Snapshot } from '../../src/data-plane/snapshot.ts';
-import type { WorkerFleet } from '../../src/control/worker-fleet.ts';
+import type { Snapshot } from '../../src/contract/snapshot.ts';
+import type { WorkerFleet } from '../../src/contract/workers.ts';
 import { applyCommit } from '../../src/store/log-records.ts';
 import {
   type Commit,

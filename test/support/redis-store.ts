@@ -1,8 +1,8 @@
 /** Redis stores that end with the test. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { connectRedis, type RedisConnection } from '../../src/store/redis-connection.ts';
-import { createRedisStore, type RedisStore } from '../../src/store/redis-store.ts';
+import { connectRedis, type RedisConnection } from '../../src/store/redis/redis-connection.ts';
+import { createRedisStore, type RedisStore } from '../../src/store/redis/redis-store.ts';
 import { StoreError } from '../../src/store/store.ts';
 import { StoreCounters } from '../../src/telemetry/store-counters.ts';
 import type { Cleanup } from './redis.ts';

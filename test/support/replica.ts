@@ -1,5 +1,5 @@
 /** Records of replicas as tests need them. */
-import type { Digests, ReplicaRecord } from '../../src/fleet/replica-record.ts';
+import type { Digests, ReplicaRecord } from '../../src/replication/replica-record.ts';
 
 export const DIGESTS: Digests = {
   keys: { k1: 'one' },

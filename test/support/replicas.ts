@@ -4,17 +4,17 @@
  */
 import { randomBytes } from 'node:crypto';
 import { after } from 'node:test';
-import type { DocumentBody, WriteRequest } from '../../src/admin/backend.ts';
+import type { DocumentBody, WriteRequest } from '../../src/rollout/write-request.ts';
 import type { Configuration } from '../../src/config/schema.ts';
 import { type ControlPlane, startControlPlane } from '../../src/control/control-plane.ts';
 import { LISTED_ONLY } from '../../src/discovery/discovery.ts';
-import { createMembership } from '../../src/fleet/membership.ts';
-import type { PeerMessage } from '../../src/fleet/peer-message.ts';
-import type { Digests } from '../../src/fleet/replica-record.ts';
-import { createStoreClock } from '../../src/fleet/store-clock.ts';
+import { createMembership } from '../../src/replication/membership.ts';
+import type { PeerMessage } from '../../src/replication/peer-message.ts';
+import type { Digests } from '../../src/replication/replica-record.ts';
+import { createStoreClock } from '../../src/replication/store-clock.ts';
 import type { KeyData } from '../../src/policy/keys.ts';
 import { NO_PRECONDITION } from '../../src/rollout/precondition.ts';
-import type { SavedState } from '../../src/store/state-file.ts';
+import type { SavedState } from '../../src/store/file/state-file.ts';
 import { ControlCounters } from '../../src/telemetry/control-counters.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { CONFIGURATION } from './admin-api.ts';

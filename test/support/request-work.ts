@@ -4,17 +4,17 @@
  */
 import { REFUSALS } from '../../src/http1/refusal.ts';
 import { parseRequestHead, type HeadLimits } from '../../src/http1/request-head.ts';
-import type { ClientSide } from '../../src/data-plane/client-side.ts';
-import { upstreamRequestHead } from '../../src/data-plane/forward-headers.ts';
-import { refusalAnswer } from '../../src/data-plane/rescue.ts';
-import { makeVia } from '../../src/data-plane/via.ts';
-import { RequestView } from '../../src/data-plane/request-view.ts';
-import type { Routing } from '../../src/data-plane/routing.ts';
-import type { WorkerContext } from '../../src/data-plane/worker-context.ts';
-import { AddressCache, parseAddress, UNKNOWN_ADDRESS } from '../../src/policy/address.ts';
+import type { ClientSide } from '../../src/proxy/connection/client-side.ts';
+import { upstreamRequestHead } from '../../src/proxy/exchange/forward-headers.ts';
+import { refusalAnswer } from '../../src/proxy/exchange/error-responses.ts';
+import { makeVia } from '../../src/proxy/exchange/via.ts';
+import { RequestView } from '../../src/proxy/exchange/request-facts.ts';
+import type { Routing } from '../../src/proxy/routing.ts';
+import type { WorkerContext } from '../../src/proxy/worker-context.ts';
+import { AddressCache, parseAddress, UNKNOWN_ADDRESS } from '../../src/ip/address.ts';
 import { compileContext, compilePolicy, type CompiledPolicy } from '../../src/policy/compile.ts';
 import { decide } from '../../src/policy/decide.ts';
-import { compileNetworks, EMPTY_NETWORKS, NetworkSet } from '../../src/policy/network.ts';
+import { compileNetworks, EMPTY_NETWORKS, NetworkSet } from '../../src/ip/network.ts';
 import type { Rule } from '../../src/policy/schema.ts';
 import { compileServiceMatcher } from '../../src/policy/service-match.ts';
 import { policySource } from './policy-source.ts';

@@ -6,8 +6,8 @@
  */
 import path from 'node:path';
 import { Agent, type Dispatcher } from 'undici';
-import { formatHostPort } from '../../config/host-port.ts';
-import type { ReadFile } from '../../config/regular-file.ts';
+import { formatHostPort } from '../../net/host-port.ts';
+import type { ReadFile } from '../../files/regular-file.ts';
 import { fileTrouble } from '../../schema/thrown.ts';
 import { SourceError } from '../source.ts';
 import { type ClusterAccess, type Content, readKubeconfig } from './kubeconfig.ts';

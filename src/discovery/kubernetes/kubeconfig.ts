@@ -5,8 +5,8 @@
  * anything secret of a file.
  */
 import path from 'node:path';
-import { readYaml } from '../../config/yaml-document.ts';
-import { isLoopback } from '../../config/host-port.ts';
+import { readYaml } from '../../schema/yaml-document.ts';
+import { isLoopback } from '../../net/host-port.ts';
 import { isRecord } from '../../schema/json-value.ts';
 import { SourceError } from '../source.ts';
 

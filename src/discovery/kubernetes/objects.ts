@@ -4,7 +4,7 @@
  * Pure. Bytes come from outside: what is not as the API defines it is left out or refused with a sentence, and nothing is taken
  * over that was not looked at. Items of a list have no kind of their own; events of a watch do.
  */
-import { parseAddress } from '../../policy/address.ts';
+import { parseAddress } from '../../ip/address.ts';
 import { isRecord } from '../../schema/json-value.ts';
 
 /** What was answered is not what the API promises. */

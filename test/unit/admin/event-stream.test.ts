@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
-import type { Backend, NumberedEvent } from '../../../src/admin/backend.ts';
+import type { Backend, NumberedEvent } from '../../../src/control/api.ts';
 import { createEventStreams } from '../../../src/admin/event-stream.ts';
 import { createEvents } from '../../../src/control/events.ts';
 

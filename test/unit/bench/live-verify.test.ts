@@ -5,7 +5,7 @@ import type { Sent } from '../../../bench/live/load.ts';
 import { makeUsers, type User } from '../../../bench/live/users.ts';
 import { verify, type Era, type Findings } from '../../../bench/live/verify.ts';
 import { cookieSettings, serviceSettings } from '../../../src/config/defaults.ts';
-import { EMPTY_NETWORKS } from '../../../src/policy/network.ts';
+import { EMPTY_NETWORKS } from '../../../src/ip/network.ts';
 import type { RolloutState } from '../../../src/policy/rollout.ts';
 
 const definition = { hosts: ['*'], stable: { endpoints: ['127.0.0.1:1'] } };

@@ -5,7 +5,7 @@ import { compare } from '../../../src/comparison/comparison.ts';
 import { createCounterExchange } from '../../../src/comparison/counter-exchange.ts';
 import { type ReplicaReport, type ServiceTotals, TOTALS, totalsOf } from '../../../src/comparison/totals.ts';
 import { createTrafficWindow, type HeardReport } from '../../../src/comparison/traffic-window.ts';
-import { readReport } from '../../../src/store/redis-counters.ts';
+import { readReport } from '../../../src/comparison/redis-counters.ts';
 import { SERVICE_COUNTER_BYTES, ServiceCounters } from '../../../src/telemetry/counters.ts';
 
 const counters = (): ServiceCounters => new ServiceCounters(new SharedArrayBuffer(SERVICE_COUNTER_BYTES));

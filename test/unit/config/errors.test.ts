@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { it } from 'node:test';
 import { STATUS } from '../../../src/admin/problem.ts';
-import { RESCUES } from '../../../src/data-plane/rescue.ts';
+import { RESCUES } from '../../../src/proxy/exchange/error-responses.ts';
 import { REFUSALS } from '../../../src/http1/refusal.ts';
 import type { StoreErrorCode } from '../../../src/store/store.ts';
 

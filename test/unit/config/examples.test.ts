@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { parse } from 'yaml';
 import * as defaults from '../../../src/config/defaults.ts';
-import { parseDuration } from '../../../src/config/duration.ts';
+import { parseDuration } from '../../../src/schema/duration.ts';
 import { SETTINGS } from '../../../src/config/environment.ts';
 import { configurationJsonSchema } from '../../../src/config/json-schema.ts';
 import { Configuration, type ServiceDefinition } from '../../../src/config/schema.ts';

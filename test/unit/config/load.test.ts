@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { compileNetworks } from '../../../src/policy/network.ts';
+import { compileNetworks } from '../../../src/ip/network.ts';
 import { faultsOf, FILE, load, withService } from './loading.ts';
 
 const HOSTS = 'hosts: [a.example]';

@@ -1,5 +1,5 @@
 /** Loads configurations from strings, for tests. */
-import { DocumentError, type Fault } from '../../../src/policy/faults.ts';
+import { DocumentError, type Fault } from '../../../src/schema/faults.ts';
 import { loadConfiguration, type LoadedConfiguration } from '../../../src/config/load.ts';
 
 export const FILE = '/etc/serin/serin.yaml';

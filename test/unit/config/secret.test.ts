@@ -6,7 +6,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { openKeyRing, parseKeyRing } from '../../../src/config/secret.ts';
-import { DocumentError } from '../../../src/policy/faults.ts';
+import { DocumentError } from '../../../src/schema/faults.ts';
 import { KeyRing } from '../../../src/policy/keys.ts';
 
 const A = Buffer.alloc(32, 1).toString('base64url');

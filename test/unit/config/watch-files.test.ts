@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { loadConfiguration, type LoadedConfiguration } from '../../../src/config/load.ts';
-import { readRegular } from '../../../src/config/regular-file.ts';
+import { readRegular } from '../../../src/files/regular-file.ts';
 import { SYSTEM, watchConfiguration } from '../../../src/config/watch.ts';
 
 let scratch = '';

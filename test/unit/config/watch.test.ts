@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { loadConfiguration, type LoadedConfiguration } from '../../../src/config/load.ts';
 import { watchConfiguration, type WatchSurroundings } from '../../../src/config/watch.ts';
-import { DocumentError } from '../../../src/policy/faults.ts';
+import { DocumentError } from '../../../src/schema/faults.ts';
 
 const FILE = '/etc/serin/serin.yaml';
 const SETTLE = 200;

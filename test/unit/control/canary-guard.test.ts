@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { EndpointView } from '../../../src/admin/backend.ts';
+import type { EndpointView } from '../../../src/control/api.ts';
 import { listedEndpoints } from '../../../src/config/upstream-defaults.ts';
 import { createCanaryGuard } from '../../../src/control/canary-guard.ts';
 import type { Standing } from '../../../src/upstream/standing.ts';

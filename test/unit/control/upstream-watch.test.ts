@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import { listedEndpoints } from '../../../src/config/upstream-defaults.ts';
-import { serviceSnapshot } from '../../../src/control/build-snapshot.ts';
+import { serviceSnapshot } from '../../../src/state/build-snapshot.ts';
 import { createUpstreamWatch } from '../../../src/control/upstream-watch.ts';
-import type { ServiceSnapshot } from '../../../src/data-plane/snapshot.ts';
+import type { ServiceSnapshot } from '../../../src/contract/snapshot.ts';
 import type { RolloutState } from '../../../src/policy/rollout.ts';
 import { OUTCOMES, SERVICE_COUNTER_BYTES, ServiceCounters } from '../../../src/telemetry/counters.ts';
 import {

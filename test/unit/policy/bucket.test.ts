@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import xxhash from 'xxhash-wasm';
 import { bucketOf, BUCKETS, identityHash, rolloutSalt, threshold } from '../../../src/policy/bucket.ts';
-import { standaloneText, readableText, wireText } from '../../../src/policy/wire.ts';
+import { standaloneText, readableText, wireText } from '../../../src/schema/latin1.ts';
 import { anyText } from './fixtures.ts';
 
 const hasher = await xxhash();

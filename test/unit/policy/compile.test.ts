@@ -7,8 +7,8 @@ import {
   ruleNetworks,
   type ContextSource,
 } from '../../../src/policy/compile.ts';
-import { DocumentError } from '../../../src/policy/faults.ts';
-import { compileNetworks, EMPTY_NETWORKS } from '../../../src/policy/network.ts';
+import { DocumentError } from '../../../src/schema/faults.ts';
+import { compileNetworks, EMPTY_NETWORKS } from '../../../src/ip/network.ts';
 import { RegionError } from '../../../src/policy/region.ts';
 import { sharedCopy, writeMmdb } from '../../support/mmdb-writer.ts';
 import { context, decideOnce, KEYS, policy, rollout, service } from './fixtures.ts';

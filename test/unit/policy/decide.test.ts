@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compilePolicy, type CompiledPolicy, type PolicySource } from '../../../src/policy/compile.ts';
-import { compileNetworks } from '../../../src/policy/network.ts';
+import { compileNetworks } from '../../../src/ip/network.ts';
 import { createOverride } from '../../../src/policy/override.ts';
 import type { Phase } from '../../../src/policy/rollout.ts';
 import type { Rule } from '../../../src/policy/schema.ts';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compilePolicy, type CompiledPolicy, type PolicySource } from '../../../src/policy/compile.ts';
-import { decide, newDecision, type Decision } from '../../../src/policy/decide.ts';
+import { decide } from '../../../src/policy/decide.ts';
+import { newDecision, type Decision } from '../../../src/policy/decision.ts';
 import { createOverride } from '../../../src/policy/override.ts';
 import type { Phase } from '../../../src/policy/rollout.ts';
 import type { Rule } from '../../../src/policy/schema.ts';

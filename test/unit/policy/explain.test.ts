@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { compilePolicy } from '../../../src/policy/compile.ts';
 import type { DescribedRequest } from '../../../src/policy/described.ts';
 import { explain } from '../../../src/policy/explain.ts';
-import { DocumentError } from '../../../src/policy/faults.ts';
+import { DocumentError } from '../../../src/schema/faults.ts';
 import { createOverride } from '../../../src/policy/override.ts';
 import { sharedCopy, writeMmdb } from '../../support/mmdb-writer.ts';
 import { Browser, context, decideOnce, IPHONE, mint, NOW, policy, service, userRequest } from './fixtures.ts';

@@ -3,7 +3,7 @@
  */
 import { createHash } from 'node:crypto';
 import * as fc from 'fast-check';
-import { parseAddress, UNKNOWN_ADDRESS, type ClientAddress } from '../../../src/policy/address.ts';
+import { parseAddress, UNKNOWN_ADDRESS, type ClientAddress } from '../../../src/ip/address.ts';
 import {
   compileContext,
   compilePolicy,
@@ -12,12 +12,13 @@ import {
   type PolicyContext,
   type PolicySource,
 } from '../../../src/policy/compile.ts';
-import { decide, newDecision, type Decision } from '../../../src/policy/decide.ts';
+import { decide } from '../../../src/policy/decide.ts';
+import { newDecision, type Decision } from '../../../src/policy/decision.ts';
 import type { RequestFacts } from '../../../src/policy/facts.ts';
-import { latchTableMemory } from '../../../src/policy/latch-layout.ts';
-import { ScopeLatches, type LatchMemory } from '../../../src/policy/latch-memory.ts';
-import { LatchTable } from '../../../src/policy/latch-table.ts';
-import { compileNetworks, EMPTY_NETWORKS } from '../../../src/policy/network.ts';
+import { latchTableMemory } from '../../../src/policy/latch/latch-layout.ts';
+import { ScopeLatches, type LatchMemory } from '../../../src/policy/latch/latch-memory.ts';
+import { LatchTable } from '../../../src/policy/latch/latch-table.ts';
+import { compileNetworks, EMPTY_NETWORKS } from '../../../src/ip/network.ts';
 import type { RolloutState } from '../../../src/policy/rollout.ts';
 import type { ExcludeRule, Rule } from '../../../src/policy/schema.ts';
 

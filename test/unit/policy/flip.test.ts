@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newDecision, type Decision } from '../../../src/policy/decide.ts';
+import { newDecision, type Decision } from '../../../src/policy/decision.ts';
 import { FlipTable } from '../../../src/policy/flip.ts';
 
 const base: Decision = {

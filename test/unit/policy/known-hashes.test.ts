@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { identityHash, rolloutSalt } from '../../../src/policy/bucket.ts';
-import { KnownHashes } from '../../../src/policy/known-hashes.ts';
+import { KnownHashes } from '../../../src/policy/identity/known-hashes.ts';
 
 const salts = [
   rolloutSalt('notes', 1, '00ff'),

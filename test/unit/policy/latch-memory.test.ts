@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { compilePolicy } from '../../../src/policy/compile.ts';
-import { merged, type Latch } from '../../../src/policy/latch.ts';
+import { merged, type Latch } from '../../../src/policy/latch/latch.ts';
 import type { Rule } from '../../../src/policy/schema.ts';
 import { contextWithMemory, decideOnce, policy, rollout, service } from './fixtures.ts';
 

@@ -5,8 +5,8 @@
  * has written its own exclusion on every user; what a reader has seen of a user once, it must see again.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { LatchTable } from '../../../src/policy/latch-table.ts';
-import { numbered, type FoundLatch, type NumberedLatch } from '../../../src/policy/packed-latch.ts';
+import { LatchTable } from '../../../src/policy/latch/latch-table.ts';
+import { numbered, type FoundLatch, type NumberedLatch } from '../../../src/policy/latch/packed-latch.ts';
 
 export interface TableTask {
   readonly memory: SharedArrayBuffer;

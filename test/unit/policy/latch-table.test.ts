@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import * as fc from 'fast-check';
-import { latchTableMemory } from '../../../src/policy/latch-layout.ts';
-import { LatchTable } from '../../../src/policy/latch-table.ts';
-import { merged } from '../../../src/policy/latch.ts';
-import { numbered, type FoundLatch, type NumberedLatch } from '../../../src/policy/packed-latch.ts';
+import { latchTableMemory } from '../../../src/policy/latch/latch-layout.ts';
+import { LatchTable } from '../../../src/policy/latch/latch-table.ts';
+import { merged } from '../../../src/policy/latch/latch.ts';
+import { numbered, type FoundLatch, type NumberedLatch } from '../../../src/policy/latch/packed-latch.ts';
 import type { TableTask } from './latch-table-thread.ts';
 
 const found: FoundLatch = { bucket: 0, revision: 0, admitted: 0, excluded: 0 };

@@ -9,7 +9,7 @@ import {
   tagOf,
   withAdmission,
   type Latch,
-} from '../../../src/policy/latch.ts';
+} from '../../../src/policy/latch/latch.ts';
 import { anyText, characters, KEYS } from './fixtures.ts';
 
 test('latches come back as they were', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compilePolicy, type CompiledPolicy } from '../../../src/policy/compile.ts';
-import { MOST_MARKS, tagOf } from '../../../src/policy/latch.ts';
+import { MOST_MARKS, tagOf } from '../../../src/policy/latch/latch.ts';
 import type { Rule } from '../../../src/policy/schema.ts';
 import {
   Browser,

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { compilePolicy } from '../../../src/policy/compile.ts';
-import { decide, newDecision } from '../../../src/policy/decide.ts';
-import { MintedIds } from '../../../src/policy/identity.ts';
+import { decide } from '../../../src/policy/decide.ts';
+import { newDecision } from '../../../src/policy/decision.ts';
+import { MintedIds } from '../../../src/policy/identity/identity-chain.ts';
 import { KeyRing } from '../../../src/policy/keys.ts';
 import {
   anyText,

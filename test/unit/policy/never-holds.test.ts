@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { doubtsOf } from '../../../src/policy/doubts.ts';
-import { DocumentError } from '../../../src/policy/faults.ts';
+import { DocumentError } from '../../../src/schema/faults.ts';
 import { neverHolds } from '../../../src/policy/never-holds.ts';
 import type { Match } from '../../../src/policy/schema.ts';
 import { validateRollout } from '../../../src/policy/validate.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { WantedParameters } from '../../../src/policy/query.ts';
-import { readableText, wireText } from '../../../src/policy/wire.ts';
+import { readableText, wireText } from '../../../src/schema/latin1.ts';
 import { anyText, characters } from './fixtures.ts';
 
 /** The value of one parameter, among others that are asked for at the same time. */

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { compileMatch } from '../../../src/policy/conditions.ts';
 import { DeviceCache } from '../../../src/policy/device.ts';
-import { compileNetworks, NetworkSet } from '../../../src/policy/network.ts';
+import { compileNetworks, NetworkSet } from '../../../src/ip/network.ts';
 import { openRegion } from '../../../src/policy/region.ts';
 import { RequestView } from '../../../src/policy/request-view.ts';
 import { allHold, RuleIndex } from '../../../src/policy/rule-index.ts';

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { boundRollouts } from '../../../src/policy/bound-rollouts.ts';
+import { boundRollouts } from '../../../src/policy/identity/bound-rollouts.ts';
 import { compileContext, compilePolicy } from '../../../src/policy/compile.ts';
 import { FlipTable } from '../../../src/policy/flip.ts';
-import { tagOf, withExclusion } from '../../../src/policy/latch.ts';
+import { tagOf, withExclusion } from '../../../src/policy/latch/latch.ts';
 import { createOverride } from '../../../src/policy/override.ts';
-import { EMPTY_NETWORKS } from '../../../src/policy/network.ts';
+import { EMPTY_NETWORKS } from '../../../src/ip/network.ts';
 import type { RolloutState } from '../../../src/policy/rollout.ts';
 import {
   context,

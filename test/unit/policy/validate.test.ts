@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { compilePolicy } from '../../../src/policy/compile.ts';
-import { DocumentError } from '../../../src/policy/faults.ts';
+import { DocumentError } from '../../../src/schema/faults.ts';
 import { validateRollout } from '../../../src/policy/validate.ts';
 import { context, rollout, service } from './fixtures.ts';
 import { excludesOf, rulesOf, userMatch } from './generators.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { DocumentError } from '../../../src/policy/faults.ts';
+import { DocumentError } from '../../../src/schema/faults.ts';
 import { compileRange, parseVersion, rangeFault, versionTest } from '../../../src/policy/version.ts';
 import { characters } from './fixtures.ts';
 

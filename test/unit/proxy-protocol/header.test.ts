@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { crc32c } from '../../../src/proxy-protocol/crc32c.ts';
 import { ProxyHeaderReader } from '../../../src/proxy-protocol/header-reader.ts';
 import { readProxyHeader } from '../../../src/proxy-protocol/header.ts';
-import { parseAddress } from '../../../src/policy/address.ts';
+import { parseAddress } from '../../../src/ip/address.ts';
 import {
   readLine,
   SIGNATURE,

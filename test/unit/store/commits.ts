@@ -1,5 +1,5 @@
 /** Commits and stores for tests of the file store. */
-import { createFileStore, type FileStoreOptions } from '../../../src/store/file-store.ts';
+import { createFileStore, type FileStoreOptions } from '../../../src/store/file/file-store.ts';
 import type { Commit, Loaded, Store, StoredDocument } from '../../../src/store/store.ts';
 import type { RolloutState } from '../../../src/policy/rollout.ts';
 import { memoryFiles, type MemoryFiles } from './memory-files.ts';

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { decodeExport, encodeExport, fittingExport } from '../../../src/store/export-file.ts';
-import { importLog } from '../../../src/store/log-import.ts';
+import { importLog } from '../../../src/store/file/log-import.ts';
 import { StoreError } from '../../../src/store/store.ts';
 import { type WholeStore, wholeStore } from '../../../src/store/whole-store.ts';
 import { DIRECTORY, documentsAfter, makeCommit, storeOn } from './commits.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { encodeFrame, encodeHeader } from '../../../src/store/log-format.ts';
+import { encodeFrame, encodeHeader } from '../../../src/store/file/log-format.ts';
 import { StoreError } from '../../../src/store/store.ts';
 import { documentsAfter, LOG, makeCommit, NOW, revisions, storeOn, writtenLog } from './commits.ts';
 import { fault, memoryFiles, type Operation } from './memory-files.ts';

@@ -1,5 +1,5 @@
 /** A process that takes a store's directory, says so, and holds it until it is killed. */
-import { createFileStore } from '../../../src/store/file-store.ts';
+import { createFileStore } from '../../../src/store/file/file-store.ts';
 import { makeCommit } from './commits.ts';
 
 const store = createFileStore({ directory: process.argv[2] ?? '', clock: Date.now, warn: () => {} });

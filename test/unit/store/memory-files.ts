@@ -4,7 +4,7 @@
  * Writes reach the "disk" by sectors and in any subset until they are synced; a sync that fails loses them for good,
  * as Linux does. Names survive a crash only once their directory was synced.
  */
-import type { StoreFile, StoreFiles } from '../../../src/store/store-files.ts';
+import type { StoreFile, StoreFiles } from '../../../src/files/file-system.ts';
 
 type Change =
   | { readonly kind: 'write'; readonly bytes: Buffer; readonly position: number }

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { importLog } from '../../../src/store/log-import.ts';
+import { importLog } from '../../../src/store/file/log-import.ts';
 import { type Commit, StoreError } from '../../../src/store/store.ts';
 import { DIRECTORY, documentsAfter, LOG, makeCommit, NOW, storeOn } from './commits.ts';
 import { fresh, largeCommits } from './large-commits.ts';
@@ -212,7 +212,7 @@ describe('a log of large policies', () => {
     const files = memoryFiles();
     await written(COMMITS.slice(0, 8), files);
     const bytes = files.contents(LOG)!;
-    const { encodeFrame, encodeHeader } = await import('../../../src/store/log-format.ts');
+    const { encodeFrame, encodeHeader } = await import('../../../src/store/file/log-format.ts');
     const { document: _document, ...head } = makeCommit(9, { service: 'shop' });
     for (const wrong of [
       { ...head, base: 1, changes: [] },

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { createFileStore } from '../../../src/store/file-store.ts';
-import { createStateFile } from '../../../src/store/state-file.ts';
+import { createFileStore } from '../../../src/store/file/file-store.ts';
+import { createStateFile } from '../../../src/store/file/state-file.ts';
 import { StoreError } from '../../../src/store/store.ts';
 import { documentsAfter, makeCommit, revisions } from './commits.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { it } from 'node:test';
-import { connectRedis } from '../../../src/store/redis-connection.ts';
+import { connectRedis } from '../../../src/store/redis/redis-connection.ts';
 import { StoreCounters } from '../../../src/telemetry/store-counters.ts';
 import { eventually } from '../../support/bounded.ts';
 

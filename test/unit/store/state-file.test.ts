@@ -3,7 +3,7 @@ import { hash } from 'node:crypto';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { createStateFile, type SavedState } from '../../../src/store/state-file.ts';
+import { createStateFile, type SavedState } from '../../../src/store/file/state-file.ts';
 import { StoreError } from '../../../src/store/store.ts';
 import { documentsAfter, makeCommit } from './commits.ts';
 import { memoryFiles } from './memory-files.ts';

@@ -2,7 +2,11 @@
 import { upstreamSettings } from '../../../src/config/upstream-defaults.ts';
 import { Circuit, circuitBytes } from '../../../src/upstream/circuit.ts';
 import { Endpoint } from '../../../src/upstream/endpoint.ts';
-import type { CircuitSettings, OutlierSettings, UpstreamSettings } from '../../../src/upstream/settings.ts';
+import type {
+  CircuitSettings,
+  OutlierSettings,
+  UpstreamSettings,
+} from '../../../src/contract/upstream-settings.ts';
 import { LOAD_FIELDS } from '../../../src/upstream/shared-blocks.ts';
 import { VariantUpstream } from '../../../src/upstream/variant-upstream.ts';
 

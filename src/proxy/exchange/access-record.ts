@@ -1,0 +1,41 @@
+/** One request as a record of the access log. Only called for requests that are logged. */
+import type { AccessRecord } from '../../telemetry/access-log.ts';
+import { bringsRequestId } from './forward-headers.ts';
+import type { RequestView } from './request-facts.ts';
+import type { ServiceRoute } from '../routing.ts';
+
+export interface Ended {
+  /** Wall clock now, in ms since 1970. */
+  readonly now: number;
+  readonly durationSeconds: number;
+  readonly status: number;
+  readonly endpoint: string;
+  readonly errorType: string;
+}
+
+export function accessRecord(view: RequestView, route: ServiceRoute | null, ended: Ended): AccessRecord {
+  const { head, decision, arrival } = view;
+  const { now, durationSeconds, status, endpoint, errorType } = ended;
+  return {
+    time: now - durationSeconds * 1000,
+    durationSeconds,
+    method: head.method,
+    path: head.path,
+    query: head.query,
+    host: head.host,
+    version: arrival.http2 ? '2' : head.versionMinor === 0 ? '1.0' : '1.1',
+    status,
+    clientAddress: view.client.text,
+    userAgent: head.header('user-agent') ?? '',
+    requestId: (bringsRequestId(head) ? head.header('x-request-id') : undefined) ?? view.requestId,
+    service: route?.name ?? '',
+    variant: route === null ? '' : decision.variant,
+    reason: route === null ? '' : decision.reason,
+    rule: route === null ? '' : decision.rule,
+    revision: route === null ? -1 : decision.revision,
+    endpoint,
+    requestBytes: -1,
+    responseBytes: -1,
+    errorType,
+  };
+}

@@ -1,0 +1,106 @@
+/**
+ * What is left of a request's body when its answer is complete: read to its end, so that the connection can serve the next request.
+ *
+ * The endpoint gets it for a short time if it keeps its connection, which then serves on too; else it goes nowhere. Only for bodies of
+ * a known length. An endpoint's connection whose request stays incomplete is closed.
+ */
+import type { UpstreamConnection, UpstreamHandler } from '../../upstream/connection.ts';
+import { endpointKeepAlive } from './answer-head.ts';
+import type { ClientSide } from '../connection/client-side.ts';
+import type { RequestBody } from './request-body.ts';
+import type { ResponseHead } from '../../http1/response-head.ts';
+import type { WorkerContext } from '../worker-context.ts';
+
+/** Of how much, in bytes, it may be the rest: more costs more than a new connection. */
+export const DRAIN_LIMIT = 256 * 1024;
+
+/** How long the rest may take on its way to the endpoint, and how long it may be silent after that, in ms. */
+const ENDPOINT_TIME = 2000;
+const SILENCE = 10_000;
+
+export class BodyDrain implements UpstreamHandler {
+  #side!: ClientSide;
+  readonly #context: WorkerContext;
+  readonly #body: RequestBody;
+  #up: UpstreamConnection | null = null;
+  /** How long the endpoint keeps its connection, in ms. */
+  #keepAlive = 0;
+
+  constructor(context: WorkerContext, body: RequestBody) {
+    this.#context = context;
+    this.#body = body;
+  }
+
+  attach(side: ClientSide): void {
+    this.#side = side;
+  }
+
+  /** Before `begin`: the connection of the endpoint that answered with `head`; `keepAlive`: our own limit for it, in ms. */
+  use(up: UpstreamConnection, head: ResponseHead, keepAlive: number): void {
+    this.#up = up;
+    this.#keepAlive = endpointKeepAlive(head, keepAlive);
+    up.handler = this;
+  }
+
+  begin(now: number): void {
+    this.#body.blocked = false;
+    this.#side.setDeadline(now + (this.#up === null ? SILENCE : ENDPOINT_TIME));
+    this.#side.resume();
+  }
+
+  /** Takes what belongs to the body from `bytes[start..end)`; returns how much. */
+  take(bytes: Buffer, start: number, end: number): number {
+    const up = this.#up;
+    if (up !== null) return this.#body.take(bytes, start, end, up.wire);
+    this.#side.setDeadline(this.#context.now() + SILENCE);
+    return this.#body.skip(end - start);
+  }
+
+  /** The body is complete: the endpoint's connection may serve on. */
+  end(now: number): void {
+    const up = this.#up;
+    this.#up = null;
+    this.#side.wire.readShort(up?.wire.blocked === true);
+    if (up !== null) up.endpoint.release(up, now + this.#keepAlive);
+  }
+
+  /** The deadline has come. True: there is no more waiting. */
+  isOver(now: number): boolean {
+    if (this.#up === null) return true;
+    // What is left is no reason to hold the endpoint's connection.
+    this.letGo();
+    this.#side.setDeadline(now + SILENCE);
+    return false;
+  }
+
+  /** Closes the endpoint's connection. */
+  letGo(): void {
+    const up = this.#up;
+    this.#up = null;
+    up?.destroy();
+  }
+
+  upstreamConnected(): void {
+    // It was before.
+  }
+
+  upstreamBytes(): void {
+    this.letGo();
+  }
+
+  upstreamStalled(): void {
+    this.letGo();
+  }
+
+  upstreamDrained(): void {
+    // Nothing waits for it.
+  }
+
+  upstreamEnded(): void {
+    this.letGo();
+  }
+
+  upstreamClosed(): void {
+    this.#up = null;
+  }
+}

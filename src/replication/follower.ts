@@ -1,0 +1,406 @@
+/**
+ * Follows a shared store: what other replicas wrote becomes this replica's state.
+ *
+ * It promises that the state only moves forward, that nothing is forgotten because the store forgot it (an emptied store
+ * is filled again, and writes that a failover lost are written again), and that a document which cannot be read leaves its
+ * service as it was while all others go on. Nothing here may run beside another write: call it in the write queue.
+ */
+import type { KnownRollback } from '../contract/known-rollback.ts';
+import type { RolloutState } from '../policy/rollout.ts';
+import type { Changes } from '../rollout/changes.ts';
+import type { SharedStore, Sync } from '../store/shared-store.ts';
+import {
+  type Commit,
+  type Loaded,
+  StoreError,
+  type StoredDocument,
+  type StoreFault,
+} from '../store/store.ts';
+import type { Logger } from '../telemetry/log.ts';
+import { applyCommit } from '../store/log-records.ts';
+import { checkState, type ControlState } from '../state/state.ts';
+import type { InForce } from '../state/active-state.ts';
+import { restate } from './reconcile.ts';
+import { revivedRollouts } from './revived.ts';
+import { withinBounds } from './recent-commits.ts';
+import { DocumentError } from '../schema/faults.ts';
+
+/** How far back a common past is looked for. */
+const FARTHEST = 200;
+
+/** A service whose newest document can't be used here. */
+export interface ServiceFault {
+  readonly service: string;
+  readonly revision: number;
+  readonly detail: string;
+}
+
+/** Where this replica stands. */
+export interface Head {
+  /** The store's id; `''` before the first contact. */
+  readonly storeId: string;
+  readonly revision: number;
+  readonly changeId: string;
+  /** The last commits, oldest first, up to the head. */
+  readonly recent: readonly Commit[];
+}
+
+export interface FollowerOptions {
+  readonly store: SharedStore;
+  readonly inForce: InForce;
+  readonly changes: Changes;
+  readonly head: Head;
+  /** What of the state could not be read. */
+  readonly faults: readonly ServiceFault[];
+  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>;
+  /** Milliseconds since 1970, for the commits that it writes. */
+  readonly clock: () => number;
+  readonly random: (size: number) => Uint8Array;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  /** The local moment at which the store's clock shows `at`. */
+  readonly moment: (at: number) => number;
+  /** The store has forgotten a rollback. */
+  readonly onRevived: (rollback: KnownRollback) => void;
+  /** Services whose documents are new. */
+  readonly onFollowed: (services: ReadonlySet<string>) => void;
+}
+
+export interface Follower {
+  /** Asks the store and follows it. Rejects with StoreError. */
+  catchUp(): Promise<void>;
+  /** True when `seen` says that there is something to catch up with. */
+  isBehind(seen: Sync): boolean;
+  /** This replica's own commit is in the store. Never rejects. */
+  committed(commit: Commit): Promise<void>;
+  readonly head: Head;
+  readonly faults: readonly ServiceFault[];
+  /** Notes what was seen without following it. */
+  saw(seen: Sync): void;
+  /** Since when the store is known to be empty, and this replica to have nothing to put into it; null otherwise. */
+  readonly emptySince: number | null;
+}
+
+export function createFollower(options: FollowerOptions): Follower {
+  const { store, inForce, changes, log, clock, now, moment, onFollowed } = options;
+  let head = options.head;
+  let { faults } = options;
+  let emptySince: number | null = null;
+
+  async function catchUp(): Promise<void> {
+    // What one round finds may be overtaken by another replica that mends the same thing.
+    for (let round = 0; round < 5; round++) if (await follow(await store.sync(null))) return;
+    throw new StoreError('unavailable', 'The store keeps changing under this replica; it tries again.');
+  }
+
+  /** True when the state is the store's. */
+  async function follow(seen: Sync): Promise<boolean> {
+    saw(seen);
+    if (seen.id === '') return putBack('The store is empty');
+    if (head.storeId === '') {
+      if (head.revision > 0 && isAt(seen)) {
+        head = { ...head, storeId: seen.id };
+        return true;
+      }
+      await takeWhole(await store.load(), seen.id);
+      return true;
+    }
+    if (seen.id !== head.storeId) return meetStranger(seen);
+    if (!isBehind(seen)) return true;
+    if (seen.revision > head.revision) return goForward();
+    if (seen.revision < head.revision && isMine(seen)) return putAgain(seen.revision);
+    return reconcile();
+  }
+
+  async function learnId(): Promise<void> {
+    try {
+      const seen = await store.sync(null);
+      if (isAt(seen)) head = { ...head, storeId: seen.id };
+    } catch {
+      // The next beat asks again.
+    }
+  }
+
+  function saw({ id }: Sync): void {
+    if (id !== '' || head.revision > 0) emptySince = null;
+    else emptySince ??= now();
+  }
+
+  const isAt = ({ revision, changeId }: Sync): boolean =>
+    revision === head.revision && changeId === head.changeId;
+
+  const isBehind = (seen: Sync): boolean => seen.id !== head.storeId || !isAt(seen);
+
+  /** Whether this replica made or saw the commit that the store's revision is. */
+  const isMine = ({ revision, changeId }: Sync): boolean =>
+    revision === 0 || head.recent.some((one) => one.revision === revision && one.changeId === changeId);
+
+  /** An emptied store gets back what this replica knows; a new one waits for its first write. */
+  async function putBack(why: string): Promise<boolean> {
+    if (head.revision === 0) return true;
+    const { documents } = inForce.state;
+    const state: Loaded = { revision: head.revision, documents, recent: head.recent };
+    // The first write made the store, and it was emptied before anybody asked for its id.
+    if (head.storeId === '') head = { ...head, storeId: Buffer.from(options.random(16)).toString('hex') };
+    if (await store.restore(head.storeId, state))
+      log.error({ 'serin.revision': head.revision }, `${why}: this replica put back what it knew`);
+    return false;
+  }
+
+  async function meetStranger(seen: Sync): Promise<boolean> {
+    // Nobody has written to it yet: it was emptied, and a replica that knows nothing came first.
+    if (seen.revision === 0) return putBack('The store was made anew');
+    if (head.revision === 0) {
+      await takeWhole(await store.load(), seen.id);
+      return true;
+    }
+    const message = `The store holds another fleet's documents (store ${seen.id} at revision ${seen.revision}; this replica follows store ${head.storeId} at revision ${head.revision}). The last policy keeps serving and nothing is written. Put the former store back, or, to take this one, remove store.snapshot and restart.`;
+    throw new StoreError('foreign', message);
+  }
+
+  async function goForward(): Promise<boolean> {
+    // One more than is new: it must be the commit that this replica is at.
+    const found = await store.since(Math.max(0, head.revision - 1));
+    if (found === null) {
+      await takeWhole(await store.load(), head.storeId);
+      return true;
+    }
+    if (head.revision > 0) {
+      const own = [...found.commits, ...found.faults].find(({ revision }) => revision === head.revision);
+      if (own?.changeId !== head.changeId) return reconcile();
+    }
+    await take(newer(found.commits), newer(found.faults));
+    return true;
+  }
+
+  function newer<T extends { readonly revision: number }>(all: readonly T[]): readonly T[] {
+    return all.filter(({ revision }) => revision > head.revision);
+  }
+
+  /** A failover lost the last writes, and nobody has written since: they are written again as they were. */
+  async function putAgain(from: number): Promise<boolean> {
+    const lost = head.recent.filter(({ revision }) => revision > from);
+    if (lost.length === 0 || lost[0]?.revision !== from + 1) return reconcile();
+    log.warn(
+      { 'serin.revision': from, 'serin.lost': lost.length },
+      'the store lost writes; they are written again',
+    );
+    try {
+      for (const commit of lost) await store.commit(commit);
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'conflict') throw error;
+    }
+    return false;
+  }
+
+  /** The store went another way than this replica after a revision that both have. */
+  async function reconcile(): Promise<boolean> {
+    const loaded = await store.load();
+    const fork = await commonPast(loaded.revision);
+    const lost = head.recent.filter(({ revision }) => revision > fork);
+    const touched = new Set(lost.map(({ service }) => service));
+    const restated = [...touched].filter(
+      (name) => (loaded.documents.get(name)?.revision ?? 0) <= head.revision,
+    );
+    if (loaded.revision <= head.revision || restated.length > 0) {
+      for (const { service, kind, revision, actor, changeId } of lost) {
+        log.error(
+          {
+            'serin.service': service,
+            'serin.kind': kind,
+            'serin.revision': revision,
+            'serin.actor': actor,
+            'serin.change': changeId,
+          },
+          'the store lost this write and others have written since: it is void, unless it is a rollback',
+        );
+      }
+      await restate({
+        store,
+        loaded,
+        services: restated.length > 0 ? restated : [...touched],
+        lost,
+        beyond: head.revision,
+        clock,
+        random: options.random,
+      });
+      return false;
+    }
+    for (const { changeId } of lost) changes.fail(changeId, 'the store lost it in a failover');
+    await takeWhole(loaded, head.storeId);
+    return true;
+  }
+
+  async function commonPast(newest: number): Promise<number> {
+    const last = Math.min(newest, head.revision);
+    for (let revision = last; revision > Math.max(0, last - FARTHEST); revision--) {
+      const mine = head.recent.find((one) => one.revision === revision);
+      if (mine === undefined) return revision;
+      if ((await store.at(revision))?.changeId === mine.changeId) return revision;
+    }
+    return Math.max(0, last - FARTHEST);
+  }
+
+  async function takeWhole(loaded: Loaded, storeId: string): Promise<void> {
+    const fresh = newer(loaded.recent);
+    const before = inForce.state.documents;
+    const now = new Date(clock()).toISOString();
+    for (const rollback of revivedRollouts(before, head.recent, loaded.documents, now))
+      options.onRevived(rollback);
+    await enact(loaded.revision, new Map(loaded.documents), fresh, loaded.faults ?? []);
+    head = headOf(storeId, loaded);
+    const names = new Set([...before.keys(), ...loaded.documents.keys()]);
+    onFollowed(names);
+  }
+
+  async function take(commits: readonly Commit[], unreadable: readonly StoreFault[]): Promise<void> {
+    const last = newest([...commits, ...unreadable]);
+    if (last === null) return;
+    const documents = new Map(inForce.state.documents);
+    for (const commit of commits) applyCommit(documents, commit);
+    await enact(last.revision, documents, commits, unreadable);
+    head = {
+      ...head,
+      revision: last.revision,
+      changeId: last.changeId,
+      recent: withinBounds([...head.recent, ...commits]),
+    };
+    onFollowed(new Set(commits.map(({ service }) => service)));
+  }
+
+  /** Whatever cannot be used here keeps its former document, and the others go on. */
+  async function enact(
+    revision: number,
+    documents: Map<string, StoredDocument>,
+    commits: readonly Commit[],
+    unreadable: readonly StoreFault[],
+  ): Promise<void> {
+    const { state } = inForce;
+    const delays = new Map<string, number>();
+    const touched = new Set<string>();
+    for (const { service, activateAt } of commits) {
+      touched.add(service);
+      if (activateAt === undefined) delays.delete(service);
+      else delays.set(service, moment(activateAt));
+    }
+    // A fault counts until something that can be read follows it.
+    const readable = (service: string): number =>
+      commits.findLast((one) => one.service === service)?.revision ?? -1;
+    const unread = unreadable.filter((one) => one.revision > readable(one.service));
+    const found: ServiceFault[] = [
+      ...faults.filter(
+        ({ service }) => !touched.has(service) && !unread.some((one) => one.service === service),
+      ),
+      ...unread.map(({ service, revision: at, detail }) => ({ service, revision: at, detail })),
+    ];
+    for (const service of touched) {
+      const detail = faultOf(state, service, documents.get(service));
+      if (detail === null) continue;
+      found.push({ service, revision: documents.get(service)?.revision ?? revision, detail });
+    }
+    const keepFormer = (service: string): void => {
+      const former = state.documents.get(service);
+      if (former === undefined) documents.delete(service);
+      else documents.set(service, former);
+    };
+    for (const { service } of found) keepFormer(service);
+    const next: ControlState = { ...state, revision, documents };
+    for (const [service, detail] of await unreadyServices(inForce, next)) {
+      found.push({ service, revision: documents.get(service)?.revision ?? revision, detail });
+      keepFormer(service);
+    }
+    await inForce.ready(next);
+    const before = new Map<string, RolloutState | null>();
+    for (const commit of commits) {
+      const former =
+        before.get(commit.service) ?? state.documents.get(commit.service)?.document.rollout ?? null;
+      changes.adopt(commit, former);
+      before.set(commit.service, commit.document?.rollout ?? null);
+    }
+    inForce.enact(next, { delays });
+    for (const fault of found) {
+      if (faults.includes(fault)) continue;
+      log.error(
+        { 'serin.service': fault.service, 'serin.revision': fault.revision },
+        `a document of the store can't be used here; the former one goes on: ${fault.detail}`,
+      );
+    }
+    faults = found;
+  }
+
+  return {
+    catchUp,
+    isBehind,
+    saw,
+    async committed(commit) {
+      emptySince = null;
+      faults = faults.filter(({ service }) => service !== commit.service);
+      head = {
+        ...head,
+        revision: commit.revision,
+        changeId: commit.changeId,
+        recent: withinBounds([...head.recent, commit]),
+      };
+      // The first write of all made the store: by its id this replica will know it again.
+      if (head.storeId === '') await learnId();
+    },
+    get head() {
+      return head;
+    },
+    get faults() {
+      return faults;
+    },
+    get emptySince() {
+      return emptySince;
+    },
+  };
+}
+
+/** Where a replica stands that has taken a whole store. */
+export function headOf(storeId: string, { revision, recent, faults = [] }: Loaded): Head {
+  const last = newest([...recent, ...faults]);
+  const changeId = last?.revision === revision ? last.changeId : '';
+  return { storeId, revision, changeId, recent: withinBounds(recent) };
+}
+
+/** The last of them by revision, or null. */
+function newest(
+  all: readonly { readonly revision: number; readonly changeId: string }[],
+): { readonly revision: number; readonly changeId: string } | null {
+  return all.reduce<(typeof all)[number] | null>(
+    (last, one) => (last === null || one.revision > last.revision ? one : last),
+    null,
+  );
+}
+
+/**
+ * The services that can't be made ready, with why: files that they name are each replica's own. One that lacks them must go on with
+ * all other services. Rejects where something else is wrong.
+ */
+async function unreadyServices(inForce: InForce, next: ControlState): Promise<ReadonlyMap<string, string>> {
+  try {
+    await inForce.ready(next);
+    return new Map();
+  } catch (error) {
+    if (!(error instanceof DocumentError)) throw error;
+    const found = new Map<string, string>();
+    for (const { pointer, detail } of error.faults) {
+      const [, service = ''] = /^\/services\/([^/]+)\//.exec(pointer) ?? [];
+      if (!next.documents.has(service)) throw error;
+      found.set(service, found.get(service) ?? detail);
+    }
+    return found;
+  }
+}
+
+/** Why the service can't be served by its new document with this replica's configuration; null where it can. */
+function faultOf(state: ControlState, service: string, stored: StoredDocument | undefined): string | null {
+  if (stored === undefined) return null;
+  try {
+    checkState({ ...state, documents: new Map([[service, stored]]) });
+    return null;
+  } catch (error) {
+    if (error instanceof DocumentError) return error.faults.map(({ detail }) => detail).join('; ');
+    throw error;
+  }
+}

@@ -1,0 +1,374 @@
+/**
+ * The life of a replica among others: it beats, follows the store, hears its peers, and knows how far a write has got.
+ *
+ * It promises that a rollback goes to all peers before anything waits for the store, that what one replica decided without
+ * the store is stored by whoever is left, and that a replica that has lost the store for `maxStaleness` gives stable to
+ * everybody, since a rollback may have passed it by.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FleetView } from './fleet-view.ts';
+import type { Membership } from './membership.ts';
+import type { KnownRollback } from '../contract/known-rollback.ts';
+import type { PeerMessage } from './peer-message.ts';
+import { type Digests, parseReplicaRecord, type ReplicaRecord } from './replica-record.ts';
+import type { StoreClock } from './store-clock.ts';
+import { isActive } from '../rollout/lifecycle.ts';
+import type { Changes } from '../rollout/changes.ts';
+import type { ReachOf } from '../rollout/reach.ts';
+import { messageOf } from '../schema/thrown.ts';
+import type { SharedStore, Sync } from '../store/shared-store.ts';
+import type { CommitKind } from '../store/store.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { Follower } from './follower.ts';
+import { viewOfFleet } from './fleet-view.ts';
+import type { InForce } from '../state/active-state.ts';
+import type { KnownRollbacks } from './known-rollbacks.ts';
+import { storeNow, storeOwed } from './store-owed.ts';
+import type { WorkerFleet } from '../contract/workers.ts';
+import type { WriteQueue } from '../state/write-queue.ts';
+import type { SharedWrites } from './shared-writes.ts';
+import { after, detached, guarded, soon, survive } from '../runtime/guard.ts';
+
+/** How many times in its lease a replica beats. */
+const BEATS = 5;
+
+/** How soon a store that is out of reach is tried again, in ms. */
+const LOOK_AGAIN = 250;
+
+export interface ReplicationOptions {
+  readonly self: Pick<ReplicaRecord, 'name' | 'boot' | 'version' | 'address' | 'startedAt'>;
+  readonly store: SharedStore;
+  readonly follower: Follower;
+  readonly inForce: InForce;
+  readonly changes: Changes;
+  readonly rollbacks: KnownRollbacks;
+  readonly queue: WriteQueue;
+  readonly fleet: WorkerFleet;
+  readonly membership: Membership;
+  readonly storeClock: StoreClock;
+  readonly peers: {
+    connect(addresses: ReadonlyMap<string, string>): void;
+    send(message: PeerMessage): void;
+  };
+  readonly digests: () => Digests;
+  /** The ids of the keys, in the order of the ring. */
+  readonly keyIds: readonly string[];
+  /** In ms. */
+  readonly lease: number;
+  readonly activation: number;
+  readonly maxStaleness: number;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  /** Real time in ms, also that for which this process or the machine was stopped: so old is what it knows. */
+  readonly elapsed: () => number;
+  /** How old the state is at the start, in ms. */
+  readonly age: number;
+  /** Writes the state down; resolves when it is on disk. */
+  readonly save: () => Promise<void>;
+  readonly log: Logger;
+}
+
+export interface Replication extends SharedWrites {
+  readonly reach: ReachOf;
+  /** Tells and asks the store once; never rejects. */
+  beat(): Promise<void>;
+  /** A peer's message. When it resolves, what must not be lost is on disk. */
+  hear(message: PeerMessage, from: string): void | Promise<void>;
+  /** The number of the leadership that was last seen. */
+  readonly fence: number;
+  /** What replicas do not have alike, in sentences. */
+  disagreements(): readonly string[];
+  view(): FleetView;
+  /** How long ago the store was last in agreement with this replica, in ms. */
+  staleness(): number;
+  /** Starts to beat by itself. */
+  start(): void;
+  /** Says good-bye. */
+  close(): Promise<void>;
+}
+
+export function createReplication(options: ReplicationOptions): Replication {
+  const { self, store, follower, inForce, changes, rollbacks, queue, fleet } = options;
+  const { membership, storeClock, peers, now, elapsed, log } = options;
+  let sequence = 0;
+  let leader: string | null = null;
+  let fence = 0;
+  let inAgreement = elapsed() - options.age;
+  let toFollow = false;
+  let telling = false;
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+  let trouble = '';
+
+  fleet.freshFor(options.maxStaleness - options.age);
+
+  function record(): ReplicaRecord {
+    sequence += 1;
+    const { revision, changeId } = follower.head;
+    return {
+      ...self,
+      sequence,
+      revision,
+      changeId,
+      workers: fleet.appliedRevision().map((worker) => ({ index: worker.index, revision: worker.revision })),
+      rolledBack: inForce.rolledBackByAll(),
+      faults: follower.faults,
+      fenced: inForce.fenced,
+      digests: options.digests(),
+    };
+  }
+
+  /** Tells the peers how this replica stands, once for all that happens in one turn of the event loop. */
+  function tell(): void {
+    if (telling || closed) return;
+    telling = true;
+    soon(tellOnce);
+  }
+
+  const tellOnce = guarded('telling peers', () => {
+    telling = false;
+    tellNow();
+  });
+
+  function tellNow(): void {
+    const own = record();
+    membership.hear(own, 0);
+    peers.send({ type: 'record', record: own });
+    changes.refresh();
+  }
+
+  async function beat(): Promise<void> {
+    // Before the store is asked: whoever slept for too long must not give the canary until it has answered.
+    mindStaleness();
+    const asked = now();
+    const since = elapsed();
+    try {
+      const own = record();
+      membership.hear(own, 0);
+      const seen = await store.sync({
+        replica: self.name,
+        record: JSON.stringify(own),
+        lease: options.lease,
+        lead: true,
+      });
+      storeClock.sample({ sentAt: asked, receivedAt: now(), time: seen.time });
+      learnOf(seen);
+      if (follower.isBehind(seen)) follow();
+      else agree(since);
+    } catch (error) {
+      complain(error);
+    }
+    mindStaleness();
+    agreeOnKey();
+    await storeOwed({ store, queue, rollbacks, follower, inForce, log, catchUp }).catch(complain);
+    tellNow();
+    const known = rollbacks.all();
+    if (known.length > 0) peers.send({ type: 'rollback', rollbacks: known });
+  }
+
+  function learnOf(seen: Sync): void {
+    follower.saw(seen);
+    ({ leader, fence } = seen);
+    const register = seen.replicas.flatMap(({ record: text, age }) => {
+      const read = parseReplicaRecord(text);
+      return typeof read === 'string' || read.boot === self.boot ? [] : [{ record: read, age }];
+    });
+    membership.synced(register);
+    // Who took its name off the register has gone for good; who is merely silent stays on it.
+    const registered = new Set(seen.replicas.map(({ name }) => name));
+    for (const { record: other, state } of membership.replicas()) {
+      if (state === 'unreachable' && !registered.has(other.name)) membership.left(other.name, other.boot);
+    }
+    peers.connect(addresses());
+  }
+
+  function addresses(): Map<string, string> {
+    return new Map(
+      membership
+        .replicas()
+        .flatMap(({ record: { name, address } }) => (name === self.name ? [] : [[name, address] as const])),
+    );
+  }
+
+  /** What the store was asked for at `since` is what is known: it may have lain unread for long, where this process was stopped. */
+  function agree(since: number): void {
+    inAgreement = Math.max(inAgreement, since);
+    const rest = options.maxStaleness - (elapsed() - inAgreement);
+    fleet.freshFor(rest);
+    if (rest < 0) return;
+    if (trouble !== '') log.info({}, 'this replica and the store agree again');
+    trouble = '';
+    inForce.fence(false);
+  }
+
+  /** Says what is wrong once, not every second. */
+  function complain(error: unknown): void {
+    const message = messageOf(error);
+    if (message === trouble) return;
+    trouble = message;
+    log.error({ err: error }, 'this replica cannot follow the store; the last policy keeps serving');
+  }
+
+  function mindStaleness(): void {
+    const staleness = elapsed() - inAgreement;
+    if (staleness <= options.maxStaleness || inForce.fenced) return;
+    log.error(
+      { 'serin.staleness_ms': Math.round(staleness) },
+      'the store was out of reach for too long: a rollback may have passed by, so everybody gets stable until it is back',
+    );
+    inForce.fence(true);
+  }
+
+  /** The first key of the ring that all living replicas know signs: what it signed must count everywhere. */
+  function agreeOnKey(): void {
+    const common = membership.commonKeys(options.digests());
+    const key = options.keyIds.find((id) => common.has(id));
+    if (key !== undefined) inForce.signWith(key);
+  }
+
+  function follow(): void {
+    if (toFollow || closed) return;
+    toFollow = true;
+    const run = (): Promise<void> => {
+      // What is heard from now on needs another look.
+      toFollow = false;
+      return catchUp();
+    };
+    queue.run(run).catch(complain);
+  }
+
+  async function catchUp(): Promise<void> {
+    const since = elapsed();
+    await follower.catchUp();
+    agree(since);
+  }
+
+  return {
+    beat,
+    reach: (target) => membership.acknowledgement(target),
+    get fence() {
+      return fence;
+    },
+    disagreements,
+    view: () =>
+      viewOfFleet({
+        revision: follower.head.revision,
+        store,
+        disagreements: disagreements(),
+        members: membership.replicas(),
+        leader,
+      }),
+    staleness: () => elapsed() - inAgreement,
+    get available() {
+      return store.condition === 'available';
+    },
+    async catchUp() {
+      await catchUp();
+      // An emptied store looks like a new one, until a replica that knows more has put everything back.
+      while (follower.emptySince !== null) {
+        const rest = follower.emptySince + (2 * options.lease) / BEATS - now();
+        if (rest <= 0) return;
+        await sleep(rest);
+        await catchUp();
+      }
+    },
+    settleRollbacks: () => storeNow({ store, rollbacks, follower, inForce, log, catchUp }, 0),
+    async committed(commit) {
+      await follower.committed(commit);
+      peers.send({ type: 'written', revision: commit.revision });
+    },
+    activateAt: (kind: CommitKind) =>
+      kind.startsWith('rollout.') && kind !== 'rollout.rollback' && options.activation > 0
+        ? activationTime()
+        : undefined,
+    // A wrong clock must not hold up a write for longer than this.
+    moment: (at) => now() + Math.min(at - (storeClock.now() ?? at), 2 * options.activation),
+    announce(rollback) {
+      // Before it is learned, which writes the state down.
+      peers.send({ type: 'rollback', rollbacks: [rollback] });
+      rollbacks.learn(rollback);
+      tell();
+    },
+    kept: () => options.save(),
+    hear(message, from) {
+      switch (message.type) {
+        case 'record':
+          membership.hear(message.record, 0);
+          if (message.record.revision > follower.head.revision) follow();
+          changes.refresh();
+          return;
+        case 'written':
+          if (message.revision > follower.head.revision) follow();
+          return;
+        case 'rollback':
+          return takeAll(message.rollbacks);
+        case 'latches':
+          return;
+        case 'left':
+          membership.left(from, message.boot);
+          changes.refresh();
+          return;
+      }
+    },
+    start() {
+      store.onHint(follow);
+      fleet.onApplied(tell);
+      const again = async (): Promise<void> => {
+        try {
+          await beat();
+        } catch (error) {
+          // The next one is due all the same.
+          survive('the beat', error);
+        }
+        const pause = options.lease / BEATS;
+        // A store that is away is looked for more often: the sooner it is found, the sooner all agree again.
+        const next = store.condition === 'available' ? pause : Math.min(pause, LOOK_AGAIN);
+        if (!closed) timer = after(next, beats).unref();
+      };
+      const beats = guarded('the beat', () => detached('the beat', again()));
+      beats();
+    },
+    async close() {
+      closed = true;
+      clearTimeout(timer);
+      peers.send({ type: 'left', boot: self.boot });
+      try {
+        await store.leave(self.name);
+      } catch {
+        // Its lease ends by itself.
+      }
+    },
+  };
+
+  function disagreements(): readonly string[] {
+    const running = [...inForce.views.values()].flatMap(({ rollout }) =>
+      rollout !== null && isActive(rollout.phase) ? [rollout] : [],
+    );
+    return membership.disagreements(options.digests(), {
+      keys: running.map(({ fingerprintKey }) => fingerprintKey),
+      bucketAlgorithms: running.map(({ bucketAlgorithm }) => bucketAlgorithm),
+    });
+  }
+
+  function activationTime(): number | undefined {
+    const time = storeClock.now();
+    return time === null ? undefined : Math.round(time + options.activation);
+  }
+
+  async function takeAll(all: readonly KnownRollback[]): Promise<void> {
+    const learned = all.filter(take);
+    if (learned.length > 0) await options.save();
+  }
+
+  function take(rollback: KnownRollback): boolean {
+    if (!rollbacks.learn(rollback)) return false;
+    const { service, rolloutId, actor, reason, requestId, changeId: id } = rollback;
+    changes.adoptRollback({ id, service, kind: 'rollout.rollback', actor, reason, requestId }, rolloutId);
+    log.warn(
+      { 'serin.service': service, 'serin.actor': actor, 'serin.change': id },
+      'another replica rolled back',
+    );
+    tell();
+    return true;
+  }
+}
