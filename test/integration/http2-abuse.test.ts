@@ -320,7 +320,7 @@ test('what waits for a client that reads nothing is bounded', async () => {
       return still;
     },
     'the endpoint to be held back',
-    20_000,
+    60_000,
     300,
   );
   const buffered = await serin.metric('serin_buffered_bytes');

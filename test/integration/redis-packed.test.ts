@@ -12,7 +12,7 @@ import { documentsAfter, makeCommit } from '../unit/store/commits.ts';
 import { fresh, largeCommits } from '../unit/store/large-commits.ts';
 
 const COMMITS = largeCommits(60);
-const TIME = { timeout: 120_000 };
+const TIME = { timeout: 240_000 };
 const BEAT = { record: '{}', lease: 5000, lead: false };
 
 function openBounded(t: Cleanup, url: string, historyBytes: number) {
