@@ -162,4 +162,28 @@ describe('a Redis with large policies', TIME, () => {
     );
     assert.deepEqual((await two.since(3))?.commits, [next]);
   });
+
+  it('is read anew by the bases that it has now, whatever the reader remembers of a history that was lost', async (t) => {
+    const redis = await startRedis(t);
+    const one = openRedisStore(t, redis.url);
+    for (const commit of COMMITS.slice(0, 4)) await one.commit(commit);
+    // A failover lost all of it, and others wrote other policies at the same revisions.
+    await redis.send('flushall');
+    const two = openRedisStore(t, redis.url);
+    const [, , base, , , next] = COMMITS;
+    const others = [...COMMITS.slice(0, 3), { ...next!, revision: 4 }].map((commit) => ({
+      ...(JSON.parse(JSON.stringify(commit).replaceAll('"10.', '"11.')) as Commit),
+      changeId: `other-${commit.revision}`,
+    }));
+    for (const commit of others) await two.commit(commit);
+    const { service } = base!;
+    const written = (await redis.send('hget', '{serin}:documents', service)) as string;
+    assert.match(written, /^\{"base":3,/);
+    assert.deepEqual(await one.load(), {
+      revision: 4,
+      documents: documentsAfter(others),
+      recent: others,
+      faults: [],
+    });
+  });
 });
