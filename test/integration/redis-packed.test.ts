@@ -145,6 +145,19 @@ describe('a Redis with large policies', TIME, () => {
     assert.deepEqual(mended.documents.get('notes')?.document, COMMITS[8]!.document);
   });
 
+  it('says that a base is not there where another commit stands in its place', async (t) => {
+    const redis = await startRedis(t);
+    const store = openRedisStore(t, redis.url);
+    for (const commit of COMMITS.slice(0, 9)) await store.commit(commit);
+    await redis.send('xdel', '{serin}:commits', '3-0');
+    const another = { ...COMMITS[2]!, changeId: 'another' };
+    await redis.send('hset', '{serin}:bases', '3', JSON.stringify(another));
+    const { documents, faults } = await openRedisStore(t, redis.url).load();
+    assert.equal(documents.has(another.service), false);
+    assert.ok(faults!.length > 0);
+    for (const { detail } of faults!) assert.match(detail, /what it changes, revision 3, is not there/);
+  });
+
   it('never reads changes of another base than the one that they were made of', async (t) => {
     const redis = await startRedis(t);
     const one = openRedisStore(t, redis.url);
