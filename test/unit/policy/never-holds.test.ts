@@ -74,6 +74,7 @@ test('values that no header or cookie has', () => {
     /"X-A" and "x-a" are one header/,
   );
   refuses({ header: { 'X-A': { equals: 'v' }, 'x-a': { oneOf: ['w'] } } }, /no value meets both/);
+  refuses({ header: { 'x-a': { equals: 'v' }, 'X-A': { oneOf: ['w'] } } }, /"x-a" and "X-A" are one header/);
   accepts({ header: { 'X-A': { prefix: 'v' }, 'x-a': { semver: '>=1' } } });
 });
 
@@ -102,6 +103,9 @@ test('methods and paths that no request of the service has', () => {
     { equals: '/x/../shop/a' },
   ])
     accepts({ path }, shop);
+  for (const prefix of ['/shop', '/shop/', '/'])
+    accepts({ path: { prefix } }, { pathPrefix: '/shop/of/books' });
+  assert.match(faults({ path: { prefix: '/shop/of/b' } }, { pathPrefix: '/shop/of/books' })[0]!, /alone/);
 });
 
 test('devices that there are not', () => {
