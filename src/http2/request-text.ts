@@ -43,7 +43,7 @@ export function requestText(raw: readonly string[], ended: boolean): RequestText
   let authority: string | undefined;
   let host: string | undefined;
   let length = -1;
-  let cookies = '';
+  let cookies: string | null = null;
   let lines = '';
   let fields = false;
   for (let index = 0; index + 1 < raw.length; index += 2) {
@@ -72,7 +72,8 @@ export function requestText(raw: readonly string[], ended: boolean): RequestText
     }
     if (name === 'cookie') {
       // Clients may send each cookie in a field of its own; HTTP/1.1 has one (RFC 9113, section 8.2.3).
-      if (value !== '') cookies = cookies === '' ? value : `${cookies}; ${value}`;
+      if (cookies === null || cookies === '') cookies = value;
+      else if (value !== '') cookies += `; ${value}`;
       continue;
     }
     if (name === 'content-length') {
@@ -92,7 +93,7 @@ export function requestText(raw: readonly string[], ended: boolean): RequestText
   if (ended && length > 0) return BAD_LENGTH;
   const name = authority ?? host;
   if (name !== undefined) lines = `host: ${name}\r\n${lines}`;
-  if (cookies !== '') lines += `cookie: ${cookies}\r\n`;
+  if (cookies !== null) lines += `cookie: ${cookies}\r\n`;
   let form: BodyForm = 'none';
   if (length === -1) {
     if (!ended) {

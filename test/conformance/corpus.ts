@@ -2,7 +2,7 @@
  * The cases: the project's own (`cases.jsonl`), and a larger corpus of other people's requests where it is present.
  * `expectations.json` overrules single cases with an argument; `docs/conformance.md` shows the same arguments.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputSource } from '../fuzz/input.ts';
 import { createRandom } from '../fuzz/random.ts';
@@ -168,11 +168,21 @@ export function generatedResponses(seed: number, count: number): ResponseCase[] 
   });
 }
 
-/** Where a larger corpus is: `SERIN_CONFORMANCE`, or beside the repository; null when there is none. */
-export function sharedCorpusFile(): string | null {
-  const named = process.env['SERIN_CONFORMANCE'];
-  if (named !== undefined && named !== '') return named;
-  const beside = join(HERE, '../../../shared/conformance/http1-requests.jsonl');
+const CORPUS_NAME = 'http1-requests.jsonl';
+
+/**
+ * Where a larger corpus is: `SERIN_CONFORMANCE`, a file or the folder that it is in, or beside the repository; null when there is none.
+ * Throws where the variable names neither.
+ */
+export function sharedCorpusFile(named = process.env['SERIN_CONFORMANCE'] ?? ''): string | null {
+  if (named !== '') {
+    const file = statSync(named, { throwIfNoEntry: false })?.isDirectory() ? join(named, CORPUS_NAME) : named;
+    if (existsSync(file)) return file;
+    throw new Error(
+      `SERIN_CONFORMANCE is "${named}", and there is no file ${file}; expected a file with one JSON object a line, or a folder with ${CORPUS_NAME}`,
+    );
+  }
+  const beside = join(HERE, '../../../shared/conformance', CORPUS_NAME);
   return existsSync(beside) ? beside : null;
 }
 

@@ -1,8 +1,11 @@
 /** The judge itself: each kind of violation is seen. */
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { createReader, type Message } from '../support/strict-reader.ts';
-import type { RequestCase } from './corpus.ts';
+import { type RequestCase, sharedCorpusFile } from './corpus.ts';
 import { judge, readSent } from './judge.ts';
 
 const ADDRESS = '127.1.0.1';
@@ -92,4 +95,15 @@ test('each violation is seen', () => {
 test('empty lines between requests are no requests', () => {
   assert.equal(readSent(Buffer.from(`\r\n${SENT}\r\n${SENT}`)).length, 2);
   assert.equal(readSent(Buffer.from(`${SENT}junk\r\n\r\n${SENT}`)).length, 1);
+});
+
+test('the larger corpus is named by its file or its folder, and a wrong name is told', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'serin-corpus-'));
+  t.after(() => rm(folder, { recursive: true }));
+  assert.throws(() => sharedCorpusFile(folder), /no file .*http1-requests\.jsonl; expected a file/);
+  const file = join(folder, 'http1-requests.jsonl');
+  await writeFile(file, '');
+  assert.equal(sharedCorpusFile(folder), file);
+  assert.equal(sharedCorpusFile(file), file);
+  assert.throws(() => sharedCorpusFile(`${file}.gz`), /SERIN_CONFORMANCE is ".*\.gz"/);
 });

@@ -112,16 +112,12 @@ test('Serin starts in the image, serves, and ends cleanly on SIGTERM', { skip },
     });
   }
   try {
-    await eventually(
-      async () => {
-        assert.equal(child.exitCode, null, output);
-        const answer = await fetch(`http://127.0.0.1:${ops}/readyz`).catch(() => null);
-        await answer?.arrayBuffer();
-        return answer?.status === 200;
-      },
-      'readiness in the image',
-      30_000,
-    );
+    await eventually(async () => {
+      assert.equal(child.exitCode, null, output);
+      const answer = await fetch(`http://127.0.0.1:${ops}/readyz`).catch(() => null);
+      await answer?.arrayBuffer();
+      return answer?.status === 200;
+    }, 'readiness in the image');
     const answer = (await (await fetch(`http://127.0.0.1:${proxy}/`)).json()) as { endpoint: string };
     assert.equal(answer.endpoint, 'stable-1');
     assert.match(
@@ -129,7 +125,7 @@ test('Serin starts in the image, serves, and ends cleanly on SIGTERM', { skip },
       new RegExp(`^Uid:\\t${IMAGE_USER}\\t`, 'm'),
     );
     child.kill('SIGTERM');
-    const [code] = await within(ended, 'the end after SIGTERM', 15_000);
+    const [code] = await within(ended, 'the end after SIGTERM');
     assert.equal(code, 0, output);
   } finally {
     child.kill('SIGKILL');

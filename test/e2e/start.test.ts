@@ -39,9 +39,7 @@ async function run(...options: string[]): Promise<Ended> {
     });
   }
   try {
-    const [code] = (await within(once(child, 'close'), `the end; so far: ${text}`, 20_000)) as [
-      number | null,
-    ];
+    const [code] = (await within(once(child, 'close'), `the end; so far: ${text}`)) as [number | null];
     return { code, text };
   } finally {
     child.kill('SIGKILL');

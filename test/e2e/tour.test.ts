@@ -46,14 +46,10 @@ before(async () => {
       printed += chunk.toString();
     });
   }
-  await eventually(
-    () => {
-      assert.equal(serin.exitCode, null, printed);
-      return printed.includes('Ctrl-C stops everything');
-    },
-    `the banner of npm start; so far: ${printed}`,
-    30_000,
-  );
+  await eventually(() => {
+    assert.equal(serin.exitCode, null, printed);
+    return printed.includes('Ctrl-C stops everything');
+  }, `the banner of npm start; so far: ${printed}`);
 });
 
 after(async () => {
@@ -114,7 +110,7 @@ test('the README shows what really happens', async () => {
 test('Ctrl-C ends it cleanly, and its temporary directory is gone', async () => {
   const ended = once(serin, 'exit') as Promise<[number | null]>;
   serin.kill('SIGINT');
-  const [code] = await within(ended, 'the end after SIGINT', 60_000);
+  const [code] = await within(ended, 'the end after SIGINT');
   assert.equal(code, 0, printed);
   const file = /settings +(\S+)/.exec(printed)?.[1];
   await assert.rejects(readFile(file!), { code: 'ENOENT' });

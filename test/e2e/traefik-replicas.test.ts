@@ -88,7 +88,7 @@ test(
         served.push(await old.metric('serin_requests_total'));
         process.kill(old.pid, 'SIGTERM');
         await traefik.serinAt(addresses());
-        assert.equal(await within(old.exit, 'the end of a replica', 20_000), 0);
+        assert.equal(await within(old.exit, 'the end of a replica'), 0);
       }
       await passes(load, 300);
     } finally {

@@ -196,11 +196,11 @@ test(
   { skip },
   async (t) => {
     await traefik.route('notes-rollout.yaml');
-    await eventually(async () => throughSerin((await ask({})).echo), 'requests through Serin', 15_000);
+    await eventually(async () => throughSerin((await ask({})).echo), 'requests through Serin');
     const load = startLoad(traefik.port, 6);
     await passes(load, 200);
     process.kill(serin.pid, 'SIGTERM');
-    await within(serin.exit, 'the end of Serin', 20_000);
+    await within(serin.exit, 'the end of Serin');
     await passes(load, 200);
     const { requests, failures, routed } = await load.stop();
     t.diagnostic(`${requests} requests, ${routed} through Serin before it ended, ${failures.length} lost`);

@@ -17,6 +17,9 @@ test('what takes the parser of YAML long is never read on the main thread, howev
       assert.ok(!isSmall({ bytes, format: 'yaml' }), `${name} of ${size} bytes`);
     }
   }
+  // Fields that are plain one by one, and too many or too long.
+  for (const text of [keys(41), `reason: ${'a'.repeat(1024)}`, `${'# why\n'.repeat(200)}reason: it fails`])
+    assert.ok(!isSmall({ bytes: Buffer.from(text), format: 'yaml' }), text.slice(0, 40));
   const large = Buffer.from(JSON.stringify({ reason: 'a'.repeat(8192) }));
   assert.ok(!isSmall({ bytes: large, format: 'json' }));
 });
@@ -27,6 +30,8 @@ test('what people write in an action is read at once, in JSON and in YAML', () =
     'reason: too many errors\n',
     '# why\nreason: "it: fails"\nrequestId: ci-17.2\n',
     "reason: 'ü'\r\n",
+    keys(39),
+    `reason: ${'a'.repeat(1000)}`,
   ];
   for (const text of texts) assert.ok(isSmall({ bytes: Buffer.from(text), format: 'yaml' }), text);
   assert.ok(isSmall({ bytes: Buffer.from('{"reason":"it: fails"}'), format: 'json' }));
@@ -70,6 +75,23 @@ test('who may only look cannot hold up the bodies of those who write; a token ma
   await Promise.all(looks);
   assert.equal(order.filter((one) => one === 'look 429').length, 1);
   assert.ok(order.indexOf('put') < order.lastIndexOf('look 422'), order.join());
+});
+
+test('a rollback with a long body is read before the documents that wait to be read', async () => {
+  const { call } = await startApi();
+  await call('PUT', ROLLOUT, RULES);
+  const order: string[] = [];
+  const puts = Array.from({ length: 6 }, async () => {
+    const { status } = await call('PUT', ROLLOUT, keys(2000), { ...YAML, 'if-match': '*' });
+    order.push(`put ${status}`);
+  });
+  const body = `# ${'x'.repeat(2000)}\nreason: too many errors\n`;
+  const rollback = await call('POST', `${ROLLOUT}/rollback`, body, YAML);
+  order.push('rollback');
+  assert.equal(rollback.status, 202);
+  await Promise.all(puts);
+  assert.equal(order.filter((one) => one === 'put 422').length, 6);
+  assert.ok(order.indexOf('rollback') < 5, order.join());
 });
 
 test('60,000 wrong values are a bounded answer', async () => {

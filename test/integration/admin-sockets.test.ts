@@ -18,7 +18,7 @@ function halfOpen(port: number, text: string): Socket & { text: string } {
 async function freed(socket: Socket): Promise<void> {
   const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
   const writing = setInterval(() => socket.write('x'), 50);
-  await within(closed, 'the end of the connection', 25_000);
+  await within(closed, 'the end of the connection');
   clearInterval(writing);
 }
 
@@ -27,11 +27,7 @@ test('what cannot be read is answered, and its connection is freed though the cl
   const bogus = halfOpen(port, 'BOGUS\r\n\r\n');
   const half = halfOpen(port, 'GET /v1/services HTTP/1.1\r\nHost: localhost\r\nx-half: ');
   const silent = halfOpen(port, '');
-  await Promise.all([
-    freed(bogus),
-    within(once(half), 'the answer', 25_000),
-    within(once(silent), 'the end', 25_000),
-  ]);
+  await Promise.all([freed(bogus), within(once(half), 'the answer'), within(once(silent), 'the end')]);
   assert.match(bogus.text, /^HTTP\/1\.1 400 /);
   assert.match(half.text, /^HTTP\/1\.1 408 .*request_timeout/s);
   await freed(half);

@@ -39,7 +39,7 @@ describe('Serin at a real API server', missing === null ? {} : { skip: missing }
     );
     await slice('notes-1', [endpointOf('10.1.0.1'), endpointOf('10.1.0.2')]);
     serin = await startSerin({
-      readyWithin: 60_000,
+      readyWithin: 150_000,
       configuration: {
         discovery: { keepEmpty: '5s', startTimeout: '1s' },
         kubernetes: { kubeconfig: join(directory, 'kubeconfig') },

@@ -58,7 +58,7 @@ describe('endpoints of DNS', () => {
     await traffic.more(100);
     dns.failure = null;
     dns.records.set('_http._tcp.notes.internal', [srv(a, 1), srv(b, 1)]);
-    await eventually(async () => (await endpoints(serin)).length === 2, 'both again', 20_000);
+    await eventually(async () => (await endpoints(serin)).length === 2, 'both again');
     dns.records.delete('_http._tcp.notes.internal');
     await eventually(
       async () => (await serin.metric('serin_discovery_holding', { source })) === 1,

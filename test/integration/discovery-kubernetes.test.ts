@@ -43,7 +43,7 @@ describe('endpoints of Kubernetes', () => {
     kube.put('notes', 'notes-canary', 'canary-1', pod(canary));
     await writeFile(join(directory, 'kubeconfig'), kube.kubeconfig());
     serin = await startSerin({
-      readyWithin: 60_000,
+      readyWithin: 150_000,
       workers: 2,
       configuration: {
         discovery: { keepEmpty: '10m', allowLoopback: true },

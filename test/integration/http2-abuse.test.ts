@@ -189,6 +189,7 @@ async function rapidResets(resetOf: (stream: number) => Buffer): Promise<void> {
   const before = origin.at('/wait').length;
   const refused = await serin.metric('serin_http2_sessions_refused_total');
   const resets = await serin.metric('serin_http2_resets_total');
+  const began = performance.now();
   const client = await frameClient(serin.proxyPort);
   let stream = 1;
   while (!client.socket.destroyed && stream < 20_000) {
@@ -199,7 +200,10 @@ async function rapidResets(resetOf: (stream: number) => Buffer): Promise<void> {
   await mustEnd(client);
   const count = origin.at('/wait').length - before;
   assert.ok(count < 300, `${count} requests reached the endpoint`);
-  assert.ok((await serin.metric('serin_http2_resets_total')) - resets < 400);
+  // The session's own limit is looked at between two reads, nghttp2's within one: 400, and 100 more each second.
+  const most = 400 + (performance.now() - began) / 10;
+  const made = (await serin.metric('serin_http2_resets_total')) - resets;
+  assert.ok(made <= most + 1, `${made} resets`);
   assert.ok((await serin.metric('serin_http2_sessions_refused_total')) > refused);
 }
 
@@ -320,7 +324,7 @@ test('what waits for a client that reads nothing is bounded', async () => {
       return still;
     },
     'the endpoint to be held back',
-    20_000,
+    60_000,
     300,
   );
   const buffered = await serin.metric('serin_buffered_bytes');

@@ -68,7 +68,7 @@ async function others(client: Http2Client, count: number): Promise<() => Promise
   await eventually(() => waiting.length === count, 'the requests of the others');
   return async () => {
     for (const request of waiting) answer(request, { body: 'for another' });
-    for (const result of await within(Promise.all(results), 'the answers for the others', 20_000)) {
+    for (const result of await within(Promise.all(results), 'the answers for the others')) {
       assert.deepEqual([result.status, result.body.toString(), result.rstCode], [200, 'for another', 0]);
     }
   };

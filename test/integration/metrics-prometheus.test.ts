@@ -54,8 +54,8 @@ before(async () => {
     ],
     { stdio: ['ignore', 'ignore', 'pipe'] },
   );
-  api = await within(listeningAddress(prometheus), 'Prometheus listens', 30_000);
-  await eventually(async () => (await fetch(`${api}/-/ready`)).ok, 'Prometheus is ready', 30_000);
+  api = await within(listeningAddress(prometheus), 'Prometheus listens');
+  await eventually(async () => (await fetch(`${api}/-/ready`)).ok, 'Prometheus is ready');
 });
 
 after(async () => {

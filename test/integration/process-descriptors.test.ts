@@ -61,7 +61,7 @@ async function open(port: number, count: number): Promise<void> {
     socket.resume();
     await Promise.race([once(socket, 'connect'), once(socket, 'close')]);
   });
-  await within(Promise.allSettled(opening), `${count} connections`, 30_000);
+  await within(Promise.allSettled(opening), `${count} connections`);
 }
 
 async function status(port: number, path: string): Promise<number> {
@@ -137,7 +137,7 @@ for (const [name, port] of [
     ]);
     assert.equal(ended, true, serin.output().slice(-2000));
     await closeAll();
-    await eventually(async () => (await status(serin.opsPort, '/livez')) === 200, 'life', 30_000);
+    await eventually(async () => (await status(serin.opsPort, '/livez')) === 200, 'life');
     await worksForOperators();
     assert.equal(await serin.metric('serin_worker_restarts_total'), 0);
   });

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { eventually } from '../support/bounded.ts';
-import { answer } from '../support/origin.ts';
+import { answer, reply } from '../support/origin.ts';
 import { startPair } from '../support/pair.ts';
 import { freePort } from '../support/ports.ts';
 import { ask, connect, request } from '../support/raw-client.ts';
@@ -20,18 +20,17 @@ import type { Message } from '../support/strict-reader.ts';
 
 const MODES = ['preserve', 'private', 'vary'] as const;
 const pair = startPair({
-  services: (origin, canary) =>
-    Object.fromEntries(
-      MODES.map((cache) => [
-        `s-${cache}`,
-        {
-          hosts: [`${cache}.test`],
-          cache,
-          stable: { endpoints: [origin.endpoint] },
-          canary: { endpoints: [canary.endpoint] },
-        },
-      ]),
-    ),
+  services: (origin, canary) => {
+    const endpoints = { stable: { endpoints: [origin.endpoint] }, canary: { endpoints: [canary.endpoint] } };
+    return {
+      ...Object.fromEntries(
+        MODES.map((cache) => [`s-${cache}`, { hosts: [`${cache}.test`], cache, ...endpoints }]),
+      ),
+      // Its users are known by a header, and so by no cookie.
+      's-known': { hosts: ['known.test'], cache: 'vary', identity: [{ header: 'x-user-id' }], ...endpoints },
+      's-quiet': { hosts: ['quiet.test'], cache: 'private', ...endpoints },
+    };
+  },
 });
 
 let directory = '';
@@ -87,8 +86,8 @@ http {
   nginx.stderr!.setEncoding('utf8').on('data', (text: string) => (said += text));
   const client = await eventually(() => connect(port).catch(() => null), `nginx: ${said}`);
   client?.destroy();
-  for (const cache of MODES) {
-    await putRollout(pair.serin, `s-${cache}`, {
+  for (const service of [...MODES, 'known']) {
+    await putRollout(pair.serin, `s-${service}`, {
       rules: [
         { name: 'team', match: { header: { 'x-team': { present: true } } }, percentage: 100 },
         { name: 'everyone', percentage: 0 },
@@ -221,6 +220,64 @@ test('cache: vary goes on sharing an answer among the requests of one user', asy
   assert.equal(variant(await get('vary', '/public?own', [other])), 'canary');
 });
 
+test('cache: vary keeps to themselves the answers of users whom a header tells apart, and those that set cookies', async () => {
+  await ready();
+  route();
+  for (const each of CACHEABLE) {
+    const path = target(each);
+    assert.equal(variant(await get('known', path, [...TEAM, 'X-User-Id: 1'])), 'canary', each.name);
+    assert.equal(variant(await get('known', path, ['X-User-Id: 2'])), 'stable', each.name);
+  }
+  const straight = (host: string, headers: readonly string[]): Promise<Message> =>
+    ask(pair.port, request('/public', { host, headers }));
+  const caching = (message: Message): (string | undefined)[] => [
+    value(message, 'cache-control'),
+    value(message, 'vary'),
+  ];
+  const known = await straight('known.test', ['X-User-Id: 3']);
+  assert.deepEqual(caching(known), ['private, max-age=600', 'Cookie']);
+  const guest = cookieOf(await straight('vary.test', []));
+  assert.deepEqual(caching(await straight('vary.test', [guest])), ['public, max-age=600', 'Cookie']);
+  // From now on this user has a latch as well.
+  const latched = await straight('vary.test', [guest, ...TEAM]);
+  assert.equal(values(latched.fields, 'set-cookie').length, 1);
+  assert.deepEqual(caching(latched), ['private, max-age=600', 'Cookie']);
+  const both = `${guest}; ${cookieOf(latched).replace('Cookie: ', '')}`;
+  assert.deepEqual(caching(await straight('vary.test', [both])), ['public, max-age=600', 'Cookie']);
+});
+
+test('while nothing is rolled out, the caching is as the application says', async () => {
+  await ready();
+  route();
+  const message = await ask(pair.port, request('/public', { host: 'quiet.test' }));
+  assert.equal(value(message, 'cache-control'), 'public, max-age=600');
+});
+
+test('with cache: preserve, answers that may be mixed are counted, and no others', async () => {
+  await ready();
+  route();
+  const count = (service: string): Promise<number> =>
+    pair.serin.metric('serin_shared_cacheable_responses_total', { service });
+  for (const [host, path, method, counted] of [
+    ['preserve', '/public', 'GET', 1],
+    ['preserve', '/public', 'HEAD', 1],
+    ['preserve', '/last-modified', 'GET', 1],
+    ['preserve', '/accel', 'GET', 1],
+    ['preserve', '/nothing-said', 'GET', 0],
+    ['preserve', '/status-302', 'GET', 0],
+    ['preserve', '/public', 'POST', 0],
+    ['preserve', '/last-modified', 'POST', 0],
+    ['private', '/public', 'GET', 0],
+    ['vary', '/public', 'GET', 0],
+    ['quiet', '/public', 'GET', 0],
+  ] as const) {
+    const before = await count(`s-${host}`);
+    const headers = method === 'POST' ? ['Content-Length: 0'] : [];
+    await ask(pair.port, request(path, { host: `${host}.test`, method, headers }), { methods: [method] });
+    assert.equal((await count(`s-${host}`)) - before, counted, `${method} ${path} of ${host}`);
+  }
+});
+
 test('a 304 and an answer to another method are private too, and no field speaks to some caches alone', async () => {
   await ready();
   for (const origin of [pair.origin, pair.canary]) {
@@ -230,6 +287,7 @@ test('a 304 and an answer to another method are private too, and no field speaks
         headers: [
           ['ETag', '"1"'],
           ['Cache-Control', 'public, max-age=600'],
+          ['Expires', LATER],
           ['CDN-Cache-Control', 'max-age=600'],
           ['Cloudflare-CDN-Cache-Control', 'max-age=600'],
           ['Surrogate-Control', 'max-age=600'],
@@ -253,9 +311,28 @@ test('a 304 and an answer to another method are private too, and no field speaks
     assert.equal(value(message, 'cache-control'), 'private, max-age=600', method);
     const names = message.fields.map(([name]) => name.toLowerCase());
     assert.deepEqual(
-      names.filter((name) => /surrogate|edge|accel|cdn/.test(name)),
+      names.filter((name) => /surrogate|edge|accel|cdn|expires/.test(name)),
       [],
       method,
+    );
+  }
+});
+
+test('an answer without content has no length, whatever its caching', async () => {
+  await ready();
+  for (const origin of [pair.origin, pair.canary]) {
+    origin.route('/nothing', (got) =>
+      reply(got, 'HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nCache-Control: public\r\n\r\n'),
+    );
+  }
+  for (const [cache, control] of [
+    ['private', 'private'],
+    ['preserve', 'public'],
+  ] as const) {
+    const message = await ask(pair.port, request('/nothing', { host: `${cache}.test` }));
+    assert.deepEqual(
+      [message.status, value(message, 'cache-control'), value(message, 'content-length')],
+      [204, control, undefined],
     );
   }
 });

@@ -177,15 +177,37 @@ test('requests that are pipelined are all answered, and only the last answer say
 });
 
 test('connections that the kernel has accepted and the worker has not are served before the listener closes', async (t) => {
-  const inspectorPort = await freePort();
-  const serin = await start(
-    { delay: '0s', grace: '30s', idle: '1s' },
-    { workers: 1, nodeArguments: [`--inspect=127.0.0.1:${inspectorPort}`] },
-  );
-  const inspector = await inspect(inspectorPort);
   const directory = await mkdtemp(path.join(tmpdir(), 'serin-drain-'));
   t.after(() => rm(directory, { recursive: true }));
-  const release = path.join(directory, 'release');
+  for (let attempt = 1; ; attempt++) {
+    const inspectorPort = await freePort();
+    const serin = await start(
+      { delay: '0s', grace: '30s', idle: '1s' },
+      { workers: 1, nodeArguments: [`--inspect=127.0.0.1:${inspectorPort}`] },
+    );
+    try {
+      const statuses = await drainWhileHeldUp(
+        serin,
+        inspectorPort,
+        path.join(directory, `release-${attempt}`),
+      );
+      assert.deepEqual(
+        statuses,
+        Array.from({ length: 50 }, () => 200),
+      );
+      assert.equal(await within(serin.exit, 'the end of the process'), 0, serin.output());
+      return;
+    } catch (error) {
+      // On a busy machine the worker may be held up for so long that it counts as hung: then it is ended, and this shows nothing.
+      if (attempt === 10 || !serin.output().includes('a worker hangs')) throw error;
+      await serin.stop();
+    }
+  }
+});
+
+/** Connections come in while the only worker is held up and the process is told to stop; then the worker goes on. The answers' statuses. */
+async function drainWhileHeldUp(serin: Serin, inspectorPort: number, release: string): Promise<number[]> {
+  const inspector = await inspect(inspectorPort);
   const listeners = `process.getActiveResourcesInfo().filter((kind) => kind === 'TCPServerWrap').length`;
   for (const worker of inspector.workers) {
     if ((await inspector.ask(worker, listeners)) === 1)
@@ -221,10 +243,9 @@ test('connections that the kernel has accepted and the worker has not are served
   );
   await writeFile(release, '');
   const answers = await Promise.all(clients.map(async (client) => client.answer()));
-  assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
   for (const client of clients) client.destroy();
-  assert.equal(await within(serin.exit, 'the end of the process'), 0, serin.output());
-});
+  return answers.map(({ status }) => status);
+}
 
 test('a port is shared with another Serin only where the configuration says so', async () => {
   const first = await start({ delay: '0s', grace: '5s', idle: '100ms' }, { proxy: { sharePort: true } });

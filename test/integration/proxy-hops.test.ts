@@ -186,6 +186,16 @@ describe('Date', () => {
     const { headers } = await client.ask({ headers: { ':path': '/undated', ':authority': 'notes.test' } });
     client.close();
     assert.match(String(headers['date']), DATE);
+    // One that is for this hop alone is none for the client.
+    origin.route('/nominated', (received) =>
+      reply(
+        received,
+        'HTTP/1.1 200 OK\r\nConnection: date\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n',
+      ),
+    );
+    const dates = values((await ask(port, request('/nominated'))).fields, 'date');
+    assert.equal(dates.length, 1);
+    assert.ok(Date.parse(dates[0]!) >= before, dates[0]);
   });
 
   test('our own answers have one', async () => {

@@ -36,7 +36,6 @@ const ends = (client: RawClient, text: string): Promise<boolean> =>
   eventually(
     () => client.raw().toString('latin1').endsWith(text),
     `${JSON.stringify(text)} at the client, which has ${JSON.stringify(client.raw().toString('latin1'))}`,
-    3000,
   );
 
 /** The answer to a request for `path`, which is sent by `send` in parts. */
@@ -139,7 +138,7 @@ test('requests over HTTP/1.1: each chunk with its line end reaches the endpoint 
   client.write('POST /up HTTP/1.1\r\nHost: one.test\r\nTransfer-Encoding: chunked\r\n\r\n');
   const { connection } = await arrival(all.h1, '/up');
   const reaches = (text: string): Promise<boolean> =>
-    eventually(() => connection.raw().toString('latin1').endsWith(text), JSON.stringify(text), 3000);
+    eventually(() => connection.raw().toString('latin1').endsWith(text), JSON.stringify(text));
   for (const event of EVENTS) {
     client.write(chunk(event));
     await reaches(chunk(event));
@@ -174,14 +173,14 @@ describe('through HTTP/2', () => {
       let answered = false;
       stream.on('response', () => (answered = true));
       stream.on('data', (bytes: Buffer) => got.push(bytes));
-      await eventually(() => answered, 'the head of the answer', 3000);
+      await eventually(() => answered, 'the head of the answer');
       let sent = '';
       for (const event of EVENTS) {
         sent += event;
         stream.write(event);
-        await eventually(() => Buffer.concat(asked).toString() === sent, `${event} at the endpoint`, 3000);
+        await eventually(() => Buffer.concat(asked).toString() === sent, `${event} at the endpoint`);
         answers(event);
-        await eventually(() => Buffer.concat(got).toString() === sent, `${event} at the client`, 3000);
+        await eventually(() => Buffer.concat(got).toString() === sent, `${event} at the client`);
       }
       stream.destroy();
     });
@@ -202,7 +201,7 @@ describe('through HTTP/2', () => {
     for (const event of EVENTS) {
       sent += event;
       client.write(chunk(event));
-      await eventually(() => asked === sent, `${event} at the endpoint`, 3000);
+      await eventually(() => asked === sent, `${event} at the endpoint`);
       stream.write(event);
       await ends(client, chunk(event));
     }

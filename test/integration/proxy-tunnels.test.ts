@@ -58,7 +58,7 @@ test('megabytes go through unharmed, both ways at once', async () => {
   const bytes = randomBytes(4_000_000);
   const [client] = await open('/large', echo);
   client.write(bytes);
-  await eventually(() => client.tunnelled().length >= bytes.length, 'the echo', 30_000);
+  await eventually(() => client.tunnelled().length >= bytes.length, 'the echo');
   assert.equal(hash(client.tunnelled()), hash(bytes));
   client.destroy();
 });
@@ -154,7 +154,7 @@ test('a client that reads nothing holds up the origin, not the memory', async ()
 
 test('a silent tunnel ends after its idle time', async () => {
   const [client, received] = await open('/silent', () => {});
-  await within(client.finished, 'the end at the client', 5_000);
+  await within(client.finished, 'the end at the client');
   await eventually(() => received.connection.closed || received.connection.ended, 'the end at the origin');
 });
 

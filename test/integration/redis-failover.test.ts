@@ -8,7 +8,7 @@ import { until } from '../support/until.ts';
 import { makeCommit } from '../unit/store/commits.ts';
 
 /** An election of Sentinels that comes to nothing is repeated only after some time. */
-const TIME = { timeout: 60_000 };
+const TIME = { timeout: 180_000 };
 
 describe('Sentinels', () => {
   it('name the new master when the old one dies, or hangs', TIME, async (t) => {

@@ -19,7 +19,7 @@ import { makeCommit } from '../unit/store/commits.ts';
 
 const CLI = path.resolve(import.meta.dirname, '../../src/cli.ts');
 
-const TIME = { timeout: 60_000 };
+const TIME = { timeout: 180_000 };
 
 /** Conditions as they come. */
 function watched(store: OpenedRedisStore): StoreCondition[] {

@@ -78,7 +78,7 @@ describe('a store in Redis whose clock jumps back', () => {
 });
 
 describe('whatever stands in Redis', () => {
-  it('a call gives an answer of its shape, or a StoreError', { timeout: 60_000 }, async (t) => {
+  it('a call gives an answer of its shape, or a StoreError', { timeout: 180_000 }, async (t) => {
     const redis = await startRedis(t);
     const store = openRedisStore(t, redis.url);
     const text = fc.oneof(

@@ -93,7 +93,7 @@ test('while Redis is gone latches are kept, and stored when it is back', async (
   for (let round = 0; round < 11; round++) one.decide('r1', users(10, 5000));
   assert.ok(one.replicator.waiting <= 50_000);
   await redis.start();
-  await eventually(() => all(two, users(10, 600)), 'what was decided meanwhile', 20_000);
+  await eventually(() => all(two, users(10, 600)), 'what was decided meanwhile');
   const three = startReplica(t, redis.url);
   await eventually(() => three.replicator.complete && three.knows('r1', 1) === 'admitted', 'the first, too');
 });
@@ -147,7 +147,7 @@ test('a new replica takes over a hundred thousand latches in slices', async (t) 
   const hashes = users(0, 100_000);
   for (let from = 0; from < hashes.length; from += 25_000) {
     one.decide('r1', hashes.slice(from, from + 25_000));
-    await eventually(() => one.replicator.waiting === 0, 'the store', 20_000);
+    await eventually(() => one.replicator.waiting === 0, 'the store');
   }
   // What a slice takes depends on the machine; that others have their turn after each does not.
   let turns = 0;
@@ -162,7 +162,7 @@ test('a new replica takes over a hundred thousand latches in slices', async (t) 
     limit: 200_000,
     takesOver: (size) => slices.push({ size, turn: turns }),
   });
-  await eventually(() => two.replicator.complete, 'all of it', 60_000);
+  await eventually(() => two.replicator.complete, 'all of it');
   turning = false;
   assert.equal(two.figures().held, 100_000);
   assert.ok(Math.max(...slices.map(({ size }) => size)) <= 256);

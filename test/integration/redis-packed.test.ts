@@ -12,7 +12,7 @@ import { documentsAfter, makeCommit } from '../unit/store/commits.ts';
 import { fresh, largeCommits } from '../unit/store/large-commits.ts';
 
 const COMMITS = largeCommits(60);
-const TIME = { timeout: 120_000 };
+const TIME = { timeout: 240_000 };
 const BEAT = { record: '{}', lease: 5000, lead: false };
 
 function openBounded(t: Cleanup, url: string, historyBytes: number) {
@@ -145,6 +145,19 @@ describe('a Redis with large policies', TIME, () => {
     assert.deepEqual(mended.documents.get('notes')?.document, COMMITS[8]!.document);
   });
 
+  it('says that a base is not there where another commit stands in its place', async (t) => {
+    const redis = await startRedis(t);
+    const store = openRedisStore(t, redis.url);
+    for (const commit of COMMITS.slice(0, 9)) await store.commit(commit);
+    await redis.send('xdel', '{serin}:commits', '3-0');
+    const another = { ...COMMITS[2]!, changeId: 'another' };
+    await redis.send('hset', '{serin}:bases', '3', JSON.stringify(another));
+    const { documents, faults } = await openRedisStore(t, redis.url).load();
+    assert.equal(documents.has(another.service), false);
+    assert.ok(faults!.length > 0);
+    for (const { detail } of faults!) assert.match(detail, /what it changes, revision 3, is not there/);
+  });
+
   it('never reads changes of another base than the one that they were made of', async (t) => {
     const redis = await startRedis(t);
     const one = openRedisStore(t, redis.url);
@@ -161,5 +174,29 @@ describe('a Redis with large policies', TIME, () => {
       next.document,
     );
     assert.deepEqual((await two.since(3))?.commits, [next]);
+  });
+
+  it('is read anew by the bases that it has now, whatever the reader remembers of a history that was lost', async (t) => {
+    const redis = await startRedis(t);
+    const one = openRedisStore(t, redis.url);
+    for (const commit of COMMITS.slice(0, 4)) await one.commit(commit);
+    // A failover lost all of it, and others wrote other policies at the same revisions.
+    await redis.send('flushall');
+    const two = openRedisStore(t, redis.url);
+    const [, , base, , , next] = COMMITS;
+    const others = [...COMMITS.slice(0, 3), { ...next!, revision: 4 }].map((commit) => ({
+      ...(JSON.parse(JSON.stringify(commit).replaceAll('"10.', '"11.')) as Commit),
+      changeId: `other-${commit.revision}`,
+    }));
+    for (const commit of others) await two.commit(commit);
+    const { service } = base!;
+    const written = (await redis.send('hget', '{serin}:documents', service)) as string;
+    assert.match(written, /^\{"base":3,/);
+    assert.deepEqual(await one.load(), {
+      revision: 4,
+      documents: documentsAfter(others),
+      recent: others,
+      faults: [],
+    });
   });
 });

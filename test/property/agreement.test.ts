@@ -131,7 +131,7 @@ test('a fresh process with the same keys decides alike, cookies included', () =>
   const script = fileURLToPath(new URL('process-digest.ts', import.meta.url));
   const { stdout, stderr, status } = spawnSync(process.execPath, [script], {
     encoding: 'utf8',
-    timeout: 60_000,
+    timeout: 180_000,
   });
   assert.equal(status, 0, stderr);
   assert.equal(stdout.trim(), processDigest());

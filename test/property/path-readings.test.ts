@@ -193,6 +193,7 @@ test('what is named, each by itself', () => {
     '/admin/..%00/',
     '/x/\u0025%32%65%2e/admin',
     '/x/%25%32%66..%25%32%66admin',
+    '/x/..%f0%80%80%afadmin',
   ]) {
     assert.equal(find(path), AMBIGUOUS_PATH, path);
   }
@@ -250,6 +251,28 @@ test('a rule for a path, or an exclude rule, is neither left nor entered by anot
   ]).rules!;
   for (const path of ['/a%20b', '/%c3%a9', '/%C3%A9', '/'])
     assert.equal(named.isAmbiguous(path), false, path);
+  // A prefix is read as the path may have been.
+  const spaced = policy([{ name: 'r', match: { path: { prefix: '/a%20b' } }, percentage: 100 }]).rules!;
+  for (const path of ['/a%20b', '/a%20b/x', '/x/a%20b']) assert.equal(spaced.isAmbiguous(path), false, path);
+});
+
+test('a path with more readings than are looked at is refused, though all that were looked at agree', () => {
+  // The first has too many readings, the second too many characters in few of them.
+  for (const path of [
+    `/${['a;b', '%25252e', 'a\\b', '%c0%ae', 'x.', '%3f', '%00'].join('//')}`.repeat(3),
+    `/${'a%2525;b//'.repeat(400)}`,
+  ]) {
+    const seen = new Set<string>();
+    assert.equal(
+      readingsAgree(path, (reading) => {
+        seen.add(reading);
+        return 'the same';
+      }),
+      false,
+      path.slice(0, 80),
+    );
+    assert.ok(seen.size >= 3, `${seen.size} readings`);
+  }
 });
 
 test('however many readings a path has, few of them are looked at', () => {

@@ -171,5 +171,5 @@ export function startLoad(
 /** Waits until so many more requests are done. */
 export const passes = (load: { counts: () => number }, more: number): Promise<boolean> => {
   const end = load.counts() + more;
-  return eventually(() => load.counts() >= end, `${more} more requests`, 30_000);
+  return eventually(() => load.counts() >= end, `${more} more requests`);
 };

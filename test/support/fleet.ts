@@ -73,7 +73,7 @@ export interface ChangeBody {
 const LEASE = 3000;
 
 /** Several processes start at once here, on machines with few cores. */
-const READY_TIME = 60_000;
+const READY_TIME = 150_000;
 
 const KEY_RING = `k1:${Buffer.alloc(32, 7).toString('base64url')}\n`;
 

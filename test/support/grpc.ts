@@ -194,7 +194,7 @@ export function grpcClient(
         });
         started?.(call);
       });
-      return within(answered, `the answer to ${name} ${value}`, 20_000);
+      return within(answered, `the answer to ${name} ${value}`);
     },
     stream(name, value) {
       const { path, requestSerialize, responseDeserialize } = TALK[name];

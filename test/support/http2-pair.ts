@@ -63,8 +63,7 @@ export async function http2Client(
   return {
     session,
     open,
-    ask: (request) =>
-      within(resultOf(open(request)), `the answer to ${String(request.headers[':path'])}`, 20_000),
+    ask: (request) => within(resultOf(open(request)), `the answer to ${String(request.headers[':path'])}`),
     close: () => session.destroy(),
   };
 }

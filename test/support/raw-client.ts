@@ -161,7 +161,7 @@ export async function connect(port: number, options: ClientOptions = {}): Promis
         await nextTurn();
       }
     },
-    answer: (milliseconds = 10_000) => within(nextAnswer(), 'an answer', milliseconds),
+    answer: (milliseconds) => within(nextAnswer(), 'an answer', milliseconds),
     over,
     finished,
     raw: () => Buffer.concat(kept),

@@ -120,7 +120,7 @@ export async function startSerin(options: SerinOptions): Promise<Serin> {
   async function stop(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
     if (exited === null) {
       child.kill(signal);
-      await within(exit, `the end of Serin after ${signal}`, 60_000);
+      await within(exit, `the end of Serin after ${signal}`);
     }
     process.off('exit', killNow);
     if (options.directory === undefined) await rm(directory, { recursive: true, force: true });
@@ -137,8 +137,7 @@ export async function startSerin(options: SerinOptions): Promise<Serin> {
         return answer?.status === 200;
       },
       'readiness of Serin',
-      options.readyWithin ?? 60_000,
-      25,
+      options.readyWithin ?? 150_000,
     );
   } catch (error) {
     await stop();

@@ -120,7 +120,7 @@ export async function startTraefik(options: TraefikOptions): Promise<Traefik> {
         return router.service === service && router.status === 'enabled';
       },
       `Traefik routes to ${service}: ${output}`,
-      20_000,
+      60_000,
       50,
     );
 
@@ -141,7 +141,7 @@ export async function startTraefik(options: TraefikOptions): Promise<Traefik> {
       await eventually(
         async () => (await serversOf('serin')).join(' ') === wanted.join(' '),
         `Traefik knows Serin at ${addresses.join(', ')}: ${output}`,
-        20_000,
+        60_000,
         50,
       );
     },

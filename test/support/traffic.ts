@@ -26,7 +26,7 @@ export function startTraffic(port: number, clients: number): Traffic {
         if (!state.stopped && failures.length < 100) failures.push(why);
         resolve();
       };
-      request({ host: '127.0.0.1', port, agent, path: '/', timeout: 10_000 }, (response) => {
+      request({ host: '127.0.0.1', port, agent, path: '/', timeout: 60_000 }, (response) => {
         response.on('error', (error) => fail(error.message));
         response.on('end', () => {
           if (response.statusCode !== 200) return fail(`status ${response.statusCode}`);

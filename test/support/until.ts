@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** In ms. */
-const PATIENCE = 40_000;
+const PATIENCE = 60_000;
 
 export async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
   const end = performance.now() + PATIENCE;

@@ -51,13 +51,21 @@ export function createBases(
     remember(commit);
   }
 
+  /** Whether it is the commit that is remembered of that revision, and not one of another history. */
+  function isRemembered(revision: number, json: unknown): boolean {
+    const one = byRevision.get(revision);
+    if (one === undefined || typeof json !== 'string') return false;
+    const value = parsedJson(json);
+    return isRecord(value) && value['changeId'] === one.changeId;
+  }
+
   return {
     remember,
     given(list) {
       const found = new Map<number, Commit>();
       for (let at = 0; at + 1 < list.length; at += 2) {
         const revision = Number(list[at]);
-        if (!byRevision.has(revision)) read(found, revision, list[at + 1]);
+        if (!isRemembered(revision, list[at + 1])) read(found, revision, list[at + 1]);
       }
       return known(found);
     },

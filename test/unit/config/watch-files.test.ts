@@ -48,7 +48,7 @@ async function watching(file: string) {
   return { watch, next };
 }
 
-describe('the system tells when a real file', { timeout: 20_000 }, () => {
+describe('the system tells when a real file', { timeout: 180_000 }, () => {
   it('is written in place', async () => {
     const file = path.join(scratch, 'in-place.yaml');
     await writeFile(file, ops(1));

@@ -75,6 +75,10 @@ test('authority and host are one, cookies are joined, trailers are asked for', (
   ]);
   assert.equal(head.header('cookie'), 'a=1; b=2; c=3');
   assert.equal(head.header('te'), 'trailers');
+  // An empty one stays, and adds nothing to others.
+  assert.equal(read([...withPseudo(':path', '/'), 'cookie', ' ']).head.header('cookie'), '');
+  const mixed = [...withPseudo(':path', '/'), 'cookie', '', 'cookie', ' a=1 ', 'cookie', ' '];
+  assert.equal(read(mixed).head.header('cookie'), 'a=1');
   assert.equal(head.keepAlive, true);
   assert.equal(read(withPseudo(':method', 'OPTIONS').with(7, '*')).head.path, '*');
 });
@@ -146,14 +150,15 @@ test('property: whatever is sent, the codec reads the fields that were sent, or 
         assert.equal(head.host, first.authority);
         assert.equal(text.indexOf('\r\n\r\n'), text.length - 4);
         const sent = rest.filter(([key]) => key !== 'host' && key !== 'cookie');
-        const cookies = rest.filter(([key, one]) => key === 'cookie' && one !== '').map(([, one]) => one);
         const lines: [string, string][] = [];
         for (let index = 0; index < head.count; index += 1)
           lines.push([head.text.slice(head.nameStart[index], head.nameEnd[index]), head.value(index)]);
         const trimmed = (one: string): string => one.replace(/^[ \t]+|[ \t]+$/g, '');
+        const cookies = rest.filter(([key]) => key === 'cookie').map(([, one]) => trimmed(one));
+        const joined = cookies.filter((one) => one !== '').join('; ');
         const expected: [string, string][] = [['host', first.authority]];
         for (const [key, one] of sent) expected.push([key, trimmed(one)]);
-        if (cookies.length > 0) expected.push(['cookie', trimmed(cookies.join('; '))]);
+        if (cookies.length > 0) expected.push(['cookie', joined]);
         if (!rest.some(([key]) => key === 'content-length')) {
           if (!ended) expected.push(['transfer-encoding', 'chunked']);
           else if (first.method === 'POST') expected.push(['content-length', '0']);

@@ -242,6 +242,8 @@ test('an element of another field is that of the hop that the walk believes last
     ['203.0.113.7,, 10.0.0.2', 'https, ,http,', 'https'],
     // What a client sent itself lies further left than the walk goes.
     ['1.1.1.1, 203.0.113.7, 10.0.0.2', 'x, https, http', 'https'],
+    // Junk ends the walk.
+    ['203.0.113.7, unknown, 10.0.0.2', 'x, https, http', 'http'],
     // Not every proxy adds one.
     ['203.0.113.7, 10.0.0.3, 10.0.0.2', 'https, http', 'https'],
     [undefined, 'https, http', 'http'],

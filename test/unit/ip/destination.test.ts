@@ -104,6 +104,12 @@ test('whatever is routed may be sent to, also through a translator', () => {
     '2001:1::1',
     'fd00::1',
     'fd00:ec1::254',
+    'fd20:ce::253',
+    'fd20:ce::1:254',
+    'fd20:ce:1::254',
+    'fd00:42::43',
+    'fd00:42:1::42',
+    'fd00:42:0:1::42',
     'fec0::1',
     '64:ff9b::10.1.0.7',
     '64:ff9b:1::10.1.0.7',
@@ -131,8 +137,27 @@ test('property: an IPv4 address is refused inside of another one just when it is
 });
 
 test('names that mean this machine', () => {
-  for (const name of ['localhost', 'LocalHost', 'a.localhost', 'localhost.localdomain', 'ip6-localhost'])
+  for (const name of [
+    'localhost',
+    'LocalHost',
+    'localhost.',
+    'a.localhost',
+    'a.localhost.',
+    'localhost.localdomain',
+    'localhost6',
+    'ip6-localhost',
+    'ip6-loopback',
+  ])
     assert.ok(isLocalName(name), name);
-  for (const name of ['localhost.evil.test', 'notlocalhost', 'localhos', 'notes.internal', '.localhost', ''])
+  for (const name of [
+    'localhost.evil.test',
+    'localhost..',
+    'ip6-loopback.evil.test',
+    'notlocalhost',
+    'localhos',
+    'notes.internal',
+    '.localhost',
+    '',
+  ])
     assert.ok(!isLocalName(name), name);
 });

@@ -63,6 +63,11 @@ test('of several addresses those that are refused are left out', () => {
   ]);
 });
 
+test('what a resolver gives that is no address is left out', () => {
+  assert.deepEqual(look(['metadata', '10.1.0.7'], false), [null, '10.1.0.7']);
+  assert.equal(look(['0x7f.1'], true)[0], 'destination_refused');
+});
+
 test("the resolver's own error is passed on", () => {
   let code: string | undefined;
   guardedLookup((_host, _options, done) => done(Object.assign(new Error('none'), { code: 'ENOTFOUND' }), []))(

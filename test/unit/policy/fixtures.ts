@@ -100,12 +100,15 @@ export function service(over: Partial<PolicySource> = {}): PolicySource {
   };
 }
 
+/** What most policies are compiled in: its caches are large, and no policy sees what another one put there. */
+const COMMON = context();
+
 /** A compiled policy of running rules. */
 export function policy(
   rules: readonly Rule[],
   over: Partial<PolicySource> = {},
   exclude: readonly ExcludeRule[] = [],
-  within: PolicyContext = context(),
+  within: PolicyContext = COMMON,
 ): CompiledPolicy {
   return compilePolicy(service({ rollout: rollout(rules, {}, exclude), ...over }), within);
 }

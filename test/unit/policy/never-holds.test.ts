@@ -8,7 +8,7 @@ import { neverHolds } from '../../../src/policy/never-holds.ts';
 import type { Match } from '../../../src/policy/schema.ts';
 import { validateRollout } from '../../../src/policy/validate.ts';
 import { anyMatch, anyRequest } from './generators.ts';
-import { decideOnce, policy } from './fixtures.ts';
+import { context, decideOnce, policy } from './fixtures.ts';
 
 const KNOWN = { segments: ['office'], hasRegionDatabase: true };
 
@@ -74,6 +74,7 @@ test('values that no header or cookie has', () => {
     /"X-A" and "x-a" are one header/,
   );
   refuses({ header: { 'X-A': { equals: 'v' }, 'x-a': { oneOf: ['w'] } } }, /no value meets both/);
+  refuses({ header: { 'x-a': { equals: 'v' }, 'X-A': { oneOf: ['w'] } } }, /"x-a" and "X-A" are one header/);
   accepts({ header: { 'X-A': { prefix: 'v' }, 'x-a': { semver: '>=1' } } });
 });
 
@@ -102,6 +103,9 @@ test('methods and paths that no request of the service has', () => {
     { equals: '/x/../shop/a' },
   ])
     accepts({ path }, shop);
+  for (const prefix of ['/shop', '/shop/', '/'])
+    accepts({ path: { prefix } }, { pathPrefix: '/shop/of/books' });
+  assert.match(faults({ path: { prefix: '/shop/of/b' } }, { pathPrefix: '/shop/of/books' })[0]!, /alone/);
 });
 
 test('devices that there are not', () => {
@@ -135,10 +139,12 @@ test('no condition that holds for a request is called one that never holds', () 
     return rest;
   });
   let held = 0;
+  // Its caches are large: one for all.
+  const within = context();
   fc.assert(
     fc.property(match, anyRequest, (each, request) => {
       fc.pre(Object.keys(each).length > 0);
-      const rules = policy([{ name: 'r', match: each, percentage: 100 }]);
+      const rules = policy([{ name: 'r', match: each, percentage: 100 }], {}, [], within);
       if (decideOnce(rules, request).variant !== 'canary') return;
       held++;
       assert.deepEqual(neverHolds(each, '', '/'), [], JSON.stringify(each));

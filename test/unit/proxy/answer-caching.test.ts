@@ -27,6 +27,7 @@ test('shared caches may store what says so', () => {
   assert.equal(shared(), false);
   assert.equal(shared('Cache-Control: public'), true);
   assert.equal(shared('Cache-Control: max-age=31536000, immutable'), true);
+  assert.equal(shared('Cache-Control: immutable'), true);
   assert.equal(shared('Cache-Control: max-age=0, s-maxage=5'), true);
   assert.equal(shared('Cache-Control: max-age=0'), false);
   assert.equal(shared('Cache-Control: private, max-age=60'), false);
@@ -50,6 +51,8 @@ test('what shared caches go by comes before max-age, and a stale answer may be u
   assert.equal(shared('Cache-Control: no-transform', 'Expires: Thu, 01 Dec 2050 16:00:00 GMT'), true);
   assert.equal(shared('Cache-Control: no-transform'), false);
   assert.equal(shared('Cache-Control: no-store', 'Cache-Control: max-age=60'), false);
+  assert.equal(shared('Cache-Control: max-age=60', 'Cache-Control: no-store'), false);
+  assert.equal(shared('Cache-Control: no-transform', 'Cache-Control: max-age=60'), true);
 });
 
 test("Expires is a moment, compared with the answer's own", () => {
@@ -82,6 +85,7 @@ test('fields for some caches alone count, whatever Cache-Control says', () => {
   const head = responseHead([
     'HTTP/1.1 200 OK',
     'Vercel-CDN-Cache-Control: max-age=1',
+    'CDN-Cache-Control: max-age=1',
     'X: 1',
     'X-LiteSpeed-Cache-Control: public',
     'Cache-Control: no-store',
@@ -113,6 +117,7 @@ test('private takes the place of what lets shared caches store', () => {
     ['no-cache="set-cookie, x"', 'private, no-cache="set-cookie, x"'],
     ['Public , S-MaxAge = 5, immutable', 'private, immutable'],
     ['no-store', 'private, no-store'],
+    ['proxy-revalidate, must-revalidate', 'private, must-revalidate'],
     ['publicly=1, ,', 'private, publicly=1'],
     ['x="a', 'private, x="a'],
   ] as const) {

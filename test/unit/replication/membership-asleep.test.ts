@@ -30,10 +30,12 @@ test('a replica that slept calls nobody unreachable, and counts them', () => {
   fleet.synced([
     { record: replica('a'), age: 0 },
     { record: replica('b', { revision: 6 }), age: 3_600_000 },
+    { record: replica('c'), age: 3_600_000 },
   ]);
+  assert.deepEqual(names(fleet), ['a-1 live', 'b-1 live', 'c-1 unreachable']);
   for (let passed = 0; passed <= LEASE; passed += AWAKE_TICK) {
     real.now += AWAKE_TICK;
     awake.tick();
   }
-  assert.deepEqual(names(fleet), ['a-1 unreachable', 'b-1 unreachable']);
+  assert.deepEqual(names(fleet), ['a-1 unreachable', 'b-1 unreachable', 'c-1 unreachable']);
 });

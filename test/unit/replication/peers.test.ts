@@ -220,7 +220,7 @@ describe('the talk between replicas', () => {
     );
     await silent.connected;
     assert.ok(silent.connections <= 2, `${silent.connections} connections`);
-    await eventually(() => a.counters.failed.some((count) => count > 0), 'a failure', 10_000);
+    await eventually(() => a.counters.failed.some((count) => count > 0), 'a failure');
   });
 });
 

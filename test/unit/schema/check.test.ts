@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import * as fc from 'fast-check';
 import { Type } from 'typebox';
+import * as bodies from '../../../src/admin/bodies.ts';
+import { Configuration, ServiceDefinition } from '../../../src/config/schema.ts';
 import { RolloutDocument } from '../../../src/policy/schema.ts';
 import { checkSchema } from '../../../src/schema/check.ts';
 import { type Failure, reduceUnions } from '../../../src/schema/union.ts';
@@ -16,6 +19,15 @@ function faultsOf(schema: Parameters<typeof checkSchema>[0], value: unknown): st
 function rolloutFaults(value: unknown): string[] {
   return checkRollout(value).map((fault) => `${fault.pointer}: ${fault.detail}`);
 }
+
+test('the schemas of the program are schemas, by the schema of schemas', () => {
+  const ajv = new Ajv2020({ strict: true, allowUnionTypes: true });
+  const schemas = Object.values(bodies).filter((one) => typeof one === 'object');
+  assert.ok(schemas.length >= 10);
+  for (const schema of [Configuration, ServiceDefinition, RolloutDocument, ...schemas])
+    assert.equal(ajv.validateSchema(schema), true, JSON.stringify(ajv.errors));
+  assert.equal(ajv.validateSchema({ type: 'strng' }), false);
+});
 
 test('a document that is right has no fault', () => {
   assert.deepEqual(checkRollout({ rules: [{ name: 'everyone', percentage: 1 }] }), []);

@@ -131,13 +131,13 @@ test('who sends no byte, half a head or half a body is cut, and so is who reads 
   const ends = texts.map(async (text) => {
     const socket = await client(port);
     if (text !== '') socket.write(text);
-    await within(socket.ended, `the end after ${JSON.stringify(text)}`, 20_000);
+    await within(socket.ended, `the end after ${JSON.stringify(text)}`);
   });
   const deaf = await client(port);
   deaf.pause();
   deaf.write('GET /large HTTP/1.1\r\nHost: a\r\n\r\n');
   await Promise.all(ends);
-  await within(unread.promise, 'the end of the connection that was not read', 20_000);
+  await within(unread.promise, 'the end of the connection that was not read');
 });
 
 test('a field that may be there once only is refused where it is there twice', async () => {

@@ -84,7 +84,7 @@ test('a process that only waits to log again may end', (context) => {
     for (let n = 0; n < 5000; n++) lines.write('x'.repeat(100) + '\\n');
   `;
   const parameters = ['--input-type=module', '-e', script, makePipe(context)];
-  execFileSync(process.execPath, parameters, { timeout: 20_000 });
+  execFileSync(process.execPath, parameters, { timeout: 120_000 });
 });
 
 test('a file opened by somebody else is written in turn with them, each line at once', (context) => {

@@ -165,7 +165,7 @@ test('close waits for an answer under way and not for its connection; a request 
   const closed = other.close();
   rendered.resolve('x 1\n');
   assert.match(await within(text(scrape), 'the answer and the end'), /\r\nconnection: close\r\n[^]*x 1\n$/i);
-  await within(closed, 'the close', 3000);
+  await within(closed, 'the close');
   await within(text(half), 'the end of the half request');
   third.destroy();
 });
