@@ -138,7 +138,7 @@ test('a thread keeps its process while it works, and no longer', async () => {
   const program = `
     const { Worker } = require('node:worker_threads');
     const start = () => new Worker(${JSON.stringify(THREAD)}, { eval: true });
-    import(${JSON.stringify(import.meta.resolve('../../../src/control/lane.ts'))})
+    import(${JSON.stringify(import.meta.resolve('../../../src/helper/lane.ts'))})
       .then(({ createLane }) => createLane({ start, limit: null, idleTime: 3_600_000, mostOfOne: 1, mostOfAll: 1 }))
       .then((lanes) => lanes.run('a', 'x'))
       .then(([task]) => console.log(task));
