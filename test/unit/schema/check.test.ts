@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import * as fc from 'fast-check';
 import { Type } from 'typebox';
-import * as bodies from '../../../src/admin/bodies.ts';
+import * as queries from '../../../src/admin/bodies.ts';
+import * as bodies from '../../../src/helper/body-schemas.ts';
 import { Configuration, ServiceDefinition } from '../../../src/config/schema.ts';
 import { RolloutDocument } from '../../../src/policy/schema.ts';
 import { checkSchema } from '../../../src/schema/check.ts';
@@ -22,7 +23,7 @@ function rolloutFaults(value: unknown): string[] {
 
 test('the schemas of the program are schemas, by the schema of schemas', () => {
   const ajv = new Ajv2020({ strict: true, allowUnionTypes: true });
-  const schemas = Object.values(bodies).filter((one) => typeof one === 'object');
+  const schemas = [...Object.values(bodies), ...Object.values(queries)].filter(Type.IsSchema);
   assert.ok(schemas.length >= 10);
   for (const schema of [Configuration, ServiceDefinition, RolloutDocument, ...schemas])
     assert.equal(ajv.validateSchema(schema), true, JSON.stringify(ajv.errors));
