@@ -7,7 +7,7 @@ import { REFUSALS } from '../../src/http1/refusal.ts';
 import { parseRequestHead, RequestHead } from '../../src/http1/request-head.ts';
 import { HeadAccumulator } from '../../src/proxy/connection/head-accumulator.ts';
 import { ResponseRelay } from '../../src/proxy/exchange/response-relay.ts';
-import type { Wire } from '../../src/net/socket-writer.ts';
+import type { SocketWriter } from '../../src/net/socket-writer.ts';
 import { CHUNKED, LIMITS } from './by-codec.ts';
 
 /** Positions where one piece ends and the next begins, ascending, within the bytes. */
@@ -110,11 +110,11 @@ export function relayInPieces(bytes: Buffer, cuts: Cuts, method: string): Pieces
   let written = '';
   let state = '';
   const relay: ResponseRelay = new ResponseRelay({
-    wire: {
+    writer: {
       write: (text: string) => void (written += text),
       writeBytes: (from: Buffer, start: number, end: number) =>
         void (written += from.latin1Slice(start, end)),
-    } as unknown as Wire,
+    } as unknown as SocketWriter,
     requestMethod: method,
     plainClient: false,
     longBody() {},

@@ -2,7 +2,7 @@
  * Ways of a message through the proxy, without sockets and without node:http2: the code that writes heads and bodies, in the order in
  * which a stream and an exchange call it.
  */
-import { makeArrival } from '../../src/proxy/connection/downstream-info.ts';
+import { makeDownstreamInfo } from '../../src/proxy/connection/downstream-info.ts';
 import { FieldGuard } from '../../src/proxy/exchange/field-guard.ts';
 import {
   clientResponseHead,
@@ -21,13 +21,13 @@ import { StreamBody } from '../../src/http2/stream-body.ts';
 import { WRITTEN_LIMITS, WrittenBody } from '../../src/http2/written-body.ts';
 import { parseAddress } from '../../src/ip/address.ts';
 import { headersRead } from '../../src/policy/headers-read.ts';
-import type { Wire } from '../../src/net/socket-writer.ts';
+import type { SocketWriter } from '../../src/net/socket-writer.ts';
 import type { Http2Message } from './http2-input.ts';
 
 const LIMITS = { requestLine: 8192, head: 32_768, fields: 100, extension: 256, trailer: 32_768 };
 
 const FACTS: ForwardFacts = {
-  arrival: { ...makeArrival(parseAddress('198.51.100.7')!, 8080, false), http2: true },
+  downstream: { ...makeDownstreamInfo(parseAddress('198.51.100.7')!, 8080, false), http2: true },
   peerTrusted: false,
   secure: false,
   variant: 'stable',
@@ -52,14 +52,14 @@ export interface Passed {
 const REFUSED: Passed = { out: '', end: 'refused', declared: -1 };
 
 let out = '';
-const wire = {
+const writer = {
   write(text: string) {
     out += text;
   },
   writeBytes(bytes: Buffer, start: number, end: number) {
     out += bytes.latin1Slice(start, end);
   },
-} as unknown as Wire;
+} as unknown as SocketWriter;
 
 const streamBody = new StreamBody();
 
@@ -88,10 +88,10 @@ export function passRequest(message: Http2Message): Passed {
   out = '';
   requestBody.begin(requestHead, LIMITS);
   requestBody.guard = FACTS.guard;
-  wire.write(upstreamRequestHead(requestHead, FACTS));
+  writer.write(upstreamRequestHead(requestHead, FACTS));
   streamBody.begin(made);
   const whole = streamed(message, (piece) => {
-    const taken = requestBody.take(piece, 0, piece.length, wire);
+    const taken = requestBody.take(piece, 0, piece.length, writer);
     if (taken < 0) return false;
     if (taken !== piece.length) throw new Error(`${piece.length - taken} bytes would be another request`);
     return true;
@@ -104,7 +104,7 @@ export function passRequest(message: Http2Message): Passed {
 let answerMethod = '';
 let answered: 'whole' | 'cut' | null = null;
 const sink: ResponseSink = {
-  wire,
+  writer,
   get requestMethod() {
     return answerMethod;
   },

@@ -9,12 +9,12 @@ import type { Socket } from 'node:net';
 import { parseRequestHead } from '../../http1/request-head.ts';
 import { REFUSALS } from '../../http1/refusal.ts';
 import { keepable } from '../../net/read-buffer.ts';
-import { Wire, type WireOwner } from '../../net/socket-writer.ts';
-import type { Arrival } from './downstream-info.ts';
+import { SocketWriter, type SocketWriterOwner } from '../../net/socket-writer.ts';
+import type { DownstreamInfo } from './downstream-info.ts';
 import type { ClientSide } from './client-side.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { HeadAccumulator } from './head-accumulator.ts';
-import { beginsAsHead, refusalAnswer, rescueAnswer, type RescueCode } from '../exchange/error-responses.ts';
+import { beginsAsHead, refusalResponse, errorResponse, type ErrorCode } from '../exchange/error-responses.ts';
 import { streamRefused } from '../../http2/client-stream.ts';
 import { matchPreface } from '../../http2/preface.ts';
 import { handOver } from '../../net/accepted-socket.ts';
@@ -36,11 +36,11 @@ const UNREAD_TIME = 30_000;
 
 type Deadline = 'idle' | 'head' | 'exchange' | 'linger';
 
-export class ClientConnection implements ClientSide, WireOwner {
+export class ClientConnection implements ClientSide, SocketWriterOwner {
   readonly socket: Socket;
-  readonly wire: Wire;
+  readonly writer: SocketWriter;
   readonly context: ConnectionContext;
-  readonly arrival: Arrival;
+  readonly downstream: DownstreamInfo;
   /** The request that runs; where none does, what stands for that. */
   exchange: Exchange;
   /** Clock value (ms) at which `onDeadline` is due. */
@@ -68,15 +68,15 @@ export class ClientConnection implements ClientSide, WireOwner {
 
   constructor(
     socket: Socket,
-    arrival: Arrival,
+    downstream: DownstreamInfo,
     context: ConnectionContext,
     onClosed: (connection: ClientConnection) => void,
   ) {
     this.socket = socket;
-    this.arrival = arrival;
+    this.downstream = downstream;
     this.context = context;
     this.#onClosed = onClosed;
-    this.wire = new Wire(socket, this);
+    this.writer = new SocketWriter(socket, this);
     this.deadline = this.#idleUntil(context.now());
     this.exchange = context.exchanges.none;
     socket.on('end', () => this.#onEnd());
@@ -89,7 +89,7 @@ export class ClientConnection implements ClientSide, WireOwner {
     const { routing } = this.context;
     if (this.#trustedBy !== routing) {
       this.#trustedBy = routing;
-      this.#trusted = routing.trustedProxies.contains(this.arrival.peer);
+      this.#trusted = routing.trustedProxies.contains(this.downstream.peer);
     }
     return this.#trusted;
   }
@@ -100,7 +100,7 @@ export class ClientConnection implements ClientSide, WireOwner {
 
   /** What waits here and at the endpoint for a slow reader or its turn. */
   get bufferedBytes(): number {
-    return (this.#waiting?.length ?? 0) + this.wire.heldBytes + this.exchange.bufferedBytes;
+    return (this.#waiting?.length ?? 0) + this.writer.heldBytes + this.exchange.bufferedBytes;
   }
 
   get closed(): boolean {
@@ -165,7 +165,7 @@ export class ClientConnection implements ClientSide, WireOwner {
   /** Sends what is written, then ends; what the client still sends is dropped, so that no reset overtakes the answer. */
   closeGracefully(): void {
     if (this.#closing) return;
-    this.wire.flush();
+    this.writer.flush();
     this.#beginClosing();
     this.socket.end();
     if (this.#paused) {
@@ -176,7 +176,7 @@ export class ClientConnection implements ClientSide, WireOwner {
 
   /** Sends what is written, then cuts: the end comes before the answer is complete, and the client can tell. */
   cutWhenSent(): void {
-    this.wire.flush();
+    this.writer.flush();
     this.#beginClosing();
     this.socket.destroySoon();
   }
@@ -194,8 +194,8 @@ export class ClientConnection implements ClientSide, WireOwner {
   }
 
   refuseStream(): boolean {
-    if (this.arrival.http2) this.socket.destroy(streamRefused());
-    return this.arrival.http2;
+    if (this.downstream.http2) this.socket.destroy(streamRefused());
+    return this.downstream.http2;
   }
 
   /** Cuts the connection; with `reset` the client sees a reset, so that it can't take a part for the whole. */
@@ -228,9 +228,9 @@ export class ClientConnection implements ClientSide, WireOwner {
     }
   }
 
-  answerAndClose(code: RescueCode): void {
-    this.wire.write(
-      rescueAnswer(code, true, beginsAsHead(this.#head.bytes, 0, this.#head.length), this.context.dateLine),
+  answerAndClose(code: ErrorCode): void {
+    this.writer.write(
+      errorResponse(code, true, beginsAsHead(this.#head.bytes, 0, this.#head.length), this.context.dateLine),
     );
     this.closeGracefully();
   }
@@ -284,7 +284,7 @@ export class ClientConnection implements ClientSide, WireOwner {
         at += used;
       } else {
         // A client that does not read its answers gets no further ones.
-        if (this.wire.blocked) break;
+        if (this.writer.blocked) break;
         const used = this.#readHead(bytes, at, end);
         if (used < 0) break;
         at += used;
@@ -351,14 +351,15 @@ export class ClientConnection implements ClientSide, WireOwner {
    */
   #isHttp2(bytes: Buffer, start: number, end: number): boolean {
     const { http2, routing } = this.context;
-    if (http2 === null || !routing.proxy.http2.enabled || this.#served || this.arrival.secure) return false;
+    if (http2 === null || !routing.proxy.http2.enabled || this.#served || this.downstream.secure)
+      return false;
     const match = matchPreface(bytes, start, end);
     if (match !== 'whole') return match === 'part';
     this.#closing = true;
     this.#closed = true;
     this.#release();
     const first = bytes.subarray(start, end);
-    http2.accept((receive) => handOver(this.socket, first, receive), this.arrival);
+    http2.accept((receive) => handOver(this.socket, first, receive), this.downstream);
     this.#onClosed(this);
     return true;
   }
@@ -371,10 +372,14 @@ export class ClientConnection implements ClientSide, WireOwner {
     if (refusal !== undefined) {
       const { status, code } = refusal;
       this.context.log.debug(
-        { 'error.type': code, 'http.response.status_code': status, 'client.address': this.arrival.peer.text },
+        {
+          'error.type': code,
+          'http.response.status_code': status,
+          'client.address': this.downstream.peer.text,
+        },
         'request refused',
       );
-      this.wire.write(refusalAnswer(refusal, headOnly, this.context.dateLine));
+      this.writer.write(refusalResponse(refusal, headOnly, this.context.dateLine));
     }
     this.closeGracefully();
     return -1;

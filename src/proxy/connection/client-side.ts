@@ -1,16 +1,16 @@
 /** What an exchange needs of its client connection. */
 import type { Socket } from 'node:net';
-import type { Wire } from '../../net/socket-writer.ts';
-import type { Arrival } from './downstream-info.ts';
+import type { SocketWriter } from '../../net/socket-writer.ts';
+import type { DownstreamInfo } from './downstream-info.ts';
 import type { Tunnel } from './tunnel.ts';
 
 export const NO_DEADLINE = Number.POSITIVE_INFINITY;
 
 export interface ClientSide {
   readonly socket: Socket;
-  readonly wire: Wire;
+  readonly writer: SocketWriter;
   /** How the connection came in. */
-  readonly arrival: Arrival;
+  readonly downstream: DownstreamInfo;
   /** Whether the peer is a proxy whose forwarding fields are believed. */
   readonly trusted: boolean;
   /** When the exchange wants to hear `onDeadline`, on the worker's clock; replaces what was set before. */

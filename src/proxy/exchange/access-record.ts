@@ -1,7 +1,7 @@
 /** One request as a record of the access log. Only called for requests that are logged. */
 import type { AccessRecord } from '../../telemetry/access-log.ts';
 import { bringsRequestId } from './forward-headers.ts';
-import type { RequestView } from './request-facts.ts';
+import type { RequestContext } from './request-context.ts';
 import type { ServiceRoute } from '../routing.ts';
 
 export interface Ended {
@@ -13,8 +13,8 @@ export interface Ended {
   readonly errorType: string;
 }
 
-export function accessRecord(view: RequestView, route: ServiceRoute | null, ended: Ended): AccessRecord {
-  const { head, decision, arrival } = view;
+export function accessRecord(view: RequestContext, route: ServiceRoute | null, ended: Ended): AccessRecord {
+  const { head, decision, downstream } = view;
   const { now, durationSeconds, status, endpoint, errorType } = ended;
   return {
     time: now - durationSeconds * 1000,
@@ -23,7 +23,7 @@ export function accessRecord(view: RequestView, route: ServiceRoute | null, ende
     path: head.path,
     query: head.query,
     host: head.host,
-    version: arrival.http2 ? '2' : head.versionMinor === 0 ? '1.0' : '1.1',
+    version: downstream.http2 ? '2' : head.versionMinor === 0 ? '1.0' : '1.1',
     status,
     clientAddress: view.client.text,
     userAgent: head.header('user-agent') ?? '',

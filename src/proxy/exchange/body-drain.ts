@@ -51,7 +51,7 @@ export class BodyDrain implements UpstreamHandler {
   /** Takes what belongs to the body from `bytes[start..end)`; returns how much. */
   take(bytes: Buffer, start: number, end: number): number {
     const up = this.#up;
-    if (up !== null) return this.#body.take(bytes, start, end, up.wire);
+    if (up !== null) return this.#body.take(bytes, start, end, up.writer);
     this.#side.setDeadline(this.#context.now() + SILENCE);
     return this.#body.skip(end - start);
   }
@@ -60,7 +60,7 @@ export class BodyDrain implements UpstreamHandler {
   end(now: number): void {
     const up = this.#up;
     this.#up = null;
-    this.#side.wire.readShort(up?.wire.blocked === true);
+    this.#side.writer.readShort(up?.writer.blocked === true);
     if (up !== null) up.endpoint.release(up, now + this.#keepAlive);
   }
 

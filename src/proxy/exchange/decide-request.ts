@@ -6,17 +6,17 @@
 import { CANARY_USABLE, decide, STABLE_USABLE } from '../../policy/decide.ts';
 import { type Decision } from '../../policy/decision.ts';
 import { REASONS, TIERS } from '../../policy/rollout.ts';
-import type { RequestView } from './request-facts.ts';
-import type { RescueCode } from './error-responses.ts';
+import type { RequestContext } from './request-context.ts';
+import type { ErrorCode } from './error-responses.ts';
 import type { ServiceRoute } from '../routing.ts';
 import type { WorkerContext } from '../worker-context.ts';
 
 /** Fills the view's decision. Gives the answer where no endpoint may be asked, else null. */
 export function decideRequest(
-  view: RequestView,
+  view: RequestContext,
   route: ServiceRoute,
   context: WorkerContext,
-): RescueCode | null {
+): ErrorCode | null {
   const { decision } = view;
   let usable = 0;
   // Stable with every endpoint down is still tried: there is nothing better to fall back to.

@@ -7,7 +7,7 @@
 import type { Variant } from '../../policy/rollout.ts';
 import type { VariantIndex } from '../../telemetry/counters.ts';
 import { accessRecord } from './access-record.ts';
-import type { RequestView } from './request-facts.ts';
+import type { RequestContext } from './request-context.ts';
 import type { ServiceRoute } from '../routing.ts';
 import type { WorkerContext } from '../worker-context.ts';
 
@@ -17,11 +17,11 @@ export class ExchangeRecord {
   /** Why the request failed, for the log; '' while all is well. */
   errorType = '';
   readonly #context: WorkerContext;
-  readonly #view: RequestView;
+  readonly #view: RequestContext;
   /** This request goes to the access log. */
   #logged = false;
 
-  constructor(context: WorkerContext, view: RequestView) {
+  constructor(context: WorkerContext, view: RequestContext) {
     this.#context = context;
     this.#view = view;
   }

@@ -22,7 +22,7 @@ const SLACK = 1000;
 
 const UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
 
-export class Waits {
+export class ExchangeTimeouts {
   #side!: ClientSide;
   readonly #context: WorkerContext;
   /** For a gRPC call: how long its answer may take to begin; 0: it is none. */
@@ -53,7 +53,7 @@ export class Waits {
   /** The request with this head is being sent. */
   begin(head: RequestHead, settings: ServiceSettings, bodyDone: boolean, now: number): void {
     this.#settings = settings;
-    if (this.#side.arrival.http2)
+    if (this.#side.downstream.http2)
       this.#call = isCall(head) ? (callTime(head) ?? settings.tunnelIdleTimeout) : 0;
     this.#clientUntil = now + settings.requestBodyIdleTimeout;
     this.#cameAt = now;
@@ -120,7 +120,7 @@ export class Waits {
    * more of the body for now.
    */
   forMore(bodyDone: boolean, stalled = false): void {
-    const { http2 } = this.#side.arrival;
+    const { http2 } = this.#side.downstream;
     if (bodyDone || (stalled && !http2)) {
       this.#side.setDeadline(NO_DEADLINE);
       return;
@@ -133,7 +133,7 @@ export class Waits {
 
   /** So many bytes of the body came while the answer goes on. A two-way stream of HTTP/2 is as slow as it likes. */
   stillAsked(bodyDone: boolean, bytes: number): void {
-    if (bodyDone || this.#side.arrival.http2) this.forMore(bodyDone);
+    if (bodyDone || this.#side.downstream.http2) this.forMore(bodyDone);
     else this.forBody(bytes);
   }
 }

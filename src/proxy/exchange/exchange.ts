@@ -5,7 +5,7 @@
  *
  * One exchange object belongs to a client connection and is used again for each of its requests; nothing is
  * allocated per request that it can hold. Promises: one request sees one routing; whatever fails is answered by the
- * rescue table or by a visible truncation; a request is never delivered twice unless it may be; an upstream
+ * error responses or by a visible truncation; a request is never delivered twice unless it may be; an upstream
  * connection is used again only when both messages on it are complete.
  */
 import { IDEMPOTENT } from '../../http1/methods.ts';
@@ -15,7 +15,7 @@ import type { ResponseFraming, ResponseHead } from '../../http1/response-head.ts
 import { UNKNOWN_SERVICE } from '../../policy/service-match.ts';
 import type { Variant } from '../../policy/rollout.ts';
 import type { UpstreamHandler } from '../../upstream/connection.ts';
-import type { Wire } from '../../net/socket-writer.ts';
+import type { SocketWriter } from '../../net/socket-writer.ts';
 import { endpointKeepAlive, finalHead, interimHead, upgradedHead } from './answer-head.ts';
 import { Attempts, type ConnectFailure } from './attempts.ts';
 import { BodyDrain, DRAIN_LIMIT } from './body-drain.ts';
@@ -24,24 +24,24 @@ import { decideRequest, mayFallBack } from './decide-request.ts';
 import { endOfWay, type EndOfWay } from './hop-limits.ts';
 import { ExchangeRecord, variantIndex } from './exchange-record.ts';
 import { upstreamRequestHead } from './forward-headers.ts';
-import { heldBack } from './breaker-gate.ts';
+import { breakerRefuses } from './breaker-gate.ts';
 import { STREAM_REFUSED } from '../../http2/edge-socket.ts';
 import { joinAnswer, joinRequest } from '../../http2/joined-streams.ts';
 import { RequestBody } from './request-body.ts';
-import { RequestView } from './request-facts.ts';
+import { RequestContext } from './request-context.ts';
 import {
   invalidResponse,
-  optionsAnswer,
-  refusalAnswer,
-  rescueAnswer,
-  RESCUES,
-  type RescueCode,
+  optionsResponse,
+  refusalResponse,
+  errorResponse,
+  ERROR_RESPONSES,
+  type ErrorCode,
 } from './error-responses.ts';
 import { LONG_BODY, ResponseRelay, type ResponseSink } from './response-relay.ts';
 import type { Routing, ServiceRoute } from '../routing.ts';
 import { Tunnel, type TunnelOwner } from '../connection/tunnel.ts';
 import { warnOfFailure, warnOfResponse } from './warn-of.ts';
-import { Waits } from './exchange-timeouts.ts';
+import { ExchangeTimeouts } from './exchange-timeouts.ts';
 import type { WorkerContext } from '../worker-context.ts';
 import { isShortage } from '../../runtime/faults.ts';
 
@@ -60,7 +60,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
   cutAt = NO_DEADLINE;
   #side!: ClientSide;
   readonly #context: WorkerContext;
-  readonly #view: RequestView;
+  readonly #view: RequestContext;
   readonly #attempts: Attempts;
   readonly #body = new RequestBody();
   readonly #relay: ResponseRelay;
@@ -70,17 +70,17 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
   #clientBlocked = false;
   #closeAfter = false;
   #status = 0;
-  readonly #waits: Waits;
+  readonly #timeouts: ExchangeTimeouts;
   readonly #drain: BodyDrain;
   readonly #record: ExchangeRecord;
 
   constructor(context: WorkerContext) {
     this.#context = context;
     this.#routing = context.routing;
-    this.#view = new RequestView(context);
+    this.#view = new RequestContext(context);
     this.#attempts = new Attempts(this, context);
     this.#relay = new ResponseRelay(this);
-    this.#waits = new Waits(context);
+    this.#timeouts = new ExchangeTimeouts(context);
     this.#record = new ExchangeRecord(context, this.#view);
     this.#drain = new BodyDrain(context, this.#body);
   }
@@ -89,7 +89,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
   attach(side: ClientSide): void {
     this.#side = side;
     this.#view.attach(side);
-    this.#waits.attach(side);
+    this.#timeouts.attach(side);
     this.#drain.attach(side);
   }
 
@@ -115,7 +115,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     this.#attempts.reset();
     this.#body.begin(head, routing.bodyLimits);
     // HTTP/2 can tell that a request was not processed, whatever its method.
-    if (!this.#body.done && (IDEMPOTENT.has(head.method) || this.#side.arrival.http2)) this.#body.keep();
+    if (!this.#body.done && (IDEMPOTENT.has(head.method) || this.#side.downstream.http2)) this.#body.keep();
     this.#relay.reset();
     this.#view.begin(this.#body.done);
     // From here on the exchange is active, so that a failure below is answered like any other.
@@ -127,7 +127,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
   /** Too much is going on: an answer before any work is done. It counts for no variant, because none was decided. */
   #turnAway(): void {
     if (this.#context.admission.short) this.#closeAfter = true;
-    this.#rescue('overloaded');
+    this.#answerError('overloaded');
   }
 
   // ── 2. service, and 3. facts: what the policy may ask about the request ────────────────────────────────
@@ -142,7 +142,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     const route = routing.services[index];
     if (route === undefined || route.policy.rules?.isAmbiguous(this.head.path) === true) {
       this.#context.counters.unmatchedHost();
-      this.#rescue(index === UNKNOWN_SERVICE ? 'no_service' : 'ambiguous_path');
+      this.#answerError(index === UNKNOWN_SERVICE ? 'no_service' : 'ambiguous_path');
       return;
     }
     if (route.admission.admits(this.#view.upgrade)) {
@@ -156,10 +156,10 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
 
   #endHere(end: EndOfWay): void {
     if (end === 'loop_detected') this.#context.counters.loopDetected();
-    if (end !== 'options') this.#rescue(end);
+    if (end !== 'options') this.#answerError(end);
     else {
       const close = this.#closeAfter || !this.#body.done;
-      this.wire.write(optionsAnswer(close, this.#context.dateLine));
+      this.writer.write(optionsResponse(close, this.#context.dateLine));
       this.#finish(204, close, this.#context.now());
     }
   }
@@ -170,11 +170,11 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     const { decision } = this.#view;
     const unavailable = decideRequest(this.#view, route, this.#context);
     if (unavailable !== null) {
-      this.#rescue(unavailable);
+      this.#answerError(unavailable);
       return;
     }
     if (decision.fallback) this.#attempts.fallBack(variantIndex(decision.assigned));
-    if (decision.variant === 'canary' && heldBack(route, decision, this.#context.random))
+    if (decision.variant === 'canary' && breakerRefuses(route, decision, this.#context.random))
       this.#fallBack(route, this.#record.startedAt);
     else this.#attempt(route, this.#record.startedAt);
   }
@@ -204,7 +204,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
   #fallBack(route: ServiceRoute, now: number): void {
     const { decision } = this.#view;
     if (!mayFallBack(route, decision)) {
-      this.#rescue(this.#attempts.failure);
+      this.#answerError(this.#attempts.failure);
       return;
     }
     this.#attempts.fallBack(variantIndex(decision.variant));
@@ -223,11 +223,11 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
   #send(now: number): void {
     const { settings, mirror } = this.#route!;
     this.#phase = 'waiting';
-    this.#waits.begin(this.head, settings, this.#body.done, now);
-    const { wire } = this.#attempts.up!;
-    joinRequest(this.#side.socket, wire.socket, this.#route!.guard.allowsTrailer);
-    wire.write(upstreamRequestHead(this.head, this.#view));
-    this.#body.sendKept(wire);
+    this.#timeouts.begin(this.head, settings, this.#body.done, now);
+    const { writer } = this.#attempts.up!;
+    joinRequest(this.#side.socket, writer.socket, this.#route!.guard.allowsTrailer);
+    writer.write(upstreamRequestHead(this.head, this.#view));
+    this.#body.sendKept(writer);
     if (mirror !== null && this.#attempts.count === 1)
       this.#body.copy = mirror.take(this.#view, this.#body.done, this.#route!, this.#routing.responseLimits);
     if (!this.#body.done) this.#side.resume();
@@ -240,17 +240,17 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     if (body.done || this.#phase === 'connecting') return 0;
     if (this.#phase === 'draining') return this.#drainBytes(bytes, start, end);
     if (up === null) return 0;
-    const used = body.take(bytes, start, end, up.wire);
+    const used = body.take(bytes, start, end, up.writer);
     if (used < 0) {
       this.#refuseBody(used);
       return end - start;
     }
-    if (body.done) this.wire.readShort(up.wire.blocked);
-    else if (used > LONG_BODY) this.wire.readLong();
+    if (body.done) this.writer.readShort(up.writer.blocked);
+    else if (used > LONG_BODY) this.writer.readLong();
     if (this.#phase === 'waiting') {
-      if (body.done) this.#attempts.sent(this.#waits.forHead(true));
-      else this.#waits.forBody(used);
-    } else if (!this.#clientBlocked) this.#waits.stillAsked(body.done, used);
+      if (body.done) this.#attempts.sent(this.#timeouts.forHead(true));
+      else this.#timeouts.forBody(used);
+    } else if (!this.#clientBlocked) this.#timeouts.stillAsked(body.done, used);
     return used;
   }
 
@@ -262,7 +262,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     this.#attempts.drop('client_gone');
     if (this.#phase === 'waiting' && refusal !== undefined) {
       this.#record.errorType = refusal.code;
-      this.wire.write(refusalAnswer(refusal, this.requestMethod === 'HEAD', this.#context.dateLine));
+      this.writer.write(refusalResponse(refusal, this.requestMethod === 'HEAD', this.#context.dateLine));
       this.#finish(refusal.status, true, this.#context.now());
       return;
     }
@@ -280,7 +280,8 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
 
   upstreamStalled(): void {
     if (this.#body.done) return;
-    if (!this.#body.blocked && !this.#clientBlocked) this.#waits.endpointStalled(this.#phase === 'answering');
+    if (!this.#body.blocked && !this.#clientBlocked)
+      this.#timeouts.endpointStalled(this.#phase === 'answering');
     this.#body.blocked = true;
     this.#side.pauseReading();
   }
@@ -288,7 +289,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
   upstreamDrained(): void {
     if (!this.#body.blocked) return;
     this.#body.blocked = false;
-    if (!this.#clientBlocked) this.#waits.endpointDrained();
+    if (!this.#clientBlocked) this.#timeouts.endpointDrained();
     this.#side.resume();
   }
 
@@ -298,11 +299,11 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     this.#relay.push(bytes, start, end, this.#routing.responseLimits);
     if (this.#phase !== 'answering') return;
     this.#attempts.answered();
-    if (!this.#body.done && !this.#body.blocked && !this.#clientBlocked) this.#waits.forMore(false);
+    if (!this.#body.done && !this.#body.blocked && !this.#clientBlocked) this.#timeouts.forMore(false);
   }
 
-  get wire(): Wire {
-    return this.#side.wire;
+  get writer(): SocketWriter {
+    return this.#side.writer;
   }
 
   get requestMethod(): string {
@@ -324,10 +325,10 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     const chunked = framing === 'chunked';
     if (framing === 'close' || this.#lastOfDrain || (chunked && this.plainClient)) this.#closeAfter = true;
     // A stream of HTTP/2 has an end of its own.
-    if (!this.#body.done && !this.#mayDrain && !this.#side.arrival.http2) this.#closeAfter = true;
-    this.#waits.forMore(this.#body.done || this.#body.withheld, this.#body.blocked);
+    if (!this.#body.done && !this.#mayDrain && !this.#side.downstream.http2) this.#closeAfter = true;
+    this.#timeouts.forMore(this.#body.done || this.#body.withheld, this.#body.blocked);
     this.#body.settle();
-    if (this.#side.arrival.http2) joinAnswer(this.#attempts.up!.socket, this.#side.socket);
+    if (this.#side.downstream.http2) joinAnswer(this.#attempts.up!.socket, this.#side.socket);
     const { decision } = this.#view;
     const { dateLine } = this.#context;
     const inChunks = chunked && !this.plainClient;
@@ -341,7 +342,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
 
   /** Whether so little of the body is to come that it can be read for nothing, and certainly comes. */
   get #mayDrain(): boolean {
-    return this.#body.rest <= DRAIN_LIMIT && !this.#body.withheld && !this.#side.arrival.http2;
+    return this.#body.rest <= DRAIN_LIMIT && !this.#body.withheld && !this.#side.downstream.http2;
   }
 
   /** The client reads slowly: nothing more is read for it. */
@@ -349,24 +350,24 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     if (this.#clientBlocked || this.#phase !== 'answering') return;
     this.#clientBlocked = true;
     this.#attempts.up?.socket.pause();
-    this.#waits.forReader();
+    this.#timeouts.forReader();
   }
 
   clientDrained(): void {
     if (!this.#clientBlocked) return;
     this.#clientBlocked = false;
     if (!this.active) return;
-    this.#waits.forMore(this.#body.done, this.#body.blocked);
+    this.#timeouts.forMore(this.#body.done, this.#body.blocked);
     this.#attempts.up?.socket.resume();
   }
 
   longBody(): void {
-    this.#attempts.up?.wire.readLong();
+    this.#attempts.up?.writer.readLong();
   }
 
   responseComplete(leftover: boolean): void {
     const up = this.#attempts.up!;
-    up.wire.readShort(this.wire.blocked);
+    up.writer.readShort(this.writer.blocked);
     const complete = this.#body.done;
     // Where little of the body is to come, the endpoint may have it; a request that is cut is its connection's last.
     const drains = !complete && !this.#closeAfter && this.#mayDrain;
@@ -406,7 +407,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     warnOfResponse(this.#context, this.#view, this.#route, this.#attempts.endpointName, reason);
     this.#attempts.drop('bad_response');
     if (begun) this.#truncate();
-    else this.#rescue(invalidResponse(reason));
+    else this.#answerError(invalidResponse(reason));
   }
 
   upgraded(head: ResponseHead, bytes: Buffer, start: number, end: number): void {
@@ -414,11 +415,11 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
       this.responseInvalid(0, false);
       return;
     }
-    this.wire.write(upgradedHead(head));
+    this.writer.write(upgradedHead(head));
     this.#phase = 'tunnel';
     this.#context.counters.tunnelOpened();
     this.#route!.counters.tunnelOpened();
-    const tunnel = new Tunnel(this.wire, this.#attempts.up!, this);
+    const tunnel = new Tunnel(this.writer, this.#attempts.up!, this);
     if (start < end) tunnel.upstreamBytes(bytes, start, end);
     this.#side.resumeTunnel(tunnel);
   }
@@ -467,7 +468,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     this.#attempts.broken(code, refused);
     if (this.#mayRepeat(refused)) this.#again(true);
     else if (refused && this.#side.refuseStream()) {
-      this.#observe(RESCUES.upstream_reset.status, this.#context.now());
+      this.#observe(ERROR_RESPONSES.upstream_reset.status, this.#context.now());
       this.#phase = 'none';
     } else this.#again(false);
   }
@@ -486,7 +487,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
 
   #again(safe: boolean): void {
     const route = this.#route!;
-    if (!safe) this.#rescue(this.#attempts.failure);
+    if (!safe) this.#answerError(this.#attempts.failure);
     else if (this.#attempts.mayRetry(route.settings.maxRetries)) this.#attempt(route, this.#context.now());
     // What may be sent again may as well be sent to the other variant.
     else this.#fallBack(route, this.#context.now());
@@ -500,7 +501,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
 
   /** What waits for the endpoint to read it, or is kept for another one. */
   get bufferedBytes(): number {
-    return (this.#attempts.up?.wire.heldBytes ?? 0) + this.#body.keptBytes;
+    return (this.#attempts.up?.writer.heldBytes ?? 0) + this.#body.keptBytes;
   }
 
   /** The service that a running exchange is for, or null. */
@@ -519,18 +520,18 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
         return;
       case 'waiting':
         // A body that does not go on is the endpoint's fault where it has stopped reading, else the client's.
-        if (this.#body.done || this.#body.blocked || this.#waits.call) {
+        if (this.#body.done || this.#body.blocked || this.#timeouts.call) {
           this.#attempts.timedOut();
           this.#again(this.#mayRepeat());
         } else {
           this.#attempts.drop('client_gone');
-          const why = this.#waits.slowSender(now);
+          const why = this.#timeouts.slowSender(now);
           this.#route!.counters.slowClient(why);
-          this.#rescue(why === 'body_slow' ? 'request_body_too_slow' : 'request_body_timeout');
+          this.#answerError(why === 'body_slow' ? 'request_body_too_slow' : 'request_body_timeout');
         }
         return;
       case 'answering': {
-        const why = this.#clientBlocked ? this.#waits.slowReader() : this.#waits.slowSender(now);
+        const why = this.#clientBlocked ? this.#timeouts.slowReader() : this.#timeouts.slowSender(now);
         if (why === null) return;
         this.#route!.counters.slowClient(why);
         this.clientLeft();
@@ -558,7 +559,7 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     else {
       this.#attempts.drop('ok');
       if (this.#phase === 'answering') this.#truncate();
-      else this.#rescue('no_endpoint');
+      else this.#answerError('no_endpoint');
     }
   }
 
@@ -576,14 +577,14 @@ export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
     this.#phase = 'none';
   }
 
-  #rescue(code: RescueCode): void {
-    const { status } = RESCUES[code];
+  #answerError(code: ErrorCode): void {
+    const { status } = ERROR_RESPONSES[code];
     this.#record.errorType = code;
     const stopped = code === 'request_body_timeout' || code === 'request_body_too_slow';
     const incomplete = !this.#body.done && (stopped || !this.#mayDrain);
     if (this.#lastOfDrain) this.#closeAfter = true;
     const close = this.#closeAfter || incomplete;
-    this.wire.write(rescueAnswer(code, close, this.requestMethod === 'HEAD', this.#context.dateLine));
+    this.writer.write(errorResponse(code, close, this.requestMethod === 'HEAD', this.#context.dateLine));
     if (status >= 500) warnOfFailure(this.#context, this.#view, this.#route, code, status);
     this.#finish(status, incomplete, this.#context.now());
   }

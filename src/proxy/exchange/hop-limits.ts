@@ -4,12 +4,12 @@
 import { F } from '../../http1/fields.ts';
 import type { RequestHead } from '../../http1/request-head.ts';
 import { forwards } from './max-forwards.ts';
-import type { RescueCode } from './error-responses.ts';
+import type { ErrorCode } from './error-responses.ts';
 import { goesRound, type Via } from './via.ts';
 
 /** The answer to such a request; `options`: what OPTIONS asks for. */
 export type EndOfWay =
-  | Extract<RescueCode, 'loop_detected' | 'bad_max_forwards' | 'trace_ends_here'>
+  | Extract<ErrorCode, 'loop_detected' | 'bad_max_forwards' | 'trace_ends_here'>
   | 'options';
 
 /** Null: the request goes on. */

@@ -9,7 +9,7 @@ import { ChunkedReader, type ChunkedLimits } from '../../http1/body.ts';
 import type { RequestHead } from '../../http1/request-head.ts';
 import { allowedTrailers, OWN_FIELDS, type FieldGuard } from './field-guard.ts';
 import type { MirrorCopy } from '../mirror/mirror.ts';
-import type { Wire } from '../../net/socket-writer.ts';
+import type { SocketWriter } from '../../net/socket-writer.ts';
 
 /** A body up to this size, in bytes as they came, is kept where its request may be delivered twice. */
 const KEPT_LIMIT = 64 * 1024;
@@ -82,21 +82,21 @@ export class RequestBody {
   }
 
   /** Writes what was taken for an endpoint that is gone to the next one. Nothing happens at the first. */
-  sendKept(wire: Wire): void {
+  sendKept(writer: SocketWriter): void {
     this.blocked = false;
-    if (this.#kept !== null) wire.writeBytes(this.#kept, 0, this.#keptLength);
+    if (this.#kept !== null) writer.writeBytes(this.#kept, 0, this.#keptLength);
   }
 
   /**
-   * Takes what belongs to the body from `bytes[start..end)` and writes it to `wire`.
+   * Takes what belongs to the body from `bytes[start..end)` and writes it to `writer`.
    * Returns the number of bytes used, or a negative refusal.
    */
-  take(bytes: Buffer, start: number, end: number, wire: Wire): number {
-    if (this.#chunked) return this.#takeChunks(bytes, start, end, wire);
+  take(bytes: Buffer, start: number, end: number, writer: SocketWriter): number {
+    if (this.#chunked) return this.#takeChunks(bytes, start, end, writer);
     const used = Math.min(this.#remaining, end - start);
     this.#remaining -= used;
     this.done = this.#remaining === 0;
-    this.#pass(bytes, start, start + used, wire);
+    this.#pass(bytes, start, start + used, writer);
     if (this.copy !== null) this.#copyOn(this.copy, bytes, start, start + used);
     return used;
   }
@@ -124,37 +124,37 @@ export class RequestBody {
     this.copy = null;
   }
 
-  #takeChunks(bytes: Buffer, start: number, end: number, wire: Wire): number {
+  #takeChunks(bytes: Buffer, start: number, end: number, writer: SocketWriter): number {
     const reader = this.#reader;
     const used = reader.push(bytes, start, end);
     if (used < 0) return used;
     this.done = reader.done;
     if (reader.done && reader.trailers !== null) {
-      this.#passEnd(reader, reader.trailers.text, bytes, wire);
+      this.#passEnd(reader, reader.trailers.text, bytes, writer);
       return used;
     }
-    if (reader.held !== null) this.#pass(reader.held, 0, reader.held.length, wire);
-    if (reader.to > reader.from) this.#pass(bytes, reader.from, reader.to, wire);
+    if (reader.held !== null) this.#pass(reader.held, 0, reader.held.length, writer);
+    if (reader.to > reader.from) this.#pass(bytes, reader.from, reader.to, writer);
     return used;
   }
 
   /** Passes on what comes before the trailers, and those that may pass. */
-  #passEnd({ held, from, to }: ChunkedReader, trailers: string, bytes: Buffer, wire: Wire): void {
+  #passEnd({ held, from, to }: ChunkedReader, trailers: string, bytes: Buffer, writer: SocketWriter): void {
     const kept = allowedTrailers(trailers, this.guard);
     const own = kept === trailers ? 0 : trailers.length;
     // They may have begun in an earlier buffer.
     const heldEnd = (held?.length ?? 0) - Math.max(0, own - (to - from));
-    if (held !== null && heldEnd > 0) this.#pass(held, 0, heldEnd, wire);
-    if (to - own > from) this.#pass(bytes, from, to - own, wire);
+    if (held !== null && heldEnd > 0) this.#pass(held, 0, heldEnd, writer);
+    if (to - own > from) this.#pass(bytes, from, to - own, writer);
     if (own === 0) return;
     const lines = Buffer.from(kept, 'latin1');
-    this.#pass(lines, 0, lines.length, wire);
+    this.#pass(lines, 0, lines.length, writer);
   }
 
-  #pass(bytes: Buffer, start: number, end: number, wire: Wire): void {
+  #pass(bytes: Buffer, start: number, end: number, writer: SocketWriter): void {
     if (this.#keeping) this.#keepPiece(bytes, start, end);
     else this.repeatable = false;
-    wire.writeBytes(bytes, start, end);
+    writer.writeBytes(bytes, start, end);
   }
 
   #keepPiece(bytes: Buffer, start: number, end: number): void {

@@ -12,7 +12,7 @@ import {
   type ResponseFraming,
 } from '../../http1/response-head.ts';
 import type { HeadLimits } from '../../http1/request-head.ts';
-import type { Wire } from '../../net/socket-writer.ts';
+import type { SocketWriter } from '../../net/socket-writer.ts';
 import { HeadAccumulator } from '../connection/head-accumulator.ts';
 
 /** Interim (1xx) answers that one request may get, together no larger than one head; an endpoint that sends more is broken. */
@@ -24,7 +24,7 @@ export const LONG_BODY = 32 * 1024;
 /** Who owns the relay: makes the heads and hears how the response goes. */
 export interface ResponseSink {
   /** The client's. */
-  readonly wire: Wire;
+  readonly writer: SocketWriter;
   /** The method of the request. */
   readonly requestMethod: string;
   /** True where the client reads no chunks (HTTP/1.0). */
@@ -120,7 +120,7 @@ export class ResponseRelay {
         return;
       }
       const text = this.#sink.interimHead(this.head);
-      if (text !== '') this.#sink.wire.write(text);
+      if (text !== '') this.#sink.writer.write(text);
       if (at === until) {
         this.#pieces.clear();
         return;
@@ -176,7 +176,7 @@ export class ResponseRelay {
 
   #chunks(prefix: string, bytes: Buffer, start: number, end: number): void {
     const reader = this.#reader;
-    const { wire } = this.#sink;
+    const { writer } = this.#sink;
     const used = reader.push(bytes, start, end);
     if (used < 0) {
       if (prefix !== '') this.#emit(prefix, bytes, start, start);
@@ -194,17 +194,17 @@ export class ResponseRelay {
       this.#emit('', bytes, reader.from, reader.to);
     }
     const { tail } = reader;
-    if (tail !== null && !this.#sink.plainClient) wire.writeBytes(tail, 0, tail.length);
+    if (tail !== null && !this.#sink.plainClient) writer.writeBytes(tail, 0, tail.length);
     if (reader.done) this.#sink.responseComplete(start + used < end);
   }
 
   #emit(prefix: string, bytes: Buffer, start: number, end: number): void {
-    const { wire } = this.#sink;
-    if (prefix !== '') wire.write(prefix);
+    const { writer } = this.#sink;
+    if (prefix !== '') writer.write(prefix);
     if (start === end) return;
     const { text, length } = this.head;
     const at = length + start - this.#bodyAt;
-    if (prefix !== '' && at + end - start <= text.length) wire.write(text.slice(at, at + end - start));
-    else wire.writeBytes(bytes, start, end);
+    if (prefix !== '' && at + end - start <= text.length) writer.write(text.slice(at, at + end - start));
+    else writer.writeBytes(bytes, start, end);
   }
 }

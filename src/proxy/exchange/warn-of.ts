@@ -1,14 +1,14 @@
 /**
  * The warnings about single requests, in the field names of the log. They never hold what a client sent.
  */
-import type { RequestView } from './request-facts.ts';
+import type { RequestContext } from './request-context.ts';
 import type { ServiceRoute } from '../routing.ts';
 import type { WorkerContext } from '../worker-context.ts';
 
 /** A request was answered by the proxy with `status`, 500 or above, for the reason `code`. */
 export function warnOfFailure(
   context: WorkerContext,
-  view: RequestView,
+  view: RequestContext,
   route: ServiceRoute | null,
   code: string,
   status: number,
@@ -22,7 +22,7 @@ export function warnOfFailure(
 /** The endpoint's response is invalid for the reason `code`. */
 export function warnOfResponse(
   context: WorkerContext,
-  view: RequestView,
+  view: RequestContext,
   route: ServiceRoute | null,
   endpoint: string,
   code: string,
@@ -33,6 +33,6 @@ export function warnOfResponse(
   );
 }
 
-function ofRequest(view: RequestView, route: ServiceRoute | null): object {
+function ofRequest(view: RequestContext, route: ServiceRoute | null): object {
   return { 'serin.service': route?.name, 'serin.variant': view.variant };
 }

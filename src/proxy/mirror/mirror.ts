@@ -194,9 +194,9 @@ function isWanted({ decision, head, upgrade }: MirrorableRequest, { methods }: M
 
 /** The head as the canary would have got it, and a field that says that nobody waits for the answer. */
 function mirroredHead(view: MirrorableRequest): string {
-  const { arrival, peerTrusted, secure, requestId, stripCookie, guard, via } = view;
+  const { downstream, peerTrusted, secure, requestId, stripCookie, guard, via } = view;
   const facts = {
-    arrival,
+    downstream,
     peerTrusted,
     secure,
     requestId,

@@ -4,13 +4,13 @@ import { test } from 'node:test';
 import type { RequestHead } from '../../../src/http1/request-head.ts';
 import { NO_DEADLINE, type ClientSide } from '../../../src/proxy/connection/client-side.ts';
 import type { ServiceSettings } from '../../../src/contract/snapshot.ts';
-import { Waits } from '../../../src/proxy/exchange/exchange-timeouts.ts';
+import { ExchangeTimeouts } from '../../../src/proxy/exchange/exchange-timeouts.ts';
 import type { WorkerContext } from '../../../src/proxy/worker-context.ts';
 
 const SECOND = 1000;
 
 interface Set {
-  readonly waits: Waits;
+  readonly waits: ExchangeTimeouts;
   /** Milliseconds until the deadline. */
   readonly left: () => number;
   readonly pass: (milliseconds: number) => void;
@@ -20,9 +20,9 @@ interface Set {
 function begin({ clientRate = 100, http2 = false } = {}): Set {
   let now = 5 * SECOND;
   let deadline = 0;
-  const waits = new Waits({ now: () => now } as WorkerContext);
+  const waits = new ExchangeTimeouts({ now: () => now } as WorkerContext);
   waits.attach({
-    arrival: { http2 },
+    downstream: { http2 },
     setDeadline: (at: number) => void (deadline = at),
   } as unknown as ClientSide);
   const settings = {

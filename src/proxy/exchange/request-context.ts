@@ -11,7 +11,7 @@ import { OVERRIDE_COOKIE } from '../../policy/cookies.ts';
 import { newDecision } from '../../policy/decision.ts';
 import type { RequestFacts } from '../../policy/facts.ts';
 import type { Variant } from '../../policy/rollout.ts';
-import type { Arrival } from '../connection/downstream-info.ts';
+import type { DownstreamInfo } from '../connection/downstream-info.ts';
 import type { ClientSide } from '../connection/client-side.ts';
 import { OWN_FIELDS, type FieldGuard } from './field-guard.ts';
 import type { ForwardFacts } from './forward-headers.ts';
@@ -19,7 +19,7 @@ import type { Routing } from '../routing.ts';
 import type { Via } from './via.ts';
 import type { WorkerContext } from '../worker-context.ts';
 
-export class RequestView implements RequestFacts, ForwardFacts {
+export class RequestContext implements RequestFacts, ForwardFacts {
   readonly head = new RequestHead();
   readonly decision = newDecision();
   /** The client's address as the policy sees it. */
@@ -58,15 +58,15 @@ export class RequestView implements RequestFacts, ForwardFacts {
     this.#trustedProxies = routing.trustedProxies;
     this.peerTrusted = side.trusted;
     if (!this.peerTrusted) {
-      this.client = side.arrival.peer;
-      this.secure = side.arrival.secure;
+      this.client = side.downstream.peer;
+      this.secure = side.downstream.secure;
       return;
     }
     const chain = head.seen(F.X_FORWARDED_FOR) ? head.header('x-forwarded-for') : undefined;
-    this.client = clientAddress(side.arrival.peer, chain, routing.trustedProxies, this.#context.addresses);
+    this.client = clientAddress(side.downstream.peer, chain, routing.trustedProxies, this.#context.addresses);
     this.secure = head.seen(F.X_FORWARDED_PROTO)
       ? isSecure(this.forwarded('x-forwarded-proto'))
-      : side.arrival.secure;
+      : side.downstream.secure;
   }
 
   /** What a trusted peer's field says of the client's own hop; undefined where it says nothing. */
@@ -90,7 +90,7 @@ export class RequestView implements RequestFacts, ForwardFacts {
   }
 
   get peer(): ClientAddress {
-    return this.#side.arrival.peer;
+    return this.#side.downstream.peer;
   }
 
   header(lowerName: string): string | undefined {
@@ -105,8 +105,8 @@ export class RequestView implements RequestFacts, ForwardFacts {
     return this.head.otherCookies(name);
   }
 
-  get arrival(): Arrival {
-    return this.#side.arrival;
+  get downstream(): DownstreamInfo {
+    return this.#side.downstream;
   }
 
   get variant(): Variant {
