@@ -106,7 +106,7 @@ export function createRequestWork(size: PolicySize): RequestWork {
     mintRequestId: () => `request-${ids++}`,
   } as unknown as WorkerContext;
   const view = new RequestContext(worker);
-  view.attach(side);
+  view.side = side;
   const routing = { trustedProxies, via } as unknown as Routing;
   const mint = (): string => `visitor-${String(ids++).padStart(14, '0')}`;
   return (bytes) => {

@@ -157,7 +157,7 @@ export async function listen(options: ListenOptions, context: ConnectionContext)
       const now = context.now();
       if (connection.closed) continue;
       if (now >= connection.deadline) connection.onDeadline(now);
-      if (now >= connection.exchange.cutAt) connection.exchange.onDeadline(now);
+      if (now >= connection.exchange.cutAt) connection.onExchangeDue(now);
     }
     soon(handleDue);
   });

@@ -20,7 +20,7 @@ import type { WorkerContext } from '../worker-context.ts';
 import { isShortage } from '../../runtime/faults.ts';
 
 /** Why a connection could not be used: nothing of the request was sent. */
-export type ConnectFailure = 'connect_failed' | 'connect_timeout' | 'tls_failed';
+type ConnectFailure = 'connect_failed' | 'connect_timeout' | 'tls_failed';
 
 /** `ready`: a connection stands open. `connecting`: the handler will hear. `none`: no endpoint is left, or a limit is reached. */
 export type AttemptStart = 'ready' | 'connecting' | 'none';

@@ -11,18 +11,18 @@ import type { ErrorCode } from './error-responses.ts';
 import type { ServiceRoute } from '../routing.ts';
 import type { WorkerContext } from '../worker-context.ts';
 
-/** Fills the view's decision. Gives the answer where no endpoint may be asked, else null. */
+/** Fills the request's decision. Gives the answer where no endpoint may be asked, else null. */
 export function decideRequest(
-  view: RequestContext,
+  request: RequestContext,
   route: ServiceRoute,
   context: WorkerContext,
 ): ErrorCode | null {
-  const { decision } = view;
+  const { decision } = request;
   let usable = 0;
   // Stable with every endpoint down is still tried: there is nothing better to fall back to.
   if (route.stable.length > 0) usable |= STABLE_USABLE;
   if (route.upstreams[1].usable) usable |= CANARY_USABLE;
-  decide(route.policy, view, usable, context.wallSeconds(), context.mintIdentity, decision);
+  decide(route.policy, request, usable, context.wallSeconds(), context.mintIdentity, decision);
   if (decision.remember !== '') context.latches.add(route, decision);
   const { counters } = route;
   counters.decision(REASONS.indexOf(decision.reason), TIERS.indexOf(decision.tier));
