@@ -187,7 +187,8 @@ export class Exchange implements UpstreamHandler {
     const { writer } = this.delivery.attempts.up!;
     joinRequest(request.side.socket, writer.socket, route.guard.allowsTrailer);
     writer.write(upstreamRequestHead(head, request));
-    this.#body.sendAgain(writer);
+    // What was taken for an endpoint that is gone.
+    if (this.#body.replay.length > 0) this.#body.replay.sendTo(writer);
     if (route.mirror !== null && this.delivery.attempts.count === 1)
       this.#body.copy = route.mirror.take(request, done, route, this.#routing.messageLimits);
   }

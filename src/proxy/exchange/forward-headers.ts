@@ -76,18 +76,19 @@ export interface ForwardFacts {
 
 /** The head to send to an endpoint, complete with its empty line, as latin1 text. */
 export function upstreamRequestHead(head: RequestHead, facts: ForwardFacts): string {
+  const { downstream, guard: fieldGuard, stripCookie } = facts;
   const ownId = !bringsRequestId(head);
   let drops = ownId ? REQUEST_DROPS_WITH_ID : REQUEST_DROPS;
   if (head.versionMinor === 0 && head.seen(F.EXPECT)) drops = withoutExpect(drops);
-  const guard = head.hasOddNames || facts.guard.odd ? facts.guard : null;
+  const guard = head.hasOddNames || fieldGuard.odd ? fieldGuard : null;
   const forwards = head.seen(F.MAX_FORWARDS) ? nextForwards(head) : '';
   if (forwards !== '') drops = withoutForwards(drops);
   let out =
     head.absoluteForm || head.versionMinor === 0
-      ? requestLine(head) + keptLines(head, drops, facts.stripCookie, head.fieldsStart, guard)
-      : keptLines(head, drops, facts.stripCookie, 0, guard);
-  if (facts.stripCookie !== '') {
-    const cookies = withoutCookie(head, facts.stripCookie);
+      ? requestLine(head) + keptLines(head, drops, stripCookie, head.fieldsStart, guard)
+      : keptLines(head, drops, stripCookie, 0, guard);
+  if (stripCookie !== '') {
+    const cookies = withoutCookie(head, stripCookie);
     if (cookies !== '') out += `Cookie: ${cookies}\r\n`;
   }
   out += forwards;
@@ -96,9 +97,9 @@ export function upstreamRequestHead(head: RequestHead, facts: ForwardFacts): str
   else if (head.seen(F.TE) && acceptsTrailers(head)) out += 'Connection: TE\r\nTE: trailers\r\n';
   out += facts.peerTrusted
     ? trustedForwarding(head, facts)
-    : facts.downstream.beforeHost + head.host + facts.downstream.afterHost;
+    : downstream.beforeHost + head.host + downstream.afterHost;
   if (ownId) out += `X-Request-Id: ${facts.requestId}\r\n`;
-  return out + endOfHead(facts.via, head.versionMinor, facts.downstream.http2, facts.variant);
+  return out + endOfHead(facts.via, head.versionMinor, downstream.http2, facts.variant);
 }
 
 /** HTTP/1.0 has no expectations (RFC 9110, section 10.1.1): passed on in HTTP/1.1, what was ignored would count. */
@@ -280,7 +281,8 @@ function keptLines(
   start: number,
   guard: FieldGuard | null,
 ): string {
-  const { text, length, count, fieldId, lineStart, connectionNominates } = head;
+  // A line starts with its name: nothing may stand before it.
+  const { text, length, count, fieldId, nameStart: lineStart, connectionNominates } = head;
   let out = '';
   let from = start;
   for (let index = 0; index < count; index += 1) {

@@ -41,7 +41,8 @@ export class RequestBody {
   begin(repeatable: boolean): void {
     const { expectContinue, contentLength } = this.#reader.head;
     this.#expected = expectContinue;
-    this.replay.begin(repeatable && contentLength <= REPLAY_LIMIT);
+    if (this.#body.done) this.replay.complete = true;
+    else this.replay.begin(repeatable && contentLength <= REPLAY_LIMIT);
   }
 
   /** The client waits to be told to go on with it, and was not: perhaps it never comes. */
@@ -52,11 +53,6 @@ export class RequestBody {
   /** The client was told to go on (100). */
   continued(): void {
     this.#expected = false;
-  }
-
-  /** Writes what was taken for an endpoint that is gone to the next one. Nothing happens at the first. */
-  sendAgain(writer: BodyWriter): void {
-    if (this.replay.length > 0) this.replay.sendTo(writer);
   }
 
   /**

@@ -18,7 +18,7 @@ export const LONG_BODY = 32 * 1024;
 
 /** Where the response goes, and who makes the heads for the client. */
 export interface RelayTarget {
-  /** The client's. */
+  /** Where heads and bodies are written to; another one for each client. */
   readonly writer: Pick<SocketWriter, 'write' | 'writeBytes'>;
   /** The text of a final head for the client. */
   finalHead(head: ResponseHead, framing: BodyFraming): string;
