@@ -49,8 +49,6 @@ export class UpstreamConnection implements SocketWriterOwner {
   reused = false;
   /** There is a TCP connection. */
   reached = false;
-  /** The transport's handshake is done too: bytes may be written. */
-  connected = false;
   closed = false;
   /** Real time, in ms, after which an idle connection is no longer used; below the endpoint's own keep-alive. */
   idleUntil = 0;
@@ -63,7 +61,6 @@ export class UpstreamConnection implements SocketWriterOwner {
     this.socket = this.transport.open(
       endpoint,
       () => {
-        this.connected = true;
         if (this.transport === PLAIN) this.writer.attach();
         this.handler?.upstreamConnected();
       },
