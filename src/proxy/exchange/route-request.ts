@@ -6,7 +6,7 @@ import type { Routing } from '../routing.ts';
 import type { WorkerContext } from '../worker-context.ts';
 import { decideRequest } from './decide-request.ts';
 import type { ErrorCode } from './error-responses.ts';
-import { endOfWay } from './hop-limits.ts';
+import { endByHops } from './hop-limits.ts';
 import type { RequestContext } from './request-context.ts';
 
 /** Why a request ends at the proxy. `options`: OPTIONS that ends here by its Max-Forwards. */
@@ -22,7 +22,7 @@ export function routeRequest(
   const { counters } = context;
   if (!context.admission.begin()) return 'overloaded';
   const { head } = request;
-  const end = endOfWay(head, routing.via);
+  const end = endByHops(head, routing.via);
   if (end !== null) {
     if (end === 'loop_detected') counters.loopDetected();
     return end;
