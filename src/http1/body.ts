@@ -61,6 +61,8 @@ export class ChunkedReader {
   done = false;
   /** After `push` in payload mode: the data of the chunks, as views of the buffer. */
   payload: Buffer[] = [];
+  /** Bytes of data so far. */
+  size = 0;
   #limits: ChunkedLimits = { extension: 0, trailer: 0, fields: 0 };
   #payloadOnly = false;
   #lenient = false;
@@ -94,6 +96,7 @@ export class ChunkedReader {
     this.held = null;
     this.tail = null;
     this.done = false;
+    this.size = 0;
     this.#limits = limits;
     this.#payloadOnly = payloadOnly;
     this.#lenient = lenient;
@@ -126,6 +129,7 @@ export class ChunkedReader {
         const taken = Math.min(this.#remaining, end - at);
         if (this.#payloadOnly) this.payload.push(bytes.subarray(at, at + taken));
         at += taken;
+        this.size += taken;
         this.#remaining -= taken;
         unit = at;
         if (this.#remaining === 0) this.#state = DATA_CR;

@@ -7,14 +7,14 @@
  * RFC 9113, section 8.1, has it. A request whose fields did not all arrive, or whose data is not what its head declares, is refused.
  */
 import { constants, type ServerHttp2Stream } from 'node:http2';
-import { parseResponseHead, responseFraming, ResponseHead } from '../http1/response-head.ts';
+import { ResponseReader } from '../http1/response-reader.ts';
 import { EdgeSocket, reset, STREAM_REFUSED } from './edge-socket.ts';
 import { fieldObject, responseFields } from './field-list.ts';
 import { refusalNumber } from '../http1/refusal.ts';
 import { requestText } from './request-text.ts';
 import { keptTrailers } from './chunk-text.ts';
 import { StreamBody } from './stream-body.ts';
-import { WRITTEN_LIMITS, WrittenBody } from './written-body.ts';
+import { addData, WRITTEN, WRITTEN_LIMITS } from './written-message.ts';
 import { guarded, soon } from '../runtime/guard.ts';
 
 const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM } =
@@ -51,15 +51,12 @@ export type RequestEnd = (trailers: readonly string[] | null) => void;
 export class ClientStream extends EdgeSocket {
   reader: StreamReader | null = null;
   readonly #owner: StreamOwner;
-  readonly #head = new ResponseHead();
-  readonly #body = new WrittenBody();
+  /** Of what is written as the answer. */
+  readonly #answer = new ResponseReader();
   #stream: ServerHttp2Stream | null = null;
   readonly #request = new StreamBody();
-  #method = '';
   /** All of the request has come. */
   #asked = true;
-  /** The head of the answer was sent. */
-  #answered = false;
   /** The answer's content is not passed on. */
   #contentless = false;
   #trailers: readonly string[] | null = null;
@@ -78,7 +75,7 @@ export class ClientStream extends EdgeSocket {
   begin(stream: ServerHttp2Stream, raw: readonly string[], ended: boolean): void {
     this.#stream = stream;
     this.#asked = ended;
-    this.#answered = false;
+    this.#answer.reset('', WRITTEN);
     this.#contentless = false;
     this.#trailers = null;
     this.#onAsked = null;
@@ -86,12 +83,11 @@ export class ClientStream extends EdgeSocket {
     stream.once('close', () => this.#over(stream, stream.rstCode !== NGHTTP2_NO_ERROR));
     const head = this.#owner.isWhole(stream, raw) ? requestText(raw, ended) : MALFORMED_FIELD;
     if (typeof head === 'number') {
-      this.#method = '';
       this.reader?.refuse(head);
       stream.resume();
       return;
     }
-    this.#method = head.method;
+    this.#answer.reset(head.method, WRITTEN);
     this.#request.begin(head);
     const bytes = Buffer.from(head.text, 'latin1');
     this.reader?.received(bytes, bytes.length);
@@ -163,7 +159,7 @@ export class ClientStream extends EdgeSocket {
   #over(stream: ServerHttp2Stream, cut: boolean): void {
     if (stream !== this.#stream) return;
     this.#stream = null;
-    const whole = this.#answered && this.#body.done;
+    const whole = this.#answer.done;
     if (cut && !whole) this.#owner.reset();
     if (!cut && whole && this.#asked && this.reader?.idle === true) this.#owner.free(this);
     else this.destroy();
@@ -181,45 +177,45 @@ export class ClientStream extends EdgeSocket {
       done();
       return;
     }
-    this.send(stream, pieces, this.#answered && this.#body.done && !this.#contentless, done);
+    this.send(stream, pieces, this.#answer.done && !this.#contentless, done);
   }
 
   /** Reads what is written; data goes to `pieces`. False where it is no valid answer. */
   #take(stream: ServerHttp2Stream, bytes: Buffer, pieces: Buffer[]): boolean {
-    const head = this.#head;
-    let at = 0;
-    while (!this.#answered && at < bytes.length) {
-      const used = parseResponseHead(bytes, at, bytes.length, WRITTEN_LIMITS, head);
-      if (used <= 0 || head.status === 101) return false;
-      at += used;
-      if (head.status < 200) stream.additionalHeaders({ ':status': head.status, ...fieldObject(head) });
-      else this.#answer(stream);
+    const answer = this.#answer;
+    for (let at = 0; at < bytes.length; at += answer.used) {
+      const step = answer.done ? 'refused' : answer.push(bytes, at, bytes.length, WRITTEN_LIMITS);
+      if (step === 'body') addData(answer.body, bytes, pieces);
+      else if (step !== 'head' || !this.#sendHead(stream, answer)) return false;
     }
-    if (!this.#body.take(bytes, at, pieces)) return false;
     if (this.#contentless) pieces.length = 0;
     return true;
   }
 
-  #answer(stream: ServerHttp2Stream): void {
-    const head = this.#head;
-    const framing = responseFraming(head, this.#method);
-    this.#body.begin(framing, head.contentLength);
-    this.#answered = true;
+  /** False where it is a head that HTTP/2 does not have. */
+  #sendHead(stream: ServerHttp2Stream, { head, body, begun }: ResponseReader): boolean {
+    if (head.status === 101) return false;
+    if (!begun) {
+      stream.additionalHeaders({ ':status': head.status, ...fieldObject(head) });
+      return true;
+    }
+    const chunked = body.framing === 'chunked';
     this.#contentless = head.status === RESET_CONTENT;
-    const waitForTrailers = framing === 'chunked' && !this.#contentless;
+    const waitForTrailers = chunked && !this.#contentless;
     if (waitForTrailers) {
       stream.once('wantTrailers', () => {
-        const { trailers } = this.#body;
+        const { trailers } = body;
         if (!stream.closed) stream.sendTrailers(trailers === null ? {} : fieldObject(trailers));
         // Not before the trailers are out, which Node.js sends in the next turn.
         if (!this.#asked) soon(guarded('the end of a stream', () => stream.close(NGHTTP2_NO_ERROR)));
       });
     }
-    const list = responseFields(head, this.#contentless ? 0 : framing === 'chunked' ? this.toDeclare : -1);
+    const list = responseFields(head, this.#contentless ? 0 : chunked ? this.toDeclare : -1);
     // Node.js takes a list too, which keeps order and repeated fields, and no date; its types do not say so yet.
     const fields = list as unknown as Record<string, string>;
-    const options = { endStream: this.#contentless || this.#body.done, waitForTrailers, sendDate: false };
+    const options = { endStream: this.#contentless || body.done, waitForTrailers, sendDate: false };
     stream.respond(fields, options);
+    return true;
   }
 
   #cut(stream: ServerHttp2Stream): void {
@@ -231,12 +227,9 @@ export class ClientStream extends EdgeSocket {
   override _final(done: () => void): void {
     const stream = this.#stream;
     if (stream !== null && !stream.closed) {
-      if (this.#answered && this.#body.framing === 'close') {
-        this.#body.end();
-        stream.end();
-      }
-      if (!this.#answered || !this.#body.done) this.#cut(stream);
-      else if (!this.#asked && this.#body.framing !== 'chunked') stream.close(NGHTTP2_NO_ERROR);
+      if (this.#answer.endsByClose()) stream.end();
+      if (!this.#answer.done) this.#cut(stream);
+      else if (!this.#asked && this.#answer.body.framing !== 'chunked') stream.close(NGHTTP2_NO_ERROR);
     }
     done();
   }
@@ -245,10 +238,10 @@ export class ClientStream extends EdgeSocket {
     const stream = this.#stream;
     this.#stream = null;
     // What is written and not sent may be the rest of the answer.
-    const complete = this.#answered && this.#body.done && this.writableFinished;
+    const complete = this.#answer.done && this.writableFinished;
     const refused = error !== null && 'code' in error && error.code === STREAM_REFUSED;
     if (stream !== null && !complete)
-      reset(stream, refused && !this.#answered ? NGHTTP2_REFUSED_STREAM : NGHTTP2_INTERNAL_ERROR);
+      reset(stream, refused && !this.#answer.begun ? NGHTTP2_REFUSED_STREAM : NGHTTP2_INTERNAL_ERROR);
     done(error);
   }
 }

@@ -7,13 +7,13 @@
  */
 import { constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
 import { F } from '../http1/fields.ts';
-import { parseRequestHead, RequestHead } from '../http1/request-head.ts';
+import { RequestReader } from '../http1/request-reader.ts';
 import type { ClientStream } from './client-stream.ts';
 import { EdgeSocket, reset, STREAM_REFUSED } from './edge-socket.ts';
 import { fieldObject, listObject, requestFields } from './field-list.ts';
 import { responseText } from './response-text.ts';
 import { StreamBody } from './stream-body.ts';
-import { WRITTEN_LIMITS, WrittenBody } from './written-body.ts';
+import { addData, WRITTEN, WRITTEN_LIMITS } from './written-message.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
 
@@ -34,8 +34,8 @@ export class EndpointStream extends EdgeSocket {
   #stream: ClientHttp2Stream | null = null;
   /** The stream before, as long as the endpoint has not closed it. */
   #former: ClientHttp2Stream | null = null;
-  readonly #head = new RequestHead();
-  readonly #body = new WrittenBody();
+  /** Of what is written as the request. */
+  readonly #request = new RequestReader(WRITTEN);
   /** A request is under way. */
   #asking = false;
   readonly #answer = new StreamBody();
@@ -76,7 +76,7 @@ export class EndpointStream extends EdgeSocket {
     const pieces: Buffer[] = [];
     let at = 0;
     // After the end of a request only another one is written; its holder may be through before the stream is closed.
-    if (!this.#asking || this.#body.done) {
+    if (!this.#asking || this.#request.body.done) {
       at = this.#begin(bytes);
       if (at < 0) {
         done();
@@ -88,20 +88,33 @@ export class EndpointStream extends EdgeSocket {
       done();
       return;
     }
-    if (!this.#body.take(bytes, at, pieces)) {
+    if (!this.#take(bytes, at, pieces)) {
       done();
       this.destroy(failure(STREAM_RESET, 'what was written is no request'));
       return;
     }
-    this.send(stream, pieces, this.#body.done && !this.#waitsForSource, done);
+    this.send(stream, pieces, this.#request.body.done && !this.#waitsForSource, done);
+  }
+
+  /** Reads `bytes[start..]` as the body; data goes to `pieces`. False where that is not this body's. */
+  #take(bytes: Buffer, start: number, pieces: Buffer[]): boolean {
+    const request = this.#request;
+    for (let at = start; at < bytes.length; at += request.used) {
+      if (request.body.done || request.readBody(bytes, at, bytes.length) !== 'body') return false;
+      addData(request.body, bytes, pieces);
+    }
+    return true;
   }
 
   /** Opens the stream of the request whose head is written; returns where its body begins, -1 where it could not. */
   #begin(bytes: Buffer): number {
-    const head = this.#head;
-    const used = parseRequestHead(bytes, 0, bytes.length, WRITTEN_LIMITS, head);
+    const request = this.#request;
+    const { head, body } = request;
+    // What was under way before came to nothing.
+    if (!body.done) body.abandon();
+    const step = request.push(bytes, 0, bytes.length, WRITTEN_LIMITS);
     const session = this.#session;
-    if (used <= 0 || session === null || session.closed || session.destroyed) {
+    if (step !== 'head' || session === null || session.closed || session.destroyed) {
       this.destroy(failure(STREAM_REFUSED, 'the session is gone'));
       return -1;
     }
@@ -113,10 +126,6 @@ export class EndpointStream extends EdgeSocket {
     this.#tail = null;
     this.#trailers = null;
     this.declared = -1;
-    this.#body.begin(
-      head.chunked ? 'chunked' : head.contentLength > 0 ? 'length' : 'none',
-      head.contentLength,
-    );
     // The trailers of a chunked body come with it; those of another one from its source, once that has ended.
     const source = head.chunked ? null : this.source;
     this.#waitsForSource = source !== null && !source.asked;
@@ -124,13 +133,13 @@ export class EndpointStream extends EdgeSocket {
     const more = this.#waitsForSource || this.#tail !== null;
     // Node.js takes a list too, which keeps order and repeated fields; its types do not say so yet.
     const fields = requestFields(head, 'http') as unknown as Record<string, string>;
-    const options = { endStream: this.#body.done && !more, waitForTrailers: head.chunked || more };
+    const options = { endStream: body.done && !more, waitForTrailers: head.chunked || more };
     const stream = session.request(fields, options);
     this.#stream = stream;
     this.#listen(stream);
     if (this.#waitsForSource) source?.whenAsked((trailers) => this.#sourceEnded(stream, trailers));
-    else if (more && this.#body.done) stream.end();
-    return used;
+    else if (more && body.done) stream.end();
+    return request.used;
   }
 
   #sourceEnded(stream: ClientHttp2Stream, trailers: readonly string[] | null): void {
@@ -142,7 +151,7 @@ export class EndpointStream extends EdgeSocket {
     this.#tail = trailers;
     this.#waitsForSource = false;
     // What of the body is still on its way through the exchange ends the stream when it is written.
-    if (this.#body.done) stream.end();
+    if (this.#request.body.done) stream.end();
   }
 
   /** The holder is through with the stream: its end may still be on its way, but not for ever. */
@@ -169,7 +178,7 @@ export class EndpointStream extends EdgeSocket {
     });
     stream.once('wantTrailers', () => {
       if (stream.closed) return;
-      const { trailers } = this.#body;
+      const { trailers } = this.#request.body;
       if (stream !== this.#stream) stream.sendTrailers({});
       else if (trailers !== null) stream.sendTrailers(fieldObject(trailers));
       else stream.sendTrailers(this.#tail === null ? {} : listObject(this.#tail, this.allowsTrailer));
@@ -202,9 +211,9 @@ export class EndpointStream extends EdgeSocket {
   #hand(stream: ClientHttp2Stream, list: readonly string[], flags: number): void {
     if (stream !== this.#stream) return;
     const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
-    const { method } = this.#head;
+    const { method } = this.#request.head;
     const whole = this.#isWhole(stream, list);
-    const trailers = this.source !== null || this.#head.seen(F.TE) ? 'always' : 'announced';
+    const trailers = this.source !== null || this.#request.head.seen(F.TE) ? 'always' : 'announced';
     const head = whole ? responseText(list, { ended, method, close: this.going, trailers }) : null;
     if (head === null) {
       this.#malformed();
@@ -252,7 +261,7 @@ export class EndpointStream extends EdgeSocket {
     this.#stream = null;
     this.#asking = false;
     const { rstCode } = stream;
-    if (this.#answered && rstCode === NGHTTP2_NO_ERROR && this.#body.done) {
+    if (this.#answered && rstCode === NGHTTP2_NO_ERROR && this.#request.body.done) {
       if (this.going) this.destroy();
       return;
     }

@@ -82,7 +82,7 @@ export function handOver(socket: Socket, first: Buffer, receive: (bytes: Buffer)
   const { _handle: handle } = socket as unknown as WithHandle;
   socket.removeAllListeners();
   // The new socket sets its own reader.
-  delete (handle as { wire?: unknown }).wire;
+  delete (handle as { writer?: unknown }).writer;
   const own = readShared(socket, (length) => receive(readBuffer.subarray(0, length)));
   own.allowHalfOpen = false;
   const read = Buffer.from(first);

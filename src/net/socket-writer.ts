@@ -3,7 +3,7 @@
  * socket and the request path, and the ordinary way for every other stream.
  *
  * Two things make it short. A write of a Node.js socket makes a request object, a closure and a tick, although the kernel nearly
- * always takes all of it at once; a wire hands the bytes to the socket's handle itself, and gives a request object away only when the
+ * always takes all of it at once; a writer hands the bytes to the socket's handle itself, and gives a request object away only when the
  * kernel took a part. And small writes wait for the end of the loop's turn, when those of all connections go out one after
  * another: what is written to one connection in a turn is one system call, and the peers are woken once instead of once for each write.
  *
@@ -23,8 +23,8 @@ import { guarded, soon } from '../runtime/guard.ts';
 /** Up to this size bytes go out as part of a string: it costs no buffer. */
 const STRING_LIMIT = 8 * 1024;
 
-/** Who owns a wire. */
-export interface WireOwner {
+/** Who owns a writer. */
+export interface SocketWriterOwner {
   /** `bytes[0..length)` arrived; they are valid only during the call. */
   received(bytes: Buffer, length: number): void;
   /** Not all that was written has left: write no more until `drained`. */
@@ -48,7 +48,7 @@ interface StreamBinding {
 
 /** A write that the kernel took a part of. */
 interface WriteRequest {
-  wire?: Wire;
+  writer?: SocketWriter;
   /** Keeps the bytes alive. */
   buffer?: Buffer;
   oncomplete?: (this: WriteRequest, status: number) => void;
@@ -57,7 +57,7 @@ interface WriteRequest {
 /** The handle of a plain TCP connection. */
 interface Handle {
   onread: (this: Handle, bytes: ArrayBuffer | undefined) => Buffer | undefined;
-  wire?: Wire;
+  writer?: SocketWriter;
   forwardRead?: Handle['onread'];
   readonly writeQueueSize?: number;
   writeLatin1String(request: WriteRequest, text: string): number | undefined;
@@ -77,11 +77,11 @@ const SCRATCH_SIZE = 80 * 1024;
 let scratch: Buffer = Buffer.allocUnsafeSlow(SCRATCH_SIZE);
 
 /**
- * Wires with something to write at the end of this turn: the first `waitingCount`. Neither array is ever shortened, and they take turns,
- * because a wire that stalls may have others written to while its list is gone through.
+ * Writers with something to write at the end of this turn: the first `waitingCount`. Neither array is ever shortened, and they take turns,
+ * because a writer that stalls may have others written to while its list is gone through.
  */
-let waiting: Wire[] = [];
-let flushing: Wire[] = [];
+let waiting: SocketWriter[] = [];
+let flushing: SocketWriter[] = [];
 let waitingCount = 0;
 
 /**
@@ -110,9 +110,9 @@ function streamBinding(): StreamBinding | null {
   }
 }
 
-export class Wire {
+export class SocketWriter {
   readonly socket: Socket;
-  readonly #owner: WireOwner;
+  readonly #owner: SocketWriterOwner;
   #handle: Handle | null = null;
   /** Writes of our own that the kernel has not taken whole. */
   #pending = 0;
@@ -130,7 +130,7 @@ export class Wire {
   /** A write failed, and the owner reads on. */
   #broken = false;
 
-  constructor(socket: Socket, owner: WireOwner) {
+  constructor(socket: Socket, owner: SocketWriterOwner) {
     this.socket = socket;
     this.#owner = owner;
     socket.on('drain', () => owner.drained());
@@ -141,7 +141,7 @@ export class Wire {
     const handle = (this.socket as unknown as { _handle: Handle | null })._handle;
     if (binding === null || handle === null || typeof handle.writeLatin1String !== 'function') return;
     this.#handle = handle;
-    handle.wire = this;
+    handle.writer = this;
     handle.forwardRead = handle.onread;
     handle.onread = onRead;
   }
@@ -167,7 +167,7 @@ export class Wire {
   }
 
   /**
-   * Writes bytes. Those of the shared read buffer are copied; those of this or another wire's own buffer are written as they
+   * Writes bytes. Those of the shared read buffer are copied; those of this or another writer's own buffer are written as they
    * stand, so after `stalled` they must not be read over until `drained`; others must stay as they are until they have left.
    */
   writeBytes(bytes: Buffer, start: number, end: number): void {
@@ -267,7 +267,7 @@ export class Wire {
     }
     const request = spare;
     spare = new binding!.WriteWrap();
-    request.wire = this;
+    request.writer = this;
     request.oncomplete = onWritten;
     if (bytes !== undefined) request.buffer = bytes;
     this.#pending += 1;
@@ -340,15 +340,15 @@ function flushAll(): void {
 }
 
 function onWritten(this: WriteRequest, status: number): void {
-  this.wire?.written(status);
+  this.writer?.written(status);
 }
 
 function onRead(this: Handle, bytes: ArrayBuffer | undefined): Buffer | undefined {
   const length = state[AT_READ]!;
-  const { wire } = this;
-  if (length > 0 && wire !== undefined && isOpen(wire.socket, this)) {
+  const { writer } = this;
+  if (length > 0 && writer !== undefined && isOpen(writer.socket, this)) {
     handlingRead = true;
-    const next = wire.received(length);
+    const next = writer.received(length);
     handlingRead = false;
     if (readsAlone > 0) {
       readsAlone -= 1;

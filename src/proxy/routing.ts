@@ -15,8 +15,7 @@ import { FieldGuard } from './exchange/field-guard.ts';
 import { h2cTransport } from '../upstream/h2c-transport.ts';
 import { tlsTransport } from '../upstream/tls-transport.ts';
 import { PLAIN, type Transport } from '../upstream/transport.ts';
-import type { ChunkedLimits } from '../http1/body.ts';
-import type { HeadLimits } from '../http1/request-head.ts';
+import type { MessageLimits } from '../http1/request-reader.ts';
 import { compileContext, compilePolicy, type CompiledPolicy, type PolicyContext } from '../policy/compile.ts';
 import { FlipTable } from '../policy/flip.ts';
 import { NetworkSet } from '../ip/network.ts';
@@ -75,9 +74,8 @@ export interface RoutingSource {
 export interface Routing {
   readonly revision: number;
   readonly proxy: ProxySettings;
-  readonly headLimits: HeadLimits;
-  readonly bodyLimits: ChunkedLimits;
-  readonly responseLimits: HeadLimits & ChunkedLimits;
+  /** Of requests and responses alike. */
+  readonly messageLimits: MessageLimits;
   readonly matcher: ServiceMatcher;
   readonly services: readonly ServiceRoute[];
   readonly trustedProxies: NetworkSet;
@@ -132,7 +130,7 @@ export function compileRouting(snapshot: Snapshot, previous: Routing | null, sou
   return {
     revision: snapshot.revision,
     proxy: snapshot.proxy,
-    ...limitsOf(snapshot.proxy),
+    messageLimits: limitsOf(snapshot.proxy),
     matcher,
     services,
     trustedProxies: new NetworkSet(snapshot.trustedProxies),
@@ -148,10 +146,9 @@ function isMirrored({ settings, rollout }: ServiceSnapshot): boolean {
   return settings.mirror !== null && rollout?.phase !== 'rolledBack';
 }
 
-function limitsOf(proxy: ProxySettings): Pick<Routing, 'headLimits' | 'bodyLimits' | 'responseLimits'> {
-  const headLimits = { requestLine: proxy.requestLineLimit, head: proxy.headLimit, fields: proxy.fieldLimit };
-  const bodyLimits = { extension: CHUNK_EXTENSION_LIMIT, trailer: proxy.headLimit, fields: proxy.fieldLimit };
-  return { headLimits, bodyLimits, responseLimits: { ...headLimits, ...bodyLimits } };
+function limitsOf(proxy: ProxySettings): MessageLimits {
+  const { requestLineLimit: requestLine, headLimit: head, fieldLimit: fields } = proxy;
+  return { requestLine, head, fields, extension: CHUNK_EXTENSION_LIMIT, trailer: head };
 }
 
 function variantUpstream(

@@ -8,13 +8,13 @@ import type { AddressCache } from '../ip/address.ts';
 import type { Admission } from './admission.ts';
 import type { LatchOutbox } from '../latches/latch-outbox.ts';
 import type { Warn } from '../telemetry/warnings.ts';
-import type { Arrival } from './connection/downstream-info.ts';
+import type { DownstreamInfo } from './connection/downstream-info.ts';
 import type { Routing } from './routing.ts';
 import type { OpenSocket } from '../http2/watched-socket.ts';
 
 export interface Http2Listener {
   /** Takes a connection over; `open` gives it, and all of its bytes from the preface on. */
-  accept(open: OpenSocket, arrival: Arrival): void;
+  accept(open: OpenSocket, downstream: DownstreamInfo): void;
 }
 
 export interface WorkerContext {

@@ -109,10 +109,10 @@ export const WORKER_SLOT = {
   bufferedBytes: FIRST_GAUGE + 7,
   http2SessionsOpen: FIRST_GAUGE + 8,
   http2StreamsOpen: FIRST_GAUGE + 9,
-  newcomers: FIRST_GAUGE + 10,
+  pendingHandshakes: FIRST_GAUGE + 10,
 } as const;
 
-const WORKER_SLOTS = WORKER_SLOT.newcomers + 1;
+const WORKER_SLOTS = WORKER_SLOT.pendingHandshakes + 1;
 export const WORKER_COUNTER_BYTES = WORKER_SLOTS * Float64Array.BYTES_PER_ELEMENT;
 
 const CODES = STATUS_LABELS.length;
@@ -232,8 +232,8 @@ export class WorkerCounters {
   }
 
   /** Connections that owe a PROXY header or a TLS handshake now. */
-  newcomers(count: number): void {
-    this.slots[WORKER_SLOT.newcomers] = count;
+  pendingHandshakes(count: number): void {
+    this.slots[WORKER_SLOT.pendingHandshakes] = count;
   }
 
   /** A request for a host that no service has. */

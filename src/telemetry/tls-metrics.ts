@@ -39,7 +39,7 @@ export const TLS_METRICS: readonly Family[] = [
     help: 'Connections that still owe a PROXY header or a TLS handshake.',
     type: 'gauge',
     labels: [],
-    collect: ({ workers }) => [{ labels: {}, value: sumSlot(workers, WORKER_SLOT.newcomers) }],
+    collect: ({ workers }) => [{ labels: {}, value: sumSlot(workers, WORKER_SLOT.pendingHandshakes) }],
   },
   {
     name: 'serin_certificate_expiry_timestamp_seconds',

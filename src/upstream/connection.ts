@@ -9,7 +9,7 @@
 import type { Socket } from 'node:net';
 import type { EndpointAddress } from '../contract/endpoint-address.ts';
 import { PLAIN, type Transport } from './transport.ts';
-import { Wire, type WireOwner } from '../net/socket-writer.ts';
+import { SocketWriter, type SocketWriterOwner } from '../net/socket-writer.ts';
 
 /** Who holds a connection. Calls never overlap; after `upstreamClosed` no other call comes. */
 export interface UpstreamHandler {
@@ -39,9 +39,9 @@ export interface ConnectionOwner extends EndpointAddress {
   forget(connection: UpstreamConnection): void;
 }
 
-export class UpstreamConnection implements WireOwner {
+export class UpstreamConnection implements SocketWriterOwner {
   readonly socket: Socket;
-  readonly wire: Wire;
+  readonly writer: SocketWriter;
   readonly endpoint: ConnectionOwner;
   readonly transport: Transport;
   handler: UpstreamHandler | null;
@@ -49,8 +49,6 @@ export class UpstreamConnection implements WireOwner {
   reused = false;
   /** There is a TCP connection. */
   reached = false;
-  /** The transport's handshake is done too: bytes may be written. */
-  connected = false;
   closed = false;
   /** Real time, in ms, after which an idle connection is no longer used; below the endpoint's own keep-alive. */
   idleUntil = 0;
@@ -63,13 +61,12 @@ export class UpstreamConnection implements WireOwner {
     this.socket = this.transport.open(
       endpoint,
       () => {
-        this.connected = true;
-        if (this.transport === PLAIN) this.wire.attach();
+        if (this.transport === PLAIN) this.writer.attach();
         this.handler?.upstreamConnected();
       },
       (bytes, length) => this.received(bytes, length),
     );
-    this.wire = new Wire(this.socket, this);
+    this.writer = new SocketWriter(this.socket, this);
     this.socket.once('connect', () => {
       this.reached = true;
     });
@@ -119,7 +116,7 @@ export class UpstreamConnection implements WireOwner {
     this.closed = true;
     this.handler = null;
     this.endpoint.forget(this);
-    this.wire.flush();
+    this.writer.flush();
     this.socket.setTimeout(UNREAD_TIME, () => this.socket.destroy());
     this.socket.destroySoon();
   }

@@ -1,12 +1,20 @@
-/** What the codec makes of bytes: messages, how far it has accepted them, and why it stopped. */
-import { ChunkedReader } from '../../src/http1/body.ts';
+/** What the product's own readers make of bytes: messages, how far they have accepted them, and why they stopped. */
+import { BodyReader } from '../../src/http1/body-reader.ts';
+import { HeadAccumulator } from '../../src/http1/head-accumulator.ts';
 import { REFUSALS } from '../../src/http1/refusal.ts';
-import { parseRequestHead, RequestHead, type HeadLimits } from '../../src/http1/request-head.ts';
-import { parseResponseHead, responseFraming, ResponseHead } from '../../src/http1/response-head.ts';
+import type { RequestHead } from '../../src/http1/request-head.ts';
+import { RequestReader, type MessageLimits } from '../../src/http1/request-reader.ts';
+import type { ResponseHead } from '../../src/http1/response-head.ts';
+import { ResponseReader } from '../../src/http1/response-reader.ts';
 import type { Kind, MessageRead } from './reading.ts';
 
-export const LIMITS: HeadLimits = { requestLine: 512, head: 2048, fields: 40 };
-export const CHUNKED = { extension: 64, trailer: 256, fields: 6 };
+export const LIMITS: MessageLimits = {
+  requestLine: 512,
+  head: 2048,
+  fields: 40,
+  extension: 64,
+  trailer: 256,
+};
 
 export interface CodecReading {
   readonly messages: readonly MessageRead[];
@@ -21,10 +29,14 @@ export interface CodecReading {
   readonly methodsAt: readonly number[];
 }
 
-const requestHead = new RequestHead();
-const responseHead = new ResponseHead();
-const raw = new ChunkedReader();
-const data = new ChunkedReader();
+/** Bodies are read by a second reader too, which gives their data: both must take the same bytes. */
+const data = new BodyReader();
+/** Trailers that may be none are refused, as of requests, so that all that is accepted is passed on. */
+const STRICT = { payloadOnly: false, lenient: false } as const;
+const DATA = { payloadOnly: true, lenient: false } as const;
+
+const requests = new RequestReader();
+const responses = new ResponseReader();
 
 function codeOf(number: number): string {
   return REFUSALS[-number - 1]!.code;
@@ -38,14 +50,17 @@ function fieldsOf(head: RequestHead | ResponseHead): string[] {
   return fields;
 }
 
-/** The trailer lines of a whole chunked body. */
-function trailersOf(body: string): string[] {
-  const lines = body.slice(0, -4).split('\r\n');
-  const last = lines.findLastIndex((line) => /^0+(;.*)?$/.test(line));
-  return lines.slice(last + 1).flatMap((line) => {
-    const colon = line.indexOf(':');
-    return [line.slice(0, colon), line.slice(colon + 1).replaceAll(/^[ \t]+|[ \t]+$/g, '')];
-  });
+/** What the reader says are the trailers. */
+function trailersOf({ trailers }: BodyReader): string[] {
+  const fields: string[] = [];
+  if (trailers === null) return fields;
+  for (let index = 0; index < trailers.count; index += 1) {
+    fields.push(
+      trailers.text.slice(trailers.nameStart[index], trailers.nameEnd[index]),
+      trailers.value(index),
+    );
+  }
+  return fields;
 }
 
 interface Body {
@@ -55,41 +70,44 @@ interface Body {
   readonly stopped: string;
 }
 
-/** Reads a chunked body in pieces of `step` bytes, by a raw and a decoding reader at once. */
-function readChunked(message: MessageRead, bytes: Buffer, start: number, step: number): Body {
-  raw.reset(CHUNKED);
-  data.reset(CHUNKED, true);
+/** Reads a body in pieces of `step` bytes, as it comes and as data at once. */
+function readBody(
+  reader: RequestReader | ResponseReader,
+  message: MessageRead,
+  bytes: Buffer,
+  start: number,
+  step: number,
+): Body {
+  const { body, head } = reader;
+  data.begin(body.framing, head.contentLength, LIMITS, DATA);
   let at = start;
   let forwarded = '';
-  while (at < bytes.length && !raw.done) {
+  while (at < bytes.length && !body.done) {
     const end = Math.min(bytes.length, at + step);
-    const used = raw.push(bytes, at, end);
-    const decoded = data.push(bytes, at, end);
+    const outcome = reader.push(bytes, at, end, LIMITS);
+    const used = outcome === 'refused' ? reader.refusal : reader.used;
+    const decoded = data.read(bytes, at, end);
     if (used !== decoded) throw new Error(`the decoding reader says ${decoded}, the other ${used}`);
     if (used < 0) return { used: 0, accepted: forwarded.length, stopped: codeOf(used) };
-    if (raw.held !== null) forwarded += raw.held.latin1Slice();
-    forwarded += bytes.latin1Slice(raw.from, raw.to);
-    for (const piece of data.payload) message.body += piece.latin1Slice();
+    if (outcome !== 'body') throw new Error(`${outcome} in the middle of a body`);
+    if (body.held !== null) forwarded += body.held.latin1Slice();
+    forwarded += bytes.latin1Slice(body.from, body.to);
+    if (body.framing === 'chunked') for (const piece of data.payload) message.body += piece.latin1Slice();
+    else message.body += bytes.latin1Slice(data.from, data.to);
     at += used;
     if (forwarded !== bytes.latin1Slice(start, start + forwarded.length)) {
       throw new Error(`passed on other bytes than came: ${JSON.stringify(forwarded)}`);
     }
   }
-  if (!raw.done) return { used: 0, accepted: forwarded.length, stopped: 'incomplete' };
+  if (message.body.length !== body.size) throw new Error(`counted ${body.size} bytes of content`);
+  if (!body.done) return { used: at - start, accepted: forwarded.length, stopped: 'incomplete' };
   if (forwarded.length !== at - start) throw new Error('the body is done and not all of it passed on');
   message.complete = true;
-  message.trailers = trailersOf(forwarded);
+  message.trailers = trailersOf(body);
   return { used: at - start, accepted: at - start, stopped: '' };
 }
 
-function readLength(message: MessageRead, bytes: Buffer, start: number, length: number): Body {
-  const used = Math.min(length, bytes.length - start);
-  message.body = bytes.latin1Slice(start, start + used);
-  message.complete = used === length;
-  return { used, accepted: used, stopped: message.complete ? '' : 'incomplete' };
-}
-
-/** Reads `bytes`. `answered`: as for `readByLlhttp`. `step`: into pieces of how many bytes chunked bodies are cut. */
+/** Reads `bytes`. `answered`: as for `readByLlhttp`. `step`: into pieces of how many bytes bodies are cut. */
 export function readByCodec(
   kind: Kind,
   bytes: Buffer,
@@ -101,22 +119,28 @@ export function readByCodec(
   const end = bytes.length;
   let at = 0;
   let finals = 0;
+  // What the input before this one left unread is forgotten, as where a connection has closed.
+  requests.lend(new HeadAccumulator());
+  responses.reset(answered[0] ?? 'GET', STRICT);
   while (at < end) {
-    const used =
-      kind === 'request'
-        ? parseRequestHead(bytes, at, end, LIMITS, requestHead)
-        : parseResponseHead(bytes, at, end, LIMITS, responseHead);
-    if (used <= 0) {
-      return { messages, accepted: at, state: used === 0 ? 'incomplete' : codeOf(used), methodsAt };
+    const reader = kind === 'request' ? requests : responses;
+    const outcome = reader.push(bytes, at, end, LIMITS);
+    if (outcome !== 'head') {
+      return {
+        messages,
+        accepted: at,
+        state: outcome === 'more' ? 'incomplete' : codeOf(reader.refusal),
+        methodsAt,
+      };
     }
+    const { head, body } = reader;
     // The head's text leaves out an empty line before it.
-    methodsAt.push(at + used - (kind === 'request' ? requestHead : responseHead).length);
-    at += used;
-    const head = kind === 'request' ? requestHead : responseHead;
-    const status = kind === 'request' ? 0 : responseHead.status;
+    methodsAt.push(at + reader.used - head.length);
+    at += reader.used;
+    const status = kind === 'request' ? 0 : responses.head.status;
     const message: MessageRead = {
-      method: kind === 'request' ? requestHead.method : '',
-      target: kind === 'request' ? requestHead.target : '',
+      method: kind === 'request' ? requests.head.method : '',
+      target: kind === 'request' ? requests.head.target : '',
       status,
       minor: head.versionMinor,
       keepAlive: head.keepAlive,
@@ -126,23 +150,18 @@ export function readByCodec(
       complete: false,
     };
     messages.push(message);
-    let framing: string = head.chunked ? 'chunked' : head.contentLength > 0 ? 'length' : 'none';
-    if (kind === 'response') {
-      framing = responseFraming(responseHead, answered[finals] ?? 'GET');
-      if (status >= 200) finals += 1;
+    if (kind === 'request' || responses.begun) {
+      const stop = readBody(reader, message, bytes, at, step);
+      if (body.framing === 'close') return { messages, accepted: end, state: 'until-close', methodsAt };
+      if (stop.stopped !== '')
+        return { messages, accepted: at + stop.accepted, state: stop.stopped, methodsAt };
+      at += stop.used;
+    } else message.complete = true;
+    if (status >= 200) {
+      finals += 1;
+      responses.reset(answered[finals] ?? 'GET', STRICT);
     }
-    if (framing === 'close') {
-      message.body = bytes.latin1Slice(at);
-      return { messages, accepted: end, state: 'until-close', methodsAt };
-    }
-    const body =
-      framing === 'chunked'
-        ? readChunked(message, bytes, at, step)
-        : readLength(message, bytes, at, framing === 'length' ? head.contentLength : 0);
-    if (body.stopped !== '')
-      return { messages, accepted: at + body.accepted, state: body.stopped, methodsAt };
-    at += body.used;
-    if (status === 101 || ((status === 0 || status >= 200) && !head.keepAlive)) {
+    if (status === 101 || ((status === 0 || status >= 200) && !message.keepAlive)) {
       return { messages, accepted: at, state: 'end', methodsAt };
     }
   }

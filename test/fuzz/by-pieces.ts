@@ -1,14 +1,11 @@
 /**
- * What the codec makes of bytes that come in pieces, put together as the proxy does it: a head that is not whole is collected and
- * scanned, bodies are read as they come. For responses it is the proxy's own relay that puts them together.
+ * What the product's own readers make of bytes that come in pieces: the reader of requests as a client connection pushes to it, and for
+ * responses the relay that writes them to the client.
  */
-import { ChunkedReader } from '../../src/http1/body.ts';
 import { REFUSALS } from '../../src/http1/refusal.ts';
-import { parseRequestHead, RequestHead } from '../../src/http1/request-head.ts';
-import { HeadAccumulator } from '../../src/proxy/connection/head-accumulator.ts';
-import { ResponseRelay } from '../../src/proxy/exchange/response-relay.ts';
-import type { Wire } from '../../src/net/socket-writer.ts';
-import { CHUNKED, LIMITS } from './by-codec.ts';
+import { RequestReader } from '../../src/http1/request-reader.ts';
+import { ResponseRelay, type RelayStep } from '../../src/proxy/exchange/response-relay.ts';
+import { LIMITS } from './by-codec.ts';
 
 /** Positions where one piece ends and the next begins, ascending, within the bytes. */
 export type Cuts = readonly number[];
@@ -45,96 +42,63 @@ function codeOf(number: number): string {
 /** Reads requests as a client connection does. */
 export function readRequestsInPieces(bytes: Buffer, cuts: Cuts): PiecesReading {
   const messages: string[] = [];
-  const pieces = new HeadAccumulator();
-  const head = new RequestHead();
-  const reader = new ChunkedReader();
-  let inBody = false;
-  let remaining = 0;
+  const reader = new RequestReader();
+  const { head, body } = reader;
   let ended = false;
-  const begin = (): void => {
-    messages.push(head.text.slice(0, head.length));
-    inBody = head.chunked || head.contentLength > 0;
-    remaining = Math.max(0, head.contentLength);
-    if (head.chunked) reader.reset(CHUNKED);
-    ended = !inBody && !head.keepAlive;
-  };
-  const pass = (text: string): void => {
-    messages[messages.length - 1] += text;
-  };
   let at = 0;
   for (const end of [...cuts, bytes.length]) {
-    while (at < end && !ended) {
-      if (!inBody) {
-        const before = pieces.length;
-        let used: number;
-        if (pieces.empty) {
-          used = parseRequestHead(bytes, at, end, LIMITS, head);
-          if (used === 0) pieces.push(bytes, at, end);
-        } else {
-          pieces.push(bytes, at, end);
-          used = pieces.ready(LIMITS.head)
-            ? parseRequestHead(pieces.bytes, 0, pieces.length, LIMITS, head)
-            : 0;
-        }
-        if (used < 0) return { messages, state: codeOf(used) };
-        if (used === 0) {
-          at = end;
-          continue;
-        }
-        pieces.clear();
-        begin();
-        at += used - before;
-      } else if (head.chunked) {
-        const used = reader.push(bytes, at, end);
-        if (used < 0) return { messages, state: codeOf(used) };
-        if (reader.held !== null) pass(reader.held.latin1Slice());
-        pass(bytes.latin1Slice(reader.from, reader.to));
-        at += used;
-        inBody = !reader.done;
-      } else {
-        const used = Math.min(remaining, end - at);
-        pass(bytes.latin1Slice(at, at + used));
-        at += used;
-        remaining -= used;
-        inBody = remaining > 0;
+    // In the proxy the bytes lie in a buffer that the next read overwrites.
+    const piece = Buffer.from(bytes.subarray(at, end));
+    for (let from = 0; from < piece.length && !ended; from += reader.used) {
+      switch (reader.push(piece, from, piece.length, LIMITS)) {
+        case 'refused':
+          return { messages, state: codeOf(reader.refusal) };
+        case 'head':
+          messages.push(head.text.slice(0, head.length));
+          ended = body.done && !head.keepAlive;
+          break;
+        case 'body':
+          messages[messages.length - 1] +=
+            (body.held?.latin1Slice() ?? '') + piece.latin1Slice(body.from, body.to);
+          ended = body.done && !head.keepAlive;
+          break;
+        case 'more':
+          break;
       }
-      if (!inBody && pieces.empty) ended = !head.keepAlive;
     }
+    piece.fill('#');
+    at = end;
   }
   if (ended) return { messages, state: 'end' };
-  return { messages, state: inBody || !pieces.empty ? 'incomplete' : 'between' };
+  return { messages, state: body.done && reader.pieces.length === 0 ? 'between' : 'incomplete' };
 }
 
 /** Reads one answer to a request with that method by the proxy's relay: what it wrote to the client, and how it ended. */
 export function relayInPieces(bytes: Buffer, cuts: Cuts, method: string): PiecesReading {
   let written = '';
-  let state = '';
-  const relay: ResponseRelay = new ResponseRelay({
-    wire: {
+  const relay = new ResponseRelay({
+    writer: {
       write: (text: string) => void (written += text),
       writeBytes: (from: Buffer, start: number, end: number) =>
         void (written += from.latin1Slice(start, end)),
-    } as unknown as Wire,
-    requestMethod: method,
-    plainClient: false,
-    longBody() {},
+    },
     finalHead: (head) => head.text.slice(0, head.length),
     interimHead: (head) => head.text.slice(0, head.length),
-    upgraded: () => void (state = 'upgraded'),
-    responseComplete: () => void (state = 'complete'),
-    responseInvalid: (code) => void (state = code < 0 ? codeOf(code) : 'unexpected_interim'),
   });
-  relay.reset();
+  relay.reset(method, false, true);
+  let step: RelayStep = 'more';
   let at = 0;
   for (const end of [...cuts, bytes.length]) {
-    if (state !== '') break;
+    if (step !== 'more') break;
     // In the proxy the bytes lie in a buffer that the next read overwrites.
     const piece = Buffer.from(bytes.subarray(at, end));
-    relay.push(piece, 0, piece.length, { ...LIMITS, ...CHUNKED });
+    step = relay.push(piece, 0, piece.length, LIMITS);
     piece.fill('#');
     at = end;
   }
-  if (state === '') state = relay.endsByClose() ? 'until-close' : 'incomplete';
+  let state: string = step;
+  if (step === 'invalid') state = relay.refusal < 0 ? codeOf(relay.refusal) : 'unexpected_interim';
+  else if (step === 'more') state = relay.reader.endsByClose() ? 'until-close' : 'incomplete';
   return { messages: [written], state };
 }
 

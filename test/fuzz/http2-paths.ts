@@ -2,7 +2,7 @@
  * Ways of a message through the proxy, without sockets and without node:http2: the code that writes heads and bodies, in the order in
  * which a stream and an exchange call it.
  */
-import { makeArrival } from '../../src/proxy/connection/downstream-info.ts';
+import { makeDownstreamInfo } from '../../src/proxy/connection/downstream-info.ts';
 import { FieldGuard } from '../../src/proxy/exchange/field-guard.ts';
 import {
   clientResponseHead,
@@ -10,24 +10,24 @@ import {
   type ForwardFacts,
 } from '../../src/proxy/exchange/forward-headers.ts';
 import { RequestBody } from '../../src/proxy/exchange/request-body.ts';
-import { ResponseRelay, type ResponseSink } from '../../src/proxy/exchange/response-relay.ts';
+import { ResponseRelay, type RelayStep } from '../../src/proxy/exchange/response-relay.ts';
 import { makeVia } from '../../src/proxy/exchange/via.ts';
-import { parseRequestHead, RequestHead } from '../../src/http1/request-head.ts';
-import { parseResponseHead, responseFraming, ResponseHead } from '../../src/http1/response-head.ts';
+import { RequestReader } from '../../src/http1/request-reader.ts';
+import { ResponseReader } from '../../src/http1/response-reader.ts';
+import { HeadAccumulator } from '../../src/http1/head-accumulator.ts';
 import { fieldObject, requestFields, responseFields } from '../../src/http2/field-list.ts';
 import { requestText } from '../../src/http2/request-text.ts';
 import { responseText } from '../../src/http2/response-text.ts';
 import { StreamBody } from '../../src/http2/stream-body.ts';
-import { WRITTEN_LIMITS, WrittenBody } from '../../src/http2/written-body.ts';
+import { addData, WRITTEN, WRITTEN_LIMITS } from '../../src/http2/written-message.ts';
 import { parseAddress } from '../../src/ip/address.ts';
 import { headersRead } from '../../src/policy/headers-read.ts';
-import type { Wire } from '../../src/net/socket-writer.ts';
 import type { Http2Message } from './http2-input.ts';
 
 const LIMITS = { requestLine: 8192, head: 32_768, fields: 100, extension: 256, trailer: 32_768 };
 
 const FACTS: ForwardFacts = {
-  arrival: { ...makeArrival(parseAddress('198.51.100.7')!, 8080, false), http2: true },
+  downstream: { ...makeDownstreamInfo(parseAddress('198.51.100.7')!, 8080, false), http2: true },
   peerTrusted: false,
   secure: false,
   variant: 'stable',
@@ -52,14 +52,14 @@ export interface Passed {
 const REFUSED: Passed = { out: '', end: 'refused', declared: -1 };
 
 let out = '';
-const wire = {
+const writer = {
   write(text: string) {
     out += text;
   },
   writeBytes(bytes: Buffer, start: number, end: number) {
     out += bytes.latin1Slice(start, end);
   },
-} as unknown as Wire;
+};
 
 const streamBody = new StreamBody();
 
@@ -74,41 +74,35 @@ function streamed({ data, trailers, ended }: Http2Message, take: (bytes: Buffer)
   return end !== null && (end === '' || take(Buffer.from(end, 'latin1')));
 }
 
-const requestHead = new RequestHead();
-const requestBody = new RequestBody();
+const requests = new RequestReader();
+const requestBody = new RequestBody({ reader: requests, guard: FACTS.guard });
 
 /** A request on its way to an endpoint of HTTP/1.1. Throws where something would be left over: it would be another request. */
 export function passRequest(message: Http2Message): Passed {
   const made = requestText(message.head, message.ended);
   if (typeof made === 'number') return REFUSED;
   const bytes = Buffer.from(made.text, 'latin1');
-  const used = parseRequestHead(bytes, 0, bytes.length, LIMITS, requestHead);
-  if (used < 0) return REFUSED;
+  requests.lend(new HeadAccumulator());
+  if (requests.push(bytes, 0, bytes.length, LIMITS) !== 'head') return REFUSED;
+  const { used, head } = requests;
   if (used !== bytes.length) throw new Error(`the codec took ${used} of ${bytes.length} bytes of the head`);
   out = '';
-  requestBody.begin(requestHead, LIMITS);
-  requestBody.guard = FACTS.guard;
-  wire.write(upstreamRequestHead(requestHead, FACTS));
+  requestBody.begin(false);
+  writer.write(upstreamRequestHead(head, FACTS));
   streamBody.begin(made);
   const whole = streamed(message, (piece) => {
-    const taken = requestBody.take(piece, 0, piece.length, wire);
+    const taken = requestBody.take(piece, 0, piece.length, writer);
     if (taken < 0) return false;
     if (taken !== piece.length) throw new Error(`${piece.length - taken} bytes would be another request`);
     return true;
   });
-  if (whole && !requestBody.done) throw new Error('the request has ended, its body has not');
+  if (whole && !requests.body.done) throw new Error('the request has ended, its body has not');
   requestBody.end();
   return { out, end: whole ? 'whole' : 'cut', declared: -1 };
 }
 
-let answerMethod = '';
-let answered: 'whole' | 'cut' | null = null;
-const sink: ResponseSink = {
-  wire,
-  get requestMethod() {
-    return answerMethod;
-  },
-  plainClient: false,
+const relay = new ResponseRelay({
+  writer,
   finalHead: (head, framing) =>
     clientResponseHead(head, {
       setCookies: '',
@@ -127,21 +121,7 @@ const sink: ResponseSink = {
       upgraded: false,
       date: '',
     }),
-  upgraded() {
-    answered = 'cut';
-  },
-  longBody() {
-    // Nothing reads here.
-  },
-  responseComplete(leftover) {
-    if (leftover) throw new Error('bytes follow the answer');
-    answered = 'whole';
-  },
-  responseInvalid() {
-    answered = 'cut';
-  },
-};
-const relay = new ResponseRelay(sink);
+});
 
 /** An answer of an endpoint of HTTP/2 on its way to a client. */
 export function passAnswer(message: Http2Message): Passed {
@@ -149,17 +129,20 @@ export function passAnswer(message: Http2Message): Passed {
   const made = responseText(head, { ended, method, close: false, trailers: wanted ? 'always' : 'announced' });
   if (made === null || made.interim) return REFUSED;
   out = '';
-  answered = null;
-  answerMethod = method;
-  relay.reset();
+  relay.reset(method, false, false);
   streamBody.begin(made);
+  let step: RelayStep = 'more';
   const push = (bytes: Buffer): boolean => {
-    relay.push(bytes, 0, bytes.length, LIMITS);
-    return answered !== 'cut';
+    // Nothing of what follows an answer, or of an answer that is cut, is read.
+    if (step !== 'more') throw new Error(`bytes follow an answer that is ${step}`);
+    step = relay.push(bytes, 0, bytes.length, LIMITS);
+    if (step === 'complete' && relay.stoppedAt < bytes.length) throw new Error('bytes follow the answer');
+    return step === 'more' || step === 'complete';
   };
   if (!push(Buffer.from(made.text, 'latin1')) && out === '') return REFUSED;
   const whole = streamed(message, push);
-  if (whole && answered !== 'whole') return { out, end: out === '' ? 'refused' : 'cut', declared: -1 };
+  if (whole && (step as RelayStep) !== 'complete')
+    return { out, end: out === '' ? 'refused' : 'cut', declared: -1 };
   return { out, end: whole ? 'whole' : 'cut', declared: made.form === 'chunks' ? made.length : -1 };
 }
 
@@ -171,32 +154,26 @@ export interface Carried {
   readonly complete: boolean;
 }
 
-const writtenRequest = new RequestHead();
-const writtenAnswer = new ResponseHead();
-const writtenBody = new WrittenBody();
-
 /** What a stream to an endpoint, or to a client, makes of `text`, in pieces of `step` bytes. Throws where it can't be. */
 export function carried(kind: Http2Message['kind'], text: string, step: number, method: string): Carried {
   const bytes = Buffer.from(text, 'latin1');
-  let at: number;
-  let fields: string[];
-  if (kind === 'request') {
-    at = parseRequestHead(bytes, 0, bytes.length, WRITTEN_LIMITS, writtenRequest);
-    const { chunked, contentLength } = writtenRequest;
-    writtenBody.begin(chunked ? 'chunked' : contentLength > 0 ? 'length' : 'none', contentLength);
-    fields = requestFields(writtenRequest, 'http');
-  } else {
-    at = parseResponseHead(bytes, 0, bytes.length, WRITTEN_LIMITS, writtenAnswer);
-    writtenBody.begin(responseFraming(writtenAnswer, method), writtenAnswer.contentLength);
-    fields = responseFields(writtenAnswer);
-  }
-  if (at <= 0) throw new Error(`what was written is no head (${at})`);
+  const isRequest = kind === 'request';
+  const reader = isRequest ? new RequestReader(WRITTEN) : new ResponseReader();
+  if (reader instanceof ResponseReader) reader.reset(method, WRITTEN);
+  const outcome = reader.push(bytes, 0, bytes.length, WRITTEN_LIMITS);
+  if (outcome !== 'head') throw new Error(`what was written is no head (${outcome})`);
+  const { body } = reader;
+  const fields =
+    reader instanceof RequestReader ? requestFields(reader.head, 'http') : responseFields(reader.head);
+  let at = reader.used;
   const pieces: Buffer[] = [];
   for (; at < bytes.length; at += step) {
-    if (!writtenBody.take(bytes.subarray(at, at + step), 0, pieces))
+    const end = Math.min(bytes.length, at + step);
+    if (body.done || body.read(bytes, at, end) !== end - at)
       throw new Error('more was written than the body');
+    addData(body, bytes, pieces);
   }
-  const { trailers, done } = writtenBody;
+  const { trailers, done } = body;
   return {
     fields,
     body: Buffer.concat(pieces).latin1Slice(),

@@ -34,7 +34,7 @@ after(async () => {
   await origin?.close();
 });
 
-/** The inspector and the threads that serve requests: those that listen. Waits until there are two of them. */
+/** The inspector and the threads that serve requests: those that listen. ExchangeTimeouts until there are two of them. */
 async function findServers(): Promise<{ inspector: Inspector; servers: Inspector['workers'] }> {
   const listeners = `process.getActiveResourcesInfo().filter((kind) => kind === 'TCPServerWrap').length`;
   return eventually(async () => {

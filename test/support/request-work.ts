@@ -6,9 +6,9 @@ import { REFUSALS } from '../../src/http1/refusal.ts';
 import { parseRequestHead, type HeadLimits } from '../../src/http1/request-head.ts';
 import type { ClientSide } from '../../src/proxy/connection/client-side.ts';
 import { upstreamRequestHead } from '../../src/proxy/exchange/forward-headers.ts';
-import { refusalAnswer } from '../../src/proxy/exchange/error-responses.ts';
+import { refusalResponse } from '../../src/proxy/exchange/error-responses.ts';
 import { makeVia } from '../../src/proxy/exchange/via.ts';
-import { RequestView } from '../../src/proxy/exchange/request-facts.ts';
+import { RequestContext } from '../../src/proxy/exchange/request-context.ts';
 import type { Routing } from '../../src/proxy/routing.ts';
 import type { WorkerContext } from '../../src/proxy/worker-context.ts';
 import { AddressCache, parseAddress, UNKNOWN_ADDRESS } from '../../src/ip/address.ts';
@@ -97,16 +97,16 @@ export function createRequestWork(size: PolicySize): RequestWork {
   const matcher = compileServiceMatcher(services());
   const trustedProxies = new NetworkSet(compileNetworks(['127.0.0.0/8', '10.0.0.0/8']));
   const via = makeVia([]);
-  const arrival = { peer: parseAddress('127.0.0.1') ?? UNKNOWN_ADDRESS, port: 8080, secure: false };
-  const side = { arrival, trusted: true } as unknown as ClientSide;
+  const downstream = { peer: parseAddress('127.0.0.1') ?? UNKNOWN_ADDRESS, port: 8080, secure: false };
+  const side = { downstream, trusted: true } as unknown as ClientSide;
   let ids = 0;
   const worker = {
     addresses: new AddressCache(),
     listenPort: 8080,
     mintRequestId: () => `request-${ids++}`,
   } as unknown as WorkerContext;
-  const view = new RequestView(worker);
-  view.attach(side);
+  const view = new RequestContext(worker);
+  view.side = side;
   const routing = { trustedProxies, via } as unknown as Routing;
   const mint = (): string => `visitor-${String(ids++).padStart(14, '0')}`;
   return (bytes) => {
@@ -114,7 +114,7 @@ export function createRequestWork(size: PolicySize): RequestWork {
     const used = parseRequestHead(bytes, 0, bytes.length, LIMITS, head);
     if (used <= 0) {
       const refusal = REFUSALS[-used - 1];
-      if (refusal !== undefined) refusalAnswer(refusal, false, '');
+      if (refusal !== undefined) refusalResponse(refusal, false, '');
       return used;
     }
     matcher.find(head.host, head.path);

@@ -1,20 +1,20 @@
 /**
- * One client connection: its bytes, cut into requests that are answered strictly one after another.
+ * One client connection: its bytes, cut into requests that are answered strictly one after another. One loop (`#run`) decides what is
+ * next, whatever has happened: it alone begins a request, and does what an exchange's end asks for.
  *
  * Promise: a request is parsed only when the one before it is answered, so pipelined requests are answered in order;
  * what waits is bounded, because reading stops; bytes after the last request of a connection are dropped; a refused
  * head is answered once and nothing of it is forwarded. What happens to a request is in `exchange.ts`.
  */
 import type { Socket } from 'node:net';
-import { parseRequestHead } from '../../http1/request-head.ts';
+import { HeadAccumulator } from '../../http1/head-accumulator.ts';
 import { REFUSALS } from '../../http1/refusal.ts';
 import { keepable } from '../../net/read-buffer.ts';
-import { Wire, type WireOwner } from '../../net/socket-writer.ts';
-import type { Arrival } from './downstream-info.ts';
+import { SocketWriter, type SocketWriterOwner } from '../../net/socket-writer.ts';
+import type { DownstreamInfo } from './downstream-info.ts';
 import type { ClientSide } from './client-side.ts';
-import type { Exchange } from '../exchange/exchange.ts';
-import { HeadAccumulator } from './head-accumulator.ts';
-import { beginsAsHead, refusalAnswer, rescueAnswer, type RescueCode } from '../exchange/error-responses.ts';
+import type { Ending, Exchange } from '../exchange/exchange.ts';
+import { beginsAsHead, refusalResponse, errorResponse, type ErrorCode } from '../exchange/error-responses.ts';
 import { streamRefused } from '../../http2/client-stream.ts';
 import { matchPreface } from '../../http2/preface.ts';
 import { handOver } from '../../net/accepted-socket.ts';
@@ -22,7 +22,7 @@ import type { Routing } from '../routing.ts';
 import { tcpBeneath } from '../../net/underlying-socket.ts';
 import type { Tunnel } from './tunnel.ts';
 import { unsentBytes } from '../../net/unsent-bytes.ts';
-import type { ConnectionContext } from '../exchange/exchange-pool.ts';
+import type { ConnectionContext, ExchangePool } from '../exchange/exchange-pool.ts';
 
 /** Bytes that may wait for their turn before reading stops. One read more may come on top: together 80 KiB. */
 const WAITING_LIMIT = 16 * 1024;
@@ -34,24 +34,29 @@ const LONGEST_LINGER = 30_000;
 /** How long a client that is still to get the rest of its last answer may read nothing, in ms. */
 const UNREAD_TIME = 30_000;
 
+const NOTHING = Buffer.alloc(0);
+
 type Deadline = 'idle' | 'head' | 'exchange' | 'linger';
 
-export class ClientConnection implements ClientSide, WireOwner {
+export class ClientConnection implements ClientSide, SocketWriterOwner {
   readonly socket: Socket;
-  readonly wire: Wire;
+  readonly writer: SocketWriter;
   readonly context: ConnectionContext;
-  readonly arrival: Arrival;
+  readonly #exchanges: ExchangePool;
+  readonly downstream: DownstreamInfo;
   /** The request that runs; where none does, what stands for that. */
   exchange: Exchange;
   /** Clock value (ms) at which `onDeadline` is due. */
   deadline: number;
   #deadlineKind: Deadline = 'idle';
+  /** A head that is not complete. */
   readonly #head = new HeadAccumulator();
   /** Bytes of the current body or of later requests that can't be used yet. */
   #waiting: Buffer | null = null;
   /** What the connection became by an upgrade. */
   #tunnel: Tunnel | null = null;
-  #processing = false;
+  /** The loop runs. */
+  #running = false;
   /** Paused because too much waits or because the endpoint reads slowly. */
   #paused = false;
   #closing = false;
@@ -68,16 +73,17 @@ export class ClientConnection implements ClientSide, WireOwner {
 
   constructor(
     socket: Socket,
-    arrival: Arrival,
+    downstream: DownstreamInfo,
     context: ConnectionContext,
     onClosed: (connection: ClientConnection) => void,
   ) {
     this.socket = socket;
-    this.arrival = arrival;
+    this.downstream = downstream;
     this.context = context;
     this.#onClosed = onClosed;
-    this.wire = new Wire(socket, this);
+    this.writer = new SocketWriter(socket, this);
     this.deadline = this.#idleUntil(context.now());
+    this.#exchanges = context.exchanges;
     this.exchange = context.exchanges.none;
     socket.on('end', () => this.#onEnd());
     socket.on('error', ignored);
@@ -89,18 +95,18 @@ export class ClientConnection implements ClientSide, WireOwner {
     const { routing } = this.context;
     if (this.#trustedBy !== routing) {
       this.#trustedBy = routing;
-      this.#trusted = routing.trustedProxies.contains(this.arrival.peer);
+      this.#trusted = routing.trustedProxies.contains(this.downstream.peer);
     }
     return this.#trusted;
   }
 
   get idle(): boolean {
-    return !this.exchange.active && this.#head.empty && this.#waiting === null && !this.#closing;
+    return !this.exchange.active && this.#head.length === 0 && this.#waiting === null && !this.#closing;
   }
 
   /** What waits here and at the endpoint for a slow reader or its turn. */
   get bufferedBytes(): number {
-    return (this.#waiting?.length ?? 0) + this.wire.heldBytes + this.exchange.bufferedBytes;
+    return (this.#waiting?.length ?? 0) + this.writer.heldBytes + this.exchange.delivery.heldBytes;
   }
 
   get closed(): boolean {
@@ -113,20 +119,13 @@ export class ClientConnection implements ClientSide, WireOwner {
     this.#deadlineKind = 'exchange';
   }
 
-  /** The next request may be read. Called by the exchange when its answer is complete. */
-  nextRequest(now: number): void {
-    this.deadline = this.#idleUntil(now);
-    this.#deadlineKind = 'idle';
-    this.resume();
-    this.#release();
-  }
-
   /** Gives the exchange back where no request runs. */
   #release(): void {
-    const { exchange, context } = this;
-    if (exchange.active || exchange === context.exchanges.none) return;
-    this.exchange = context.exchanges.none;
-    context.exchanges.giveBack(exchange);
+    const { exchange } = this;
+    const exchanges = this.#exchanges;
+    if (exchange.active || exchange === exchanges.none) return;
+    this.exchange = exchanges.none;
+    exchanges.giveBack(exchange);
   }
 
   #idleUntil(now: number): number {
@@ -145,15 +144,9 @@ export class ClientConnection implements ClientSide, WireOwner {
     return this.#waiting !== null;
   }
 
-  /** Goes on with what waits, and with reading. Nothing to do while bytes are being handled. */
-  resume(): void {
-    if (this.#processing) return;
-    const waiting = this.#waiting;
-    if (waiting !== null) {
-      this.#waiting = null;
-      this.#process(waiting, waiting.length);
-    }
-    this.#readIfRoom();
+  /** Decides what is next. Nothing to do while that is being decided. */
+  advance(): void {
+    if (!this.#running && !this.#closing && !this.#closed) this.#run(NOTHING, 0);
   }
 
   pauseReading(): void {
@@ -165,20 +158,13 @@ export class ClientConnection implements ClientSide, WireOwner {
   /** Sends what is written, then ends; what the client still sends is dropped, so that no reset overtakes the answer. */
   closeGracefully(): void {
     if (this.#closing) return;
-    this.wire.flush();
+    this.writer.flush();
     this.#beginClosing();
     this.socket.end();
     if (this.#paused) {
       this.#paused = false;
       this.socket.resume();
     }
-  }
-
-  /** Sends what is written, then cuts: the end comes before the answer is complete, and the client can tell. */
-  cutWhenSent(): void {
-    this.wire.flush();
-    this.#beginClosing();
-    this.socket.destroySoon();
   }
 
   #beginClosing(): void {
@@ -193,17 +179,6 @@ export class ClientConnection implements ClientSide, WireOwner {
     this.#release();
   }
 
-  refuseStream(): boolean {
-    if (this.arrival.http2) this.socket.destroy(streamRefused());
-    return this.arrival.http2;
-  }
-
-  /** Cuts the connection; with `reset` the client sees a reset, so that it can't take a part for the whole. */
-  abort(reset: boolean): void {
-    if (reset) tcpBeneath(this.socket).resetAndDestroy();
-    else this.socket.destroy();
-  }
-
   onDeadline(now: number): void {
     switch (this.#deadlineKind) {
       case 'idle':
@@ -213,7 +188,7 @@ export class ClientConnection implements ClientSide, WireOwner {
         this.answerAndClose('request_head_timeout');
         return;
       case 'exchange':
-        this.exchange.onDeadline(now);
+        this.onExchangeDue(now);
         return;
       case 'linger': {
         const unsent = unsentBytes(this.socket);
@@ -228,9 +203,15 @@ export class ClientConnection implements ClientSide, WireOwner {
     }
   }
 
-  answerAndClose(code: RescueCode): void {
-    this.wire.write(
-      rescueAnswer(code, true, beginsAsHead(this.#head.bytes, 0, this.#head.length), this.context.dateLine),
+  /** The exchange's own deadline has come. */
+  onExchangeDue(now: number): void {
+    this.exchange.onDeadline(now);
+    this.advance();
+  }
+
+  answerAndClose(code: ErrorCode): void {
+    this.writer.write(
+      errorResponse(code, true, beginsAsHead(this.#head.bytes, 0, this.#head.length), this.context.dateLine),
     );
     this.closeGracefully();
   }
@@ -241,13 +222,13 @@ export class ClientConnection implements ClientSide, WireOwner {
 
   stalled(): void {
     if (this.#tunnel !== null) this.#tunnel.clientStalled();
-    else this.exchange.clientStalled();
+    else this.exchange.pace.clientStalled();
   }
 
   drained(): void {
     if (this.#tunnel !== null) this.#tunnel.clientDrained();
-    else this.exchange.clientDrained();
-    this.resume();
+    else this.exchange.pace.clientDrained();
+    this.advance();
   }
 
   /** The first `length` bytes of `bytes` have come. They are valid only during the call. */
@@ -265,7 +246,7 @@ export class ClientConnection implements ClientSide, WireOwner {
       if (this.#waiting.length > WAITING_LIMIT) this.pauseReading();
       return;
     }
-    this.#process(bytes, length);
+    this.#run(bytes, length);
   }
 
   /** Whoever still sends what nobody wants has not read its answer yet: a reset now could take it away. */
@@ -274,34 +255,70 @@ export class ClientConnection implements ClientSide, WireOwner {
     if (until > this.deadline) this.deadline = until;
   }
 
-  #process(bytes: Buffer, end: number): void {
-    this.#processing = true;
+  /**
+   * The loop: takes `bytes[0..length)`, and then what waits, as far as that can be used now; the rest waits. Before all else it does what
+   * the end of an exchange asks for.
+   */
+  #run(bytes: Buffer, length: number): void {
+    this.#running = true;
+    let from = bytes;
     let at = 0;
-    while (at < end && !this.#closing && !this.#closed) {
-      if (this.exchange.active) {
-        const used = this.exchange.requestBytes(bytes, at, end);
+    let end = length;
+    while (!this.#closing && !this.#closed) {
+      const { exchange } = this;
+      if (exchange.ending !== null) this.#settle(exchange, exchange.ending);
+      else if (at < end) {
+        const used = exchange.active ? exchange.requestBytes(from, at, end) : this.#readHead(from, at, end);
         if (used === 0) break;
         at += used;
-      } else {
-        // A client that does not read its answers gets no further ones.
-        if (this.wire.blocked) break;
-        const used = this.#readHead(bytes, at, end);
-        if (used < 0) break;
-        at += used;
+      } else if (this.#waiting === null) break;
+      else {
+        from = this.#waiting;
+        this.#waiting = null;
+        at = 0;
+        end = from.length;
       }
     }
-    this.#processing = false;
+    this.#running = false;
     this.#release();
     if (this.#closing || this.#closed) return;
     if (at < end) {
-      this.#waiting = keepable(bytes, at, end);
+      this.#waiting = keepable(from, at, end);
       // A body that can't be taken yet must not pile up; a pipelined request may wait with reading on, for the client's leaving to be seen.
-      if (end - at > WAITING_LIMIT || this.exchange.awaitsBody) this.pauseReading();
+      if (end - at > WAITING_LIMIT || this.exchange.request.awaitsBody) this.pauseReading();
+    }
+    this.#readIfRoom();
+  }
+
+  /** An exchange has ended: what that means for the connection. */
+  #settle(exchange: Exchange, ending: Ending): void {
+    exchange.ending = null;
+    switch (ending) {
+      case 'next':
+        this.deadline = this.#idleUntil(exchange.endedAt);
+        this.#deadlineKind = 'idle';
+        return;
+      case 'close':
+        this.closeGracefully();
+        return;
+      case 'cut':
+        this.writer.flush();
+        this.#beginClosing();
+        this.socket.destroySoon();
+        return;
+      case 'reset':
+        this.#closing = true;
+        tcpBeneath(this.socket).resetAndDestroy();
+        return;
+      case 'refuse':
+        this.#closing = true;
+        this.socket.destroy(streamRefused());
+        return;
     }
   }
 
   /** After an upgrade: what came early belongs to the tunnel. */
-  resumeTunnel(tunnel: Tunnel): void {
+  startTunnel(tunnel: Tunnel): void {
     const waiting = this.#waiting;
     this.#tunnel = tunnel;
     this.#waiting = null;
@@ -309,81 +326,78 @@ export class ClientConnection implements ClientSide, WireOwner {
     this.#readIfRoom();
   }
 
-  /** Bytes used (all of them when the head is not complete yet), or -1 when the connection is done. */
+  /** Reads a head from `bytes[start..end)`; returns the bytes used, 0 when the next one is not to be read now. */
   #readHead(bytes: Buffer, start: number, end: number): number {
-    const { proxy, headLimits: limits } = this.context.routing;
+    // A client that does not read its answers gets no further ones.
+    if (this.writer.blocked) return 0;
     const pieces = this.#head;
-    if (this.exchange === this.context.exchanges.none) this.exchange = this.context.exchanges.borrow(this);
-    if (pieces.empty) {
-      const used = parseRequestHead(bytes, start, end, limits, this.exchange.head);
-      if (used > 0) {
-        this.#begin();
-        return used;
-      }
-      if (used < 0 && !this.#isHttp2(bytes, start, end))
-        return this.refuse(used, beginsAsHead(bytes, start, end));
-      if (this.#closed) return -1;
+    const collected = pieces.length > 0;
+    if (this.exchange === this.#exchanges.none) this.exchange = this.#exchanges.borrow(this, pieces);
+    const { reader } = this.exchange.request;
+    const { proxy, messageLimits } = this.context.routing;
+    const step = reader.push(bytes, start, end, messageLimits);
+    if (step === 'head') {
+      this.#served = true;
+      this.exchange.begin();
+      return reader.used;
+    }
+    if (step === 'refused') {
+      const from = collected ? pieces.bytes : bytes;
+      const [first, last] = collected ? [0, pieces.length] : [start, end];
+      if (!this.#mayBeHttp2(from, first, last)) this.refuse(reader.refusal, beginsAsHead(from, first, last));
+      else if (!collected && !this.#closed) pieces.push(bytes, start, end);
+    }
+    if (!collected && !this.#closing) {
       this.deadline = this.context.now() + proxy.requestHeadTimeout;
       this.#deadlineKind = 'head';
-      pieces.push(bytes, start, end);
-      return end - start;
     }
-    const before = pieces.length;
-    pieces.push(bytes, start, end);
-    if (!pieces.ready(proxy.headLimit)) return end - start;
-    const used = parseRequestHead(pieces.bytes, 0, pieces.length, limits, this.exchange.head);
-    if (used < 0 && !this.#isHttp2(pieces.bytes, 0, pieces.length))
-      return this.refuse(used, beginsAsHead(pieces.bytes, 0, pieces.length));
-    if (used <= 0) return this.#closed ? -1 : end - start;
-    pieces.clear();
-    this.#begin();
-    return used - before;
-  }
-
-  #begin(): void {
-    this.#served = true;
-    this.exchange.begin();
+    return end - start;
   }
 
   /**
    * Whether a first head that can't be read is, or may become, the preface of HTTP/2. If it is, the connection goes on
    * without this object, which is closed then.
    */
-  #isHttp2(bytes: Buffer, start: number, end: number): boolean {
+  #mayBeHttp2(bytes: Buffer, start: number, end: number): boolean {
     const { http2, routing } = this.context;
-    if (http2 === null || !routing.proxy.http2.enabled || this.#served || this.arrival.secure) return false;
+    if (http2 === null || !routing.proxy.http2.enabled || this.#served || this.downstream.secure)
+      return false;
     const match = matchPreface(bytes, start, end);
     if (match !== 'whole') return match === 'part';
     this.#closing = true;
     this.#closed = true;
     this.#release();
     const first = bytes.subarray(start, end);
-    http2.accept((receive) => handOver(this.socket, first, receive), this.arrival);
+    http2.accept((receive) => handOver(this.socket, first, receive), this.downstream);
     this.#onClosed(this);
     return true;
   }
 
   /** Answers a head that can't be read, by the number of its refusal; the connection ends. */
-  refuse(refused: number, headOnly = false): -1 {
+  refuse(refused: number, headOnly = false): void {
     const index = -refused - 1;
     const refusal = REFUSALS[index];
     this.context.counters.refused(index);
     if (refusal !== undefined) {
       const { status, code } = refusal;
       this.context.log.debug(
-        { 'error.type': code, 'http.response.status_code': status, 'client.address': this.arrival.peer.text },
+        {
+          'error.type': code,
+          'http.response.status_code': status,
+          'client.address': this.downstream.peer.text,
+        },
         'request refused',
       );
-      this.wire.write(refusalAnswer(refusal, headOnly, this.context.dateLine));
+      this.writer.write(refusalResponse(refusal, headOnly, this.context.dateLine));
     }
     this.closeGracefully();
-    return -1;
   }
 
   #readIfRoom(): void {
     if (!this.#paused || this.#closed) return;
-    if (this.#waiting !== null && (this.#waiting.length > WAITING_LIMIT || this.exchange.awaitsBody)) return;
-    if (this.exchange.readingBlocked) return;
+    const { active, pace, request } = this.exchange;
+    if (this.#waiting !== null && (this.#waiting.length > WAITING_LIMIT || request.awaitsBody)) return;
+    if (active && pace.endpointBlocked) return;
     this.#paused = false;
     this.socket.resume();
   }
@@ -393,7 +407,7 @@ export class ClientConnection implements ClientSide, WireOwner {
       this.#tunnel.clientEnded();
       return;
     }
-    if (this.exchange.draining) {
+    if (this.exchange.request.phase === 'draining') {
       // It has its answer, or all of it is on its way.
       this.exchange.clientLeft();
       this.closeGracefully();

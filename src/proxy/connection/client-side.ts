@@ -1,35 +1,29 @@
 /** What an exchange needs of its client connection. */
 import type { Socket } from 'node:net';
-import type { Wire } from '../../net/socket-writer.ts';
-import type { Arrival } from './downstream-info.ts';
+import type { SocketWriter } from '../../net/socket-writer.ts';
+import type { DownstreamInfo } from './downstream-info.ts';
 import type { Tunnel } from './tunnel.ts';
 
 export const NO_DEADLINE = Number.POSITIVE_INFINITY;
 
 export interface ClientSide {
   readonly socket: Socket;
-  readonly wire: Wire;
+  readonly writer: SocketWriter;
   /** How the connection came in. */
-  readonly arrival: Arrival;
+  readonly downstream: DownstreamInfo;
   /** Whether the peer is a proxy whose forwarding fields are believed. */
   readonly trusted: boolean;
   /** When the exchange wants to hear `onDeadline`, on the worker's clock; replaces what was set before. */
   setDeadline(at: number): void;
   /** Bytes of a further, pipelined request are here already (or of this one's body). */
   readonly moreWaits: boolean;
-  /** Goes on with what waits, and with reading. */
-  resume(): void;
+  /** No more is read for now; `advance` reads on when there is room. */
   pauseReading(): void;
-  /** The answer is complete: the next request may be read. */
-  nextRequest(now: number): void;
+  /**
+   * Something has happened to the exchange: decides what is next. The last thing that the exchange does for an event from an endpoint;
+   * after events from the connection itself that decides by itself.
+   */
+  advance(): void;
   /** After an upgrade: what came early belongs to the tunnel. */
-  resumeTunnel(tunnel: Tunnel): void;
-  /** Tells the client that nobody processed its request, so that it may send it again; false where HTTP/1.1 has no word for it. */
-  refuseStream(): boolean;
-  /** Sends what is written, then ends the connection. */
-  closeGracefully(): void;
-  /** Sends what is written, then cuts the connection in the middle of an answer. */
-  cutWhenSent(): void;
-  /** Cuts the connection; with `reset` the client sees a reset. */
-  abort(reset: boolean): void;
+  startTunnel(tunnel: Tunnel): void;
 }

@@ -23,8 +23,9 @@ export function cutExchanges(
   }
   if (ended.size === 0) return;
   for (const { exchange } of connections) {
-    const end = exchange.route === null ? undefined : ended.get(exchange.route.name);
-    if (end !== undefined && exchange.variant === end.variant) {
+    const { route, decision } = exchange.request;
+    const end = !exchange.active || route === null ? undefined : ended.get(route.name);
+    if (end !== undefined && decision.variant === end.variant) {
       exchange.cutAt = Math.min(exchange.cutAt, now + end.grace * (0.5 + random() / 2));
     }
   }

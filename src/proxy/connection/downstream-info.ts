@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import { parseAddress, UNKNOWN_ADDRESS, type ClientAddress } from '../../ip/address.ts';
 
-export interface Arrival {
+export interface DownstreamInfo {
   /** The other end of the connection. */
   readonly peer: ClientAddress;
   /** The port that it connected to. */
@@ -19,7 +19,7 @@ export interface Arrival {
   readonly afterHost: string;
 }
 
-export function makeArrival(peer: ClientAddress, port: number, secure: boolean): Arrival {
+export function makeDownstreamInfo(peer: ClientAddress, port: number, secure: boolean): DownstreamInfo {
   const protocol = secure ? 'https' : 'http';
   const before = `X-Forwarded-For: ${peer.text}\r\nX-Forwarded-Proto: ${protocol}\r\nX-Forwarded-Host: `;
   return {
@@ -37,7 +37,7 @@ function flat(text: string): string {
   return Buffer.from(text, 'latin1').latin1Slice();
 }
 
-/** The arrival of a connection to a listener at `port`, by what its socket says of the other end. */
-export function arrivalOf(socket: Socket, port: number, secure: boolean): Arrival {
-  return makeArrival(parseAddress(socket.remoteAddress ?? '') ?? UNKNOWN_ADDRESS, port, secure);
+/** The downstream of a connection to a listener at `port`, by what its socket says of the other end. */
+export function downstreamInfoOf(socket: Socket, port: number, secure: boolean): DownstreamInfo {
+  return makeDownstreamInfo(parseAddress(socket.remoteAddress ?? '') ?? UNKNOWN_ADDRESS, port, secure);
 }

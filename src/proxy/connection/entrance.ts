@@ -10,9 +10,9 @@ import { PROXY_HEADER_FAULTS, type ProxyHeaderFault } from '../../proxy-protocol
 import { ProxyHeaderReader } from '../../proxy-protocol/header-reader.ts';
 import { readBuffer } from '../../net/read-buffer.ts';
 import { readShared } from '../../net/accepted-socket.ts';
-import { arrivalOf, makeArrival, type Arrival } from './downstream-info.ts';
+import { downstreamInfoOf, makeDownstreamInfo, type DownstreamInfo } from './downstream-info.ts';
 import { HANDSHAKE_FAILURES, type HandshakeFailure } from './handshake-failure.ts';
-import { Newcomers } from './pending-handshakes.ts';
+import { PendingHandshakes } from './pending-handshakes.ts';
 import { createHandshakes } from './tls-handshakes.ts';
 import type { ConnectionContext } from '../exchange/exchange-pool.ts';
 
@@ -21,9 +21,9 @@ type Receive = (bytes: Buffer, length: number) => void;
 
 export interface EntranceResult {
   /** A plain connection. `socket` reads by itself; its bytes are given to what is returned. */
-  plain(socket: Socket, arrival: Arrival): Receive;
+  plain(socket: Socket, downstream: DownstreamInfo): Receive;
   /** A TLS connection, after its handshake; it does not flow yet. `protocol` is what was agreed on (ALPN). */
-  secured(socket: Socket, arrival: Arrival, protocol: string): void;
+  secured(socket: Socket, downstream: DownstreamInfo, protocol: string): void;
   /** A connection did not come through; it is closed. */
   lost(): void;
 }
@@ -49,21 +49,21 @@ export function createEntrance(
   ticketKeys: Uint8Array,
   result: EntranceResult,
 ): Entrance {
-  const newcomers = new Newcomers();
+  const pending = new PendingHandshakes();
   const { counters, log } = context;
   /** Of connections whose handshake is under way. */
-  const arrivals = new WeakMap<Socket, Arrival>();
+  const known = new WeakMap<Socket, DownstreamInfo>();
 
   const handshakeFailed = (tcp: Socket, why: HandshakeFailure): void => {
     counters.handshakeFailed(HANDSHAKE_FAILURES.indexOf(why));
-    const address = arrivals.get(tcp)?.peer.text;
+    const address = known.get(tcp)?.peer.text;
     log.debug({ 'error.type': why, 'client.address': address }, 'a TLS handshake failed');
     if (why === 'plain_http') {
       context.notice({ 'client.address': address }, 'a client speaks plain HTTP to the TLS port');
     }
     result.lost();
   };
-  const headerRefused = (why: ProxyHeaderFault, { peer }: Arrival): void => {
+  const headerRefused = (why: ProxyHeaderFault, { peer }: DownstreamInfo): void => {
     counters.proxyHeaderRefused(PROXY_HEADER_FAULTS.indexOf(why));
     log.debug({ 'error.type': why, 'client.address': peer.text }, 'a PROXY header was refused');
     if (why === 'absent') {
@@ -77,24 +77,24 @@ export function createEntrance(
 
   const handshakes = createHandshakes(ticketKeys, {
     secured(tcp, socket, protocol) {
-      const arrival = arrivals.get(tcp);
-      if (arrival === undefined || !newcomers.remove(tcp)) {
+      const downstream = known.get(tcp);
+      if (downstream === undefined || !pending.remove(tcp)) {
         socket.destroy();
         return;
       }
       counters.handshake(socket.isSessionReused());
       // An alert or a broken record is an error, but Node.js leaves the connection open.
       socket.on('error', () => socket.destroy());
-      result.secured(socket, arrival, protocol);
+      result.secured(socket, downstream, protocol);
     },
     failed(tcp, why) {
       tcp.destroy();
-      if (newcomers.remove(tcp)) handshakeFailed(tcp, why);
+      if (pending.remove(tcp)) handshakeFailed(tcp, why);
     },
   });
 
   /** `rest` as `Handshakes.begin` has it. */
-  function handshake(tcp: Socket, rest: Buffer | null, arrival: Arrival): Receive {
+  function handshake(tcp: Socket, rest: Buffer | null, downstream: DownstreamInfo): Receive {
     const { tls, proxy } = context.routing;
     // The client may have gone, and the configuration may have no TLS any more.
     if (tcp.destroyed || tls === null) {
@@ -104,8 +104,8 @@ export function createEntrance(
         // It is closed.
       };
     }
-    arrivals.set(tcp, arrival);
-    newcomers.add(tcp, context.now() + proxy.handshakeTimeout, proxy.maxHandshakes, (why) =>
+    known.set(tcp, downstream);
+    pending.add(tcp, context.now() + proxy.handshakeTimeout, proxy.maxHandshakes, (why) =>
       handshakeFailed(tcp, why),
     );
     return handshakes.begin(tcp, rest, tls, proxy.http2.enabled);
@@ -114,8 +114,8 @@ export function createEntrance(
   /** Reads the header. `through` gets the socket, what the header told, and the bytes after it. */
   function identify(
     accepted: Socket,
-    arrival: Arrival,
-    through: (socket: Socket, arrival: Arrival, rest: Buffer) => Receive,
+    downstream: DownstreamInfo,
+    through: (socket: Socket, downstream: DownstreamInfo, rest: Buffer) => Receive,
   ): void {
     const { proxyHeaderTimeout, maxHandshakes } = context.routing.proxy;
     const reader = new ProxyHeaderReader();
@@ -123,9 +123,9 @@ export function createEntrance(
     const end = (why: ProxyHeaderFault): void => {
       if (over) return;
       over = true;
-      newcomers.remove(socket);
+      pending.remove(socket);
       socket.destroy();
-      headerRefused(why, arrival);
+      headerRefused(why, downstream);
     };
     let receive: Receive = (bytes, length) => {
       if (over) return;
@@ -133,10 +133,12 @@ export function createEntrance(
       if (outcome.kind === 'fault') end(outcome.fault);
       if (outcome.kind !== 'header') return;
       over = true;
-      newcomers.remove(socket);
+      pending.remove(socket);
       const { proxied, rest } = outcome;
       const told =
-        proxied === null ? arrival : makeArrival(proxied.source, proxied.destinationPort, arrival.secure);
+        proxied === null
+          ? downstream
+          : makeDownstreamInfo(proxied.source, proxied.destinationPort, downstream.secure);
       receive = through(socket, told, rest);
     };
     const socket = readShared(accepted, (length) => receive(readBuffer, length));
@@ -145,43 +147,43 @@ export function createEntrance(
     });
     socket.on('end', () => end('closed'));
     socket.on('close', () => end('closed'));
-    newcomers.add(socket, context.now() + proxyHeaderTimeout, maxHandshakes, end);
+    pending.add(socket, context.now() + proxyHeaderTimeout, maxHandshakes, end);
   }
 
   return {
     owesHeader(accepted) {
       const { proxyPeers } = context.routing;
-      return proxyPeers !== null && proxyPeers.contains(arrivalOf(accepted, 0, false).peer);
+      return proxyPeers !== null && proxyPeers.contains(downstreamInfoOf(accepted, 0, false).peer);
     },
     plain(accepted, port) {
-      identify(accepted, arrivalOf(accepted, port, false), (socket, arrival, rest) => {
-        const receive = result.plain(socket, arrival);
+      identify(accepted, downstreamInfoOf(accepted, port, false), (socket, downstream, rest) => {
+        const receive = result.plain(socket, downstream);
         if (rest.length > 0) receive(rest, rest.length);
         return receive;
       });
     },
     secure(accepted, port) {
-      const arrival = arrivalOf(accepted, port, true);
+      const downstream = downstreamInfoOf(accepted, port, true);
       const { proxyPeers } = context.routing;
-      if (proxyPeers === null || !proxyPeers.contains(arrival.peer)) {
+      if (proxyPeers === null || !proxyPeers.contains(downstream.peer)) {
         accepted.on('error', () => {
           // The handshake fails with it.
         });
-        handshake(accepted, null, arrival);
+        handshake(accepted, null, downstream);
         return;
       }
-      identify(accepted, arrival, (socket, told, rest) => {
+      identify(accepted, downstream, (socket, told, rest) => {
         socket.allowHalfOpen = false;
         return handshake(socket, rest, told);
       });
     },
     useTicketKeys: (keys) => handshakes.useTicketKeys(keys),
     get size() {
-      return newcomers.size;
+      return pending.size;
     },
     sweep(now) {
-      newcomers.sweep(now);
-      counters.newcomers(newcomers.size);
+      pending.sweep(now);
+      counters.pendingHandshakes(pending.size);
     },
   };
 }

@@ -5,7 +5,7 @@
 import { ClientSession, type SessionHost, type SessionLimits } from '../../http2/client-session.ts';
 import type { ClientStream } from '../../http2/client-stream.ts';
 import type { OpenSocket } from '../../http2/watched-socket.ts';
-import type { Arrival } from './downstream-info.ts';
+import type { DownstreamInfo } from './downstream-info.ts';
 import { ClientConnection } from './client-connection.ts';
 import type { ConnectionContext } from '../exchange/exchange-pool.ts';
 
@@ -30,19 +30,19 @@ export class Http2Sessions {
   }
 
   /** `open` gives the connection, and all of its bytes from the preface on. */
-  accept(open: OpenSocket, arrival: Arrival): void {
+  accept(open: OpenSocket, downstream: DownstreamInfo): void {
     const { counters, routing, draining, now } = this.#context;
     counters.connectionOpened();
     counters.http2SessionOpened();
-    const session = new ClientSession(open, limits(routing, arrival), this.#host(arrival));
+    const session = new ClientSession(open, limits(routing, downstream), this.#host(downstream));
     this.#sessions.add(session);
     if (draining) session.drain(now());
   }
 
-  #host(arrival: Arrival): SessionHost {
+  #host(downstream: DownstreamInfo): SessionHost {
     const context = this.#context;
     const { counters } = context;
-    const ofStreams: Arrival = { ...arrival, http2: true };
+    const ofStreams: DownstreamInfo = { ...downstream, http2: true };
     return {
       now: context.now,
       read: (socket: ClientStream) => {
@@ -80,7 +80,10 @@ export class Http2Sessions {
   }
 }
 
-function limits({ proxy, trustedProxies }: ConnectionContext['routing'], { peer }: Arrival): SessionLimits {
+function limits(
+  { proxy, trustedProxies }: ConnectionContext['routing'],
+  { peer }: DownstreamInfo,
+): SessionLimits {
   return {
     maxConcurrentStreams: proxy.http2.maxConcurrentStreams,
     head: proxy.headLimit,

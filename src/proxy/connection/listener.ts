@@ -8,11 +8,11 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { guarded, soon } from '../../runtime/guard.ts';
 import { readBuffer } from '../../net/read-buffer.ts';
 import { onAccepted, readShared, socketOf } from '../../net/accepted-socket.ts';
-import { arrivalOf, type Arrival } from './downstream-info.ts';
+import { downstreamInfoOf, type DownstreamInfo } from './downstream-info.ts';
 import { ClientConnection } from './client-connection.ts';
 import { createEntrance } from './entrance.ts';
 import { Http2Sessions } from './http2-sessions.ts';
-import { rescueAnswer } from '../exchange/error-responses.ts';
+import { errorResponse } from '../exchange/error-responses.ts';
 import { createTurnedAway } from './rejected-connections.ts';
 import type { ConnectionContext } from '../exchange/exchange-pool.ts';
 
@@ -76,25 +76,25 @@ export async function listen(options: ListenOptions, context: ConnectionContext)
   const http2 = new Http2Sessions(context, connections, checkEmpty);
   context.http2 = http2;
   /** Serves HTTP/1.1 on a connection that is counted as open already; its bytes go to `receive`. */
-  const begin = (socket: Socket, arrival: Arrival): ClientConnection => {
-    const connection = new ClientConnection(socket, arrival, context, closed);
+  const begin = (socket: Socket, downstream: DownstreamInfo): ClientConnection => {
+    const connection = new ClientConnection(socket, downstream, context, closed);
     connections.add(connection);
     return connection;
   };
   const entrance = createEntrance(context, options.ticketKeys, {
-    plain(socket, arrival) {
-      const connection = begin(socket, arrival);
-      connection.wire.attach();
+    plain(socket, downstream) {
+      const connection = begin(socket, downstream);
+      connection.writer.attach();
       return (bytes, length) => connection.received(bytes, length);
     },
-    secured(socket, arrival, protocol) {
+    secured(socket, downstream, protocol) {
       if (protocol === 'h2') {
         // A session counts itself.
         context.counters.connectionClosed();
-        http2.accept((receive) => socket.on('data', receive), arrival);
+        http2.accept((receive) => socket.on('data', receive), downstream);
         return;
       }
-      const connection = begin(socket, arrival);
+      const connection = begin(socket, downstream);
       socket.on('data', (bytes: Buffer) => connection.received(bytes, bytes.length));
     },
     lost: gone,
@@ -119,7 +119,7 @@ export async function listen(options: ListenOptions, context: ConnectionContext)
   whileListening(server, context);
   onAccepted(server, (connected) => {
     if (!admit()) {
-      const answer = rescueAnswer('overloaded', true, false, context.dateLine);
+      const answer = errorResponse('overloaded', true, false, context.dateLine);
       turnedAway.take(socketOf(connected), answer, context.now());
       return;
     }
@@ -133,8 +133,8 @@ export async function listen(options: ListenOptions, context: ConnectionContext)
       untouched = socket;
     }
     const own = readShared(untouched, (length) => connection.received(readBuffer, length));
-    const connection = begin(own, arrivalOf(own, options.port, false));
-    connection.wire.attach();
+    const connection = begin(own, downstreamInfoOf(own, options.port, false));
+    connection.writer.attach();
   });
   const servers = [server];
   const { tls } = options;
@@ -157,7 +157,7 @@ export async function listen(options: ListenOptions, context: ConnectionContext)
       const now = context.now();
       if (connection.closed) continue;
       if (now >= connection.deadline) connection.onDeadline(now);
-      if (now >= connection.exchange.cutAt) connection.exchange.onDeadline(now);
+      if (now >= connection.exchange.cutAt) connection.onExchangeDue(now);
     }
     soon(handleDue);
   });

@@ -1,12 +1,12 @@
 /**
- * Newcomers: accepted connections that still owe a PROXY header or a TLS handshake.
+ * Pending handshakes: accepted connections that still owe a PROXY header or a TLS handshake.
  *
  * They have proved nothing and cost memory, so their number and their time are bounded. When there are too many, the one that
  * has been at it for longest goes: an honest handshake takes a moment, and so the slow ones can't keep others out.
  */
 import type { Socket } from 'node:net';
 
-interface Newcomer {
+interface PendingHandshake {
   /** Clock value (ms) at which its time is over. */
   readonly deadline: number;
   readonly dismissed: (why: Dismissal) => void;
@@ -15,9 +15,9 @@ interface Newcomer {
 /** Sent away before it was done. */
 export type Dismissal = 'timeout' | 'displaced';
 
-export class Newcomers {
+export class PendingHandshakes {
   /** In the order in which they came. */
-  readonly #present = new Map<Socket, Newcomer>();
+  readonly #present = new Map<Socket, PendingHandshake>();
 
   get size(): number {
     return this.#present.size;
@@ -28,9 +28,9 @@ export class Newcomers {
    * there are more than `limit`; that never happens to the one that is being added.
    */
   add(socket: Socket, deadline: number, limit: number, dismissed: (why: Dismissal) => void): void {
-    for (const [oldest, newcomer] of this.#present) {
+    for (const [oldest, handshake] of this.#present) {
       if (this.#present.size < limit) break;
-      this.#dismiss(oldest, newcomer, 'displaced');
+      this.#dismiss(oldest, handshake, 'displaced');
     }
     this.#present.set(socket, { deadline, dismissed });
   }
@@ -41,12 +41,12 @@ export class Newcomers {
   }
 
   sweep(now: number): void {
-    for (const [socket, newcomer] of this.#present) {
-      if (now >= newcomer.deadline) this.#dismiss(socket, newcomer, 'timeout');
+    for (const [socket, handshake] of this.#present) {
+      if (now >= handshake.deadline) this.#dismiss(socket, handshake, 'timeout');
     }
   }
 
-  #dismiss(socket: Socket, { dismissed }: Newcomer, why: Dismissal): void {
+  #dismiss(socket: Socket, { dismissed }: PendingHandshake, why: Dismissal): void {
     this.#present.delete(socket);
     dismissed(why);
     socket.destroy();

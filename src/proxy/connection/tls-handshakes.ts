@@ -2,7 +2,7 @@
  * TLS handshakes with clients: from an accepted TCP connection to a socket that carries application bytes.
  *
  * Promise: each handshake ends in one call, `secured` or `failed`, but for those that the caller cuts itself. What a handshake
- * in progress costs and how long it may take is bounded by the caller (`newcomers.ts`).
+ * in progress costs and how long it may take is bounded by the caller (`pending-handshakes.ts`).
  *
  * A session is resumed only for the server name that it was made for (RFC 6066, 3): OpenSSL looks at a ticket before it looks at the name,
  * so each name has keys of its own for tickets, and the name is read ahead of OpenSSL.

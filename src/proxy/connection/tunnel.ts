@@ -4,7 +4,7 @@
  * It holds the endpoint's connection; whose it was hears when bytes move and when the tunnel is over, and nothing else of it.
  */
 import type { UpstreamConnection, UpstreamHandler } from '../../upstream/connection.ts';
-import type { Wire } from '../../net/socket-writer.ts';
+import type { SocketWriter } from '../../net/socket-writer.ts';
 
 export interface TunnelOwner {
   /** Bytes moved, for the idle timeout. */
@@ -14,15 +14,15 @@ export interface TunnelOwner {
 }
 
 export class Tunnel implements UpstreamHandler {
-  readonly #client: Wire;
-  readonly #upstream: Wire;
+  readonly #client: SocketWriter;
+  readonly #upstream: SocketWriter;
   readonly #owner: TunnelOwner;
   #clientEnded = false;
   #upstreamEnded = false;
 
-  constructor(client: Wire, upstream: UpstreamConnection, owner: TunnelOwner) {
+  constructor(client: SocketWriter, upstream: UpstreamConnection, owner: TunnelOwner) {
     this.#client = client;
-    this.#upstream = upstream.wire;
+    this.#upstream = upstream.writer;
     this.#owner = owner;
     upstream.handler = this;
     owner.tunnelMoved();

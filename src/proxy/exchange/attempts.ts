@@ -14,13 +14,13 @@ import {
 import type { UpstreamConnection, UpstreamHandler } from '../../upstream/connection.ts';
 import type { Endpoint } from '../../upstream/endpoint.ts';
 import type { VariantUpstream } from '../../upstream/variant-upstream.ts';
-import type { RescueCode } from './error-responses.ts';
+import type { ErrorCode } from './error-responses.ts';
 import type { ServiceRoute } from '../routing.ts';
 import type { WorkerContext } from '../worker-context.ts';
 import { isShortage } from '../../runtime/faults.ts';
 
 /** Why a connection could not be used: nothing of the request was sent. */
-export type ConnectFailure = 'connect_failed' | 'connect_timeout' | 'tls_failed';
+type ConnectFailure = 'connect_failed' | 'connect_timeout' | 'tls_failed';
 
 /** `ready`: a connection stands open. `connecting`: the handler will hear. `none`: no endpoint is left, or a limit is reached. */
 export type AttemptStart = 'ready' | 'connecting' | 'none';
@@ -31,7 +31,7 @@ export class Attempts {
   /** How many were made. */
   count = 0;
   /** How the last one failed: the answer when no other is left. */
-  failure: RescueCode = 'no_endpoint';
+  failure: ErrorCode = 'no_endpoint';
   /** The endpoint that was asked last, for logs. */
   endpointName = '';
   readonly #handler: UpstreamHandler;
@@ -224,7 +224,7 @@ export class Attempts {
   }
 
   /** The connection broke. A stale idle one says nothing against its endpoint; a fresh one does. */
-  broken(code: RescueCode, unread = false): void {
+  broken(code: ErrorCode, unread = false): void {
     const stale = unread || this.up?.reused === true;
     const endpoint = this.#endpoint;
     this.failure = code;

@@ -5,10 +5,8 @@
  * a known length. An endpoint's connection whose request stays incomplete is closed.
  */
 import type { UpstreamConnection, UpstreamHandler } from '../../upstream/connection.ts';
-import { endpointKeepAlive } from './answer-head.ts';
-import type { ClientSide } from '../connection/client-side.ts';
 import type { RequestBody } from './request-body.ts';
-import type { ResponseHead } from '../../http1/response-head.ts';
+import type { RequestContext } from './request-context.ts';
 import type { WorkerContext } from '../worker-context.ts';
 
 /** Of how much, in bytes, it may be the rest: more costs more than a new connection. */
@@ -19,48 +17,43 @@ const ENDPOINT_TIME = 2000;
 const SILENCE = 10_000;
 
 export class BodyDrain implements UpstreamHandler {
-  #side!: ClientSide;
   readonly #context: WorkerContext;
+  readonly #request: RequestContext;
   readonly #body: RequestBody;
   #up: UpstreamConnection | null = null;
   /** How long the endpoint keeps its connection, in ms. */
   #keepAlive = 0;
 
-  constructor(context: WorkerContext, body: RequestBody) {
+  constructor(context: WorkerContext, request: RequestContext, body: RequestBody) {
     this.#context = context;
+    this.#request = request;
     this.#body = body;
   }
 
-  attach(side: ClientSide): void {
-    this.#side = side;
-  }
-
-  /** Before `begin`: the connection of the endpoint that answered with `head`; `keepAlive`: our own limit for it, in ms. */
-  use(up: UpstreamConnection, head: ResponseHead, keepAlive: number): void {
+  /** Before `begin`: the connection of the endpoint that answered. It keeps it for `keepAlive` ms. */
+  use(up: UpstreamConnection, keepAlive: number): void {
     this.#up = up;
-    this.#keepAlive = endpointKeepAlive(head, keepAlive);
+    this.#keepAlive = keepAlive;
     up.handler = this;
   }
 
   begin(now: number): void {
-    this.#body.blocked = false;
-    this.#side.setDeadline(now + (this.#up === null ? SILENCE : ENDPOINT_TIME));
-    this.#side.resume();
+    this.#request.side.setDeadline(now + (this.#up === null ? SILENCE : ENDPOINT_TIME));
   }
 
   /** Takes what belongs to the body from `bytes[start..end)`; returns how much. */
   take(bytes: Buffer, start: number, end: number): number {
     const up = this.#up;
-    if (up !== null) return this.#body.take(bytes, start, end, up.wire);
-    this.#side.setDeadline(this.#context.now() + SILENCE);
-    return this.#body.skip(end - start);
+    if (up !== null) return this.#body.take(bytes, start, end, up.writer);
+    this.#request.side.setDeadline(this.#context.now() + SILENCE);
+    return this.#body.skip(bytes, start, end);
   }
 
   /** The body is complete: the endpoint's connection may serve on. */
   end(now: number): void {
     const up = this.#up;
     this.#up = null;
-    this.#side.wire.readShort(up?.wire.blocked === true);
+    this.#request.side.writer.readShort(up?.writer.blocked === true);
     if (up !== null) up.endpoint.release(up, now + this.#keepAlive);
   }
 
@@ -69,7 +62,7 @@ export class BodyDrain implements UpstreamHandler {
     if (this.#up === null) return true;
     // What is left is no reason to hold the endpoint's connection.
     this.letGo();
-    this.#side.setDeadline(now + SILENCE);
+    this.#request.side.setDeadline(now + SILENCE);
     return false;
   }
 

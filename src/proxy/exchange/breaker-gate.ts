@@ -8,7 +8,7 @@ import { GATE_OPEN } from '../../upstream/shared-blocks.ts';
 import type { ServiceRoute } from '../routing.ts';
 
 /** For a decision for the canary. The lowest buckets come in first. */
-export function heldBack(route: ServiceRoute, decision: Decision, random: () => number): boolean {
+export function breakerRefuses(route: ServiceRoute, decision: Decision, random: () => number): boolean {
   const gate = route.gate[0]!;
   if (gate >= GATE_OPEN) return false;
   const { reason, bucket, fallback } = decision;

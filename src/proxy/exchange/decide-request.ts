@@ -6,23 +6,23 @@
 import { CANARY_USABLE, decide, STABLE_USABLE } from '../../policy/decide.ts';
 import { type Decision } from '../../policy/decision.ts';
 import { REASONS, TIERS } from '../../policy/rollout.ts';
-import type { RequestView } from './request-facts.ts';
-import type { RescueCode } from './error-responses.ts';
+import type { RequestContext } from './request-context.ts';
+import type { ErrorCode } from './error-responses.ts';
 import type { ServiceRoute } from '../routing.ts';
 import type { WorkerContext } from '../worker-context.ts';
 
-/** Fills the view's decision. Gives the answer where no endpoint may be asked, else null. */
+/** Fills the request's decision. Gives the answer where no endpoint may be asked, else null. */
 export function decideRequest(
-  view: RequestView,
+  request: RequestContext,
   route: ServiceRoute,
   context: WorkerContext,
-): RescueCode | null {
-  const { decision } = view;
+): ErrorCode | null {
+  const { decision } = request;
   let usable = 0;
   // Stable with every endpoint down is still tried: there is nothing better to fall back to.
   if (route.stable.length > 0) usable |= STABLE_USABLE;
   if (route.upstreams[1].usable) usable |= CANARY_USABLE;
-  decide(route.policy, view, usable, context.wallSeconds(), context.mintIdentity, decision);
+  decide(route.policy, request, usable, context.wallSeconds(), context.mintIdentity, decision);
   if (decision.remember !== '') context.latches.add(route, decision);
   const { counters } = route;
   counters.decision(REASONS.indexOf(decision.reason), TIERS.indexOf(decision.tier));

@@ -1,12 +1,12 @@
 /**
- * The rescue table: every way in which a request can fail here, and the one answer that the client gets for it.
+ * The error responses: every way in which a request can fail here, and the one answer that the client gets for it.
  *
  * Nothing else in the data plane makes up an error answer. Each failure has a stable code that logs, metrics and the
  * answer's body share. An answer never tells an endpoint's address or an internal message.
  */
 import type { Refusal } from '../../http1/refusal.ts';
 
-export const RESCUES = {
+export const ERROR_RESPONSES = {
   no_service: { status: 404, title: 'Not Found', detail: 'No service is configured for this host and path.' },
   bad_max_forwards: {
     status: 400,
@@ -103,10 +103,10 @@ export const RESCUES = {
   },
 } as const satisfies Record<string, { status: number; title: string; detail: string }>;
 
-export type RescueCode = keyof typeof RESCUES;
+export type ErrorCode = keyof typeof ERROR_RESPONSES;
 
 /** What an endpoint's response is answered with that the codec refuses for `reason`, one of its codes. */
-export function invalidResponse(reason: string): RescueCode {
+export function invalidResponse(reason: string): ErrorCode {
   return reason === 'head_too_large' || reason === 'too_many_fields'
     ? 'response_head_too_large'
     : 'bad_response';
@@ -121,27 +121,27 @@ export function beginsAsHead(bytes: Buffer, start: number, end: number): boolean
 }
 
 /** The complete answer as latin1 text. `close` says that the connection ends with it; a HEAD request gets no body. `date`: the Date line of now. */
-export function rescueAnswer(code: RescueCode, close: boolean, headOnly: boolean, date: string): string {
-  const { status, title, detail } = RESCUES[code];
-  return problemAnswer(status, title, code, detail, close, headOnly, date);
+export function errorResponse(code: ErrorCode, close: boolean, headOnly: boolean, date: string): string {
+  const { status, title, detail } = ERROR_RESPONSES[code];
+  return problemResponse(status, title, code, detail, close, headOnly, date);
 }
 
 /** The complete answer to a message that the codec refuses. */
-export function refusalAnswer(
+export function refusalResponse(
   { status, title, code, detail }: Refusal,
   headOnly: boolean,
   date: string,
 ): string {
-  return problemAnswer(status, title, code, detail, true, headOnly, date);
+  return problemResponse(status, title, code, detail, true, headOnly, date);
 }
 
 /** The answer to OPTIONS that ends here (Max-Forwards: 0). */
-export function optionsAnswer(close: boolean, date: string): string {
+export function optionsResponse(close: boolean, date: string): string {
   return `HTTP/1.1 204 No Content\r\n${date}${close ? 'Connection: close\r\n' : ''}\r\n`;
 }
 
 /** An answer in problem+json (RFC 9457) as latin1 text. All arguments are ASCII. */
-function problemAnswer(
+function problemResponse(
   status: number,
   title: string,
   code: string,

@@ -4,6 +4,7 @@
  * An exchange is large, mostly for the arrays that heads are read into. It promises that a borrowed one is nobody else's, and that no
  * more than a bounded number wait for their next use.
  */
+import type { HeadAccumulator } from '../../http1/head-accumulator.ts';
 import type { ClientSide } from '../connection/client-side.ts';
 import { Exchange } from './exchange.ts';
 import type { WorkerContext } from '../worker-context.ts';
@@ -27,14 +28,17 @@ export class ExchangePool {
     this.none = new Exchange(context);
   }
 
-  borrow(side: ClientSide): Exchange {
+  /** `pieces`: what `side` has collected of its next head. */
+  borrow(side: ClientSide, pieces: HeadAccumulator): Exchange {
     const exchange = this.#waiting.pop() ?? new Exchange(this.#context);
-    exchange.attach(side);
+    exchange.request.side = side;
+    exchange.request.reader.lend(pieces);
     return exchange;
   }
 
   /** Takes back one that is not active. Nobody may call it any more. */
   giveBack(exchange: Exchange): void {
+    exchange.ending = null;
     if (this.#waiting.length < MOST_WAITING) this.#waiting.push(exchange);
   }
 }

@@ -7,8 +7,7 @@
 import type { Variant } from '../../policy/rollout.ts';
 import type { VariantIndex } from '../../telemetry/counters.ts';
 import { accessRecord } from './access-record.ts';
-import type { RequestView } from './request-facts.ts';
-import type { ServiceRoute } from '../routing.ts';
+import type { RequestContext } from './request-context.ts';
 import type { WorkerContext } from '../worker-context.ts';
 
 export class ExchangeRecord {
@@ -17,13 +16,13 @@ export class ExchangeRecord {
   /** Why the request failed, for the log; '' while all is well. */
   errorType = '';
   readonly #context: WorkerContext;
-  readonly #view: RequestView;
+  readonly #request: RequestContext;
   /** This request goes to the access log. */
   #logged = false;
 
-  constructor(context: WorkerContext, view: RequestView) {
+  constructor(context: WorkerContext, request: RequestContext) {
     this.#context = context;
-    this.#view = view;
+    this.#request = request;
   }
 
   begin(): void {
@@ -33,22 +32,26 @@ export class ExchangeRecord {
     this.#logged = accessLog !== null && accessLog.wanted();
   }
 
-  /** The request ended at `now`. `route`: the service that it was for; `endpoint`: who was asked last, or ''. */
-  end(route: ServiceRoute | null, endpoint: string, status: number, now: number): void {
+  /**
+   * The request ended at `now`. `endpoint`: who was asked last, or ''. `size`: bytes of content of the answer, as far as the client was
+   * sent it.
+   */
+  end(endpoint: string, status: number, size: number, now: number): void {
     const context = this.#context;
-    const view = this.#view;
+    const { route, decision } = this.#request;
     context.counters.requestEnded();
     const durationSeconds = (now - this.startedAt) / 1000;
-    route?.counters.request(variantIndex(view.variant), status, durationSeconds);
+    route?.counters.request(variantIndex(decision.variant), status, durationSeconds);
     if (!this.#logged) return;
     const ended = {
       now: context.wallMilliseconds(),
       durationSeconds,
       status,
+      size,
       endpoint,
       errorType: this.errorType,
     };
-    context.accessLog?.record(accessRecord(view, route, ended));
+    context.accessLog?.record(accessRecord(this.#request, ended));
   }
 }
 

@@ -22,8 +22,11 @@ const SLACK = 1000;
 
 const UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
 
-export class Waits {
-  #side!: ClientSide;
+/** What is asked of the client connection here. */
+type TimedClient = Pick<ClientSide, 'socket' | 'downstream' | 'setDeadline'>;
+
+export class ExchangeTimeouts {
+  readonly #request: { readonly side: TimedClient };
   readonly #context: WorkerContext;
   /** For a gRPC call: how long its answer may take to begin; 0: it is none. */
   #call = 0;
@@ -36,13 +39,10 @@ export class Waits {
   /** What the kernel had not taken of the answer when a slow reader was last looked at. */
   #unsent = 0;
 
-  constructor(context: WorkerContext) {
+  /** `request` is whose client waits, or is waited for. */
+  constructor(context: WorkerContext, request: { readonly side: TimedClient }) {
     this.#context = context;
-  }
-
-  attach(side: ClientSide): void {
-    this.#side = side;
-    this.#call = 0;
+    this.#request = request;
   }
 
   /** It is a gRPC call. */
@@ -53,8 +53,10 @@ export class Waits {
   /** The request with this head is being sent. */
   begin(head: RequestHead, settings: ServiceSettings, bodyDone: boolean, now: number): void {
     this.#settings = settings;
-    if (this.#side.arrival.http2)
-      this.#call = isCall(head) ? (callTime(head) ?? settings.tunnelIdleTimeout) : 0;
+    this.#call =
+      this.#request.side.downstream.http2 && isCall(head)
+        ? (callTime(head) ?? settings.tunnelIdleTimeout)
+        : 0;
     this.#clientUntil = now + settings.requestBodyIdleTimeout;
     this.#cameAt = now;
     this.forHead(bodyDone, now);
@@ -63,7 +65,9 @@ export class Waits {
   /** For the head of the answer, or while the body is still coming, for its next piece. Gives the time that it is now. */
   forHead(bodyDone: boolean, now = this.#context.now()): number {
     const { responseHeadTimeout, requestBodyIdleTimeout } = this.#settings!;
-    this.#side.setDeadline(now + (this.#call || (bodyDone ? responseHeadTimeout : requestBodyIdleTimeout)));
+    this.#request.side.setDeadline(
+      now + (this.#call || (bodyDone ? responseHeadTimeout : requestBodyIdleTimeout)),
+    );
     return now;
   }
 
@@ -74,7 +78,7 @@ export class Waits {
     const earned = clientRate === 0 ? most : (bytes * 1000) / clientRate;
     this.#cameAt = now;
     this.#clientUntil = Math.min(now + most, this.#clientUntil + earned);
-    this.#side.setDeadline(this.#call > 0 ? now + this.#call : this.#clientUntil);
+    this.#request.side.setDeadline(this.#call > 0 ? now + this.#call : this.#clientUntil);
     return now;
   }
 
@@ -85,14 +89,14 @@ export class Waits {
 
   /** The client reads slowly: for some of its answer to leave. */
   forReader(): void {
-    this.#unsent = unsentBytes(this.#side.socket);
-    this.#side.setDeadline(this.#context.now() + this.#settings!.responseIdleTimeout);
+    this.#unsent = unsentBytes(this.#request.side.socket);
+    this.#request.side.setDeadline(this.#context.now() + this.#settings!.responseIdleTimeout);
   }
 
   /** What the client, whose time to read is up, did wrong; null where it read enough: it has as much time again. */
   slowReader(): SlowClient | null {
     const { clientRate, responseIdleTimeout } = this.#settings!;
-    const read = this.#unsent - unsentBytes(this.#side.socket);
+    const read = this.#unsent - unsentBytes(this.#request.side.socket);
     if (read <= 0) return 'answer_unread';
     if (read * 1000 < clientRate * responseIdleTimeout) return 'answer_slow';
     this.forReader();
@@ -104,7 +108,7 @@ export class Waits {
     const now = this.#context.now();
     this.#left = this.#clientUntil - now;
     if (answering) this.forMore(false, true);
-    else if (this.#call === 0) this.#side.setDeadline(now + this.#settings!.requestBodyIdleTimeout);
+    else if (this.#call === 0) this.#request.side.setDeadline(now + this.#settings!.requestBodyIdleTimeout);
   }
 
   /** The endpoint reads on. */
@@ -112,7 +116,7 @@ export class Waits {
     const now = this.#context.now();
     this.#cameAt = now;
     this.#clientUntil = now + this.#left;
-    if (this.#call === 0) this.#side.setDeadline(this.#clientUntil);
+    if (this.#call === 0) this.#request.side.setDeadline(this.#clientUntil);
   }
 
   /**
@@ -120,20 +124,20 @@ export class Waits {
    * more of the body for now.
    */
   forMore(bodyDone: boolean, stalled = false): void {
-    const { http2 } = this.#side.arrival;
+    const { http2 } = this.#request.side.downstream;
     if (bodyDone || (stalled && !http2)) {
-      this.#side.setDeadline(NO_DEADLINE);
+      this.#request.side.setDeadline(NO_DEADLINE);
       return;
     }
     const { tunnelIdleTimeout, requestBodyIdleTimeout } = this.#settings!;
     const wait = http2 ? tunnelIdleTimeout : requestBodyIdleTimeout;
     this.#clientUntil = this.#context.now() + wait;
-    this.#side.setDeadline(this.#clientUntil);
+    this.#request.side.setDeadline(this.#clientUntil);
   }
 
   /** So many bytes of the body came while the answer goes on. A two-way stream of HTTP/2 is as slow as it likes. */
   stillAsked(bodyDone: boolean, bytes: number): void {
-    if (bodyDone || this.#side.arrival.http2) this.forMore(bodyDone);
+    if (bodyDone || this.#request.side.downstream.http2) this.forMore(bodyDone);
     else this.forBody(bytes);
   }
 }

@@ -3,614 +3,427 @@
  *
  *   head → service → facts → decision → endpoint → forward → answer → observe
  *
- * One exchange object belongs to a client connection and is used again for each of its requests; nothing is
- * allocated per request that it can hold. Promises: one request sees one routing; whatever fails is answered by the
- * rescue table or by a visible truncation; a request is never delivered twice unless it may be; an upstream
- * connection is used again only when both messages on it are complete.
+ * An exchange belongs to a client connection only while a request runs on it, and is lent to the next one after that; nothing is
+ * allocated per request that it can hold. It keeps the order: which phase the request is in (`phases.ts`), and what happens in it. What
+ * comes after its end is for the connection, which reads `ending`.
+ *
+ * Promises: one request sees one routing; whatever fails is answered by an error response or by a visible truncation; a request is never
+ * delivered twice unless it may be; an upstream connection is used again only when both messages on it are complete.
  */
 import { IDEMPOTENT } from '../../http1/methods.ts';
 import { REFUSALS } from '../../http1/refusal.ts';
-import type { RequestHead } from '../../http1/request-head.ts';
-import type { ResponseFraming, ResponseHead } from '../../http1/response-head.ts';
-import { UNKNOWN_SERVICE } from '../../policy/service-match.ts';
-import type { Variant } from '../../policy/rollout.ts';
 import type { UpstreamHandler } from '../../upstream/connection.ts';
-import type { Wire } from '../../net/socket-writer.ts';
-import { endpointKeepAlive, finalHead, interimHead, upgradedHead } from './answer-head.ts';
-import { Attempts, type ConnectFailure } from './attempts.ts';
-import { BodyDrain, DRAIN_LIMIT } from './body-drain.ts';
-import { NO_DEADLINE, type ClientSide } from '../connection/client-side.ts';
-import { decideRequest, mayFallBack } from './decide-request.ts';
-import { endOfWay, type EndOfWay } from './hop-limits.ts';
-import { ExchangeRecord, variantIndex } from './exchange-record.ts';
+import { endpointKeepAlive } from './answer-head.ts';
+import { BodyDrain } from './body-drain.ts';
+import { ClientAnswer } from './client-answer.ts';
+import { NO_DEADLINE } from '../connection/client-side.ts';
+import { Delivery } from './delivery.ts';
+import { ExchangePace } from './exchange-pace.ts';
+import { ExchangeRecord } from './exchange-record.ts';
 import { upstreamRequestHead } from './forward-headers.ts';
-import { heldBack } from './breaker-gate.ts';
 import { STREAM_REFUSED } from '../../http2/edge-socket.ts';
-import { joinAnswer, joinRequest } from '../../http2/joined-streams.ts';
+import { joinRequest } from '../../http2/joined-streams.ts';
+import { follow, PHASES, type Phase } from './phases.ts';
+import type { Standing } from './recovery.ts';
 import { RequestBody } from './request-body.ts';
-import { RequestView } from './request-facts.ts';
-import {
-  invalidResponse,
-  optionsAnswer,
-  refusalAnswer,
-  rescueAnswer,
-  RESCUES,
-  type RescueCode,
-} from './error-responses.ts';
-import { LONG_BODY, ResponseRelay, type ResponseSink } from './response-relay.ts';
-import type { Routing, ServiceRoute } from '../routing.ts';
-import { Tunnel, type TunnelOwner } from '../connection/tunnel.ts';
-import { warnOfFailure, warnOfResponse } from './warn-of.ts';
-import { Waits } from './exchange-timeouts.ts';
+import { RequestContext } from './request-context.ts';
+import { ERROR_RESPONSES, invalidResponse, type ErrorCode } from './error-responses.ts';
+import { ResponseRelay } from './response-relay.ts';
+import { routeRequest, type EndsHere } from './route-request.ts';
+import type { Routing } from '../routing.ts';
+import { warnOfResponse } from './warn-of.ts';
+import { Upgrade } from './upgrade.ts';
 import type { WorkerContext } from '../worker-context.ts';
-import { isShortage } from '../../runtime/faults.ts';
-
-/**
- * `connecting`: an endpoint was picked, nothing was sent. `waiting`: the request is being sent or was sent, no final answer yet.
- * `answering`: the client has the head of the answer. `draining`: it has all of the answer, and what is left of its body is read, so
- * that the connection can serve on.
- */
-type Phase = 'none' | 'connecting' | 'waiting' | 'answering' | 'draining' | 'tunnel';
 
 /** What nginx calls the outcome of a request whose client left. */
 const CLIENT_LEFT_STATUS = 499;
 
-export class Exchange implements UpstreamHandler, ResponseSink, TunnelOwner {
+/**
+ * What becomes of the client connection after an exchange. `next`: it serves on. `close`: it ends in order. `cut`: it ends when what was
+ * written is sent, in the middle of an answer. `reset`: at once, so that the client can't take a part for the whole. `refuse`: the client
+ * is told that nobody processed its request (HTTP/2).
+ */
+export type Ending = 'next' | 'close' | 'cut' | 'reset' | 'refuse';
+
+export class Exchange implements UpstreamHandler {
+  readonly request: RequestContext;
+  readonly delivery: Delivery;
+  readonly pace: ExchangePace;
+  /** A request runs: what the connection reads belongs to its body. */
+  active = false;
+  /** Set when the exchange ends, for the connection to act on and to take away; null before, and where the client left. */
+  ending: Ending | null = null;
+  /** Clock value (ms) at which it ended. */
+  endedAt = 0;
   /** Clock value (ms) at which the exchange is cut, because its variant is no longer to be used. */
   cutAt = NO_DEADLINE;
-  #side!: ClientSide;
   readonly #context: WorkerContext;
-  readonly #view: RequestView;
-  readonly #attempts: Attempts;
-  readonly #body = new RequestBody();
+  readonly #body: RequestBody;
+
+  readonly #answer: ClientAnswer;
   readonly #relay: ResponseRelay;
-  #routing: Routing;
-  #route: ServiceRoute | null = null;
-  #phase: Phase = 'none';
-  #clientBlocked = false;
-  #closeAfter = false;
-  #status = 0;
-  readonly #waits: Waits;
   readonly #drain: BodyDrain;
+  readonly #upgrade: Upgrade;
   readonly #record: ExchangeRecord;
+  #routing: Routing;
 
   constructor(context: WorkerContext) {
+    const request = new RequestContext(context);
+    this.request = request;
     this.#context = context;
     this.#routing = context.routing;
-    this.#view = new RequestView(context);
-    this.#attempts = new Attempts(this, context);
-    this.#relay = new ResponseRelay(this);
-    this.#waits = new Waits(context);
-    this.#record = new ExchangeRecord(context, this.#view);
-    this.#drain = new BodyDrain(context, this.#body);
+    this.#record = new ExchangeRecord(context, request);
+    this.#body = new RequestBody(request);
+    this.delivery = new Delivery(context, request, this.#body, this);
+    const { attempts } = this.delivery;
+    this.#answer = new ClientAnswer(context, request, this.#body, attempts, this.#record);
+    this.#relay = new ResponseRelay(this.#answer);
+    this.pace = new ExchangePace(context, request, attempts, this.#relay.reader);
+    this.#drain = new BodyDrain(context, request, this.#body);
+    this.#upgrade = new Upgrade(context, request, attempts, (now) => {
+      this.#observe(101, now);
+      this.#end('cut', now);
+    });
   }
 
-  /** Whose requests it serves from now on; before the first of them. */
-  attach(side: ClientSide): void {
-    this.#side = side;
-    this.#view.attach(side);
-    this.#waits.attach(side);
-    this.#drain.attach(side);
+  #enter(phase: Phase): void {
+    const { request } = this;
+    request.phase = follow(request.phase, phase);
+    this.active = phase !== 'idle';
   }
 
-  // ── 1. head ────────────────────────────────────────────────────────────────────────────────────────────
+  // ── 1. head, 2. service, 3. facts, 4. decision ─────────────────────────────────────────────────────────
 
-  /** The parser fills it before `begin`. */
-  get head(): RequestHead {
-    return this.#view.head;
-  }
-
-  /** Begins with the request whose head stands in `head`. */
+  /** Begins with the request whose head was just read. */
   begin(): void {
-    const { head } = this;
     const context = this.#context;
+    const { request } = this;
+    const { head, reader } = request;
     this.#record.begin();
-    if (context.stale(this.#record.startedAt)) context.serveStable();
-    const { routing } = context;
-    this.#routing = routing;
-    this.#route = null;
-    this.#closeAfter = !head.keepAlive || head.versionMinor === 0;
-    this.#clientBlocked = false;
+    const now = this.#record.startedAt;
+    if (context.stale(now)) context.serveStable();
+    this.#routing = context.routing;
+    this.ending = null;
     this.cutAt = NO_DEADLINE;
-    this.#attempts.reset();
-    this.#body.begin(head, routing.bodyLimits);
+    this.pace.begin();
+    this.delivery.reset();
     // HTTP/2 can tell that a request was not processed, whatever its method.
-    if (!this.#body.done && (IDEMPOTENT.has(head.method) || this.#side.arrival.http2)) this.#body.keep();
-    this.#relay.reset();
-    this.#view.begin(this.#body.done);
+    this.#body.begin(IDEMPOTENT.has(head.method) || request.side.downstream.http2);
+    this.#answer.begin();
+    request.begin(reader.body.done);
+    this.#relay.reset(head.method, head.versionMinor === 0, request.upgrade);
     // From here on the exchange is active, so that a failure below is answered like any other.
-    this.#phase = 'connecting';
-    if (this.#context.admission.begin()) this.#findService(routing);
-    else this.#turnAway();
+    this.#enter('deciding');
+    const end = routeRequest(request, this.#routing, context);
+    if (end === null) this.#carryOn(this.delivery.begin(request.route!, now), now);
+    else this.#endHere(end);
   }
 
-  /** Too much is going on: an answer before any work is done. It counts for no variant, because none was decided. */
-  #turnAway(): void {
-    if (this.#context.admission.short) this.#closeAfter = true;
-    this.#rescue('overloaded');
-  }
-
-  // ── 2. service, and 3. facts: what the policy may ask about the request ────────────────────────────────
-
-  #findService(routing: Routing): void {
-    const end = endOfWay(this.head, routing.via);
-    if (end !== null) {
-      this.#endHere(end);
+  #endHere(why: EndsHere): void {
+    if (why === 'options') {
+      this.#finish(this.#answer.options(), this.#context.now());
       return;
     }
-    const index = routing.matcher.find(this.head.host, this.head.path);
-    const route = routing.services[index];
-    if (route === undefined || route.policy.rules?.isAmbiguous(this.head.path) === true) {
-      this.#context.counters.unmatchedHost();
-      this.#rescue(index === UNKNOWN_SERVICE ? 'no_service' : 'ambiguous_path');
-      return;
-    }
-    if (route.admission.admits(this.#view.upgrade)) {
-      this.#route = route;
-      this.#view.guard = route.guard;
-      this.#body.guard = route.guard;
-      this.#view.findClient(routing);
-      this.#decide(route);
-    } else this.#turnAway();
-  }
-
-  #endHere(end: EndOfWay): void {
-    if (end === 'loop_detected') this.#context.counters.loopDetected();
-    if (end !== 'options') this.#rescue(end);
-    else {
-      const close = this.#closeAfter || !this.#body.done;
-      this.wire.write(optionsAnswer(close, this.#context.dateLine));
-      this.#finish(204, close, this.#context.now());
-    }
-  }
-
-  // ── 4. decision ────────────────────────────────────────────────────────────────────────────────────────
-
-  #decide(route: ServiceRoute): void {
-    const { decision } = this.#view;
-    const unavailable = decideRequest(this.#view, route, this.#context);
-    if (unavailable !== null) {
-      this.#rescue(unavailable);
-      return;
-    }
-    if (decision.fallback) this.#attempts.fallBack(variantIndex(decision.assigned));
-    if (decision.variant === 'canary' && heldBack(route, decision, this.#context.random))
-      this.#fallBack(route, this.#record.startedAt);
-    else this.#attempt(route, this.#record.startedAt);
-  }
-
-  get variant(): Variant {
-    return this.#view.decision.variant;
+    if (why === 'overloaded' && this.#context.admission.short) this.#answer.closes = true;
+    this.#answerError(why);
   }
 
   // ── 5. endpoint ────────────────────────────────────────────────────────────────────────────────────────
 
-  #attempt(route: ServiceRoute, now: number): void {
-    switch (this.#attempts.next(route, variantIndex(this.variant), now)) {
+  #carryOn(standing: Standing, now = this.#context.now()): void {
+    switch (standing) {
       case 'ready':
         this.#send(now);
         return;
       case 'connecting':
-        this.#phase = 'connecting';
-        this.#side.setDeadline(now + route.settings.connectTimeout);
+        this.#enter('connecting');
+        this.request.side.setDeadline(now + this.request.route!.settings.connectTimeout);
         return;
-      case 'none':
-        this.#fallBack(route, now);
+      case 'refuse':
+        this.#observe(ERROR_RESPONSES.upstream_reset.status, now);
+        this.#end('refuse', now);
+        return;
+      case 'answer':
+        this.#answerError(this.delivery.attempts.failure);
         return;
     }
-  }
-
-  /** No endpoint of the variant is left: the other variant takes the request where that is allowed. */
-  #fallBack(route: ServiceRoute, now: number): void {
-    const { decision } = this.#view;
-    if (!mayFallBack(route, decision)) {
-      this.#rescue(this.#attempts.failure);
-      return;
-    }
-    this.#attempts.fallBack(variantIndex(decision.variant));
-    decision.variant = decision.variant === 'canary' ? 'stable' : 'canary';
-    decision.fallback = true;
-    this.#attempt(route, now);
   }
 
   upstreamConnected(): void {
-    this.#attempts.connected();
+    this.delivery.attempts.connected();
     this.#send(this.#context.now());
+    this.request.side.advance();
+  }
+
+  upstreamClosed(error: NodeJS.ErrnoException | null): void {
+    if (this.request.phase === 'connecting')
+      this.#carryOn(this.delivery.notConnected(error?.code ?? 'closed'));
+    else {
+      // With TLS 1.3 an endpoint that refuses our certificate says so only after it has our request.
+      const code = error?.code?.startsWith('ERR_SSL_') === true ? 'tls_failed' : 'upstream_reset';
+      this.#lostUpstream(code, error?.code === STREAM_REFUSED);
+    }
+    this.request.side.advance();
+  }
+
+  #lostUpstream(code: 'upstream_reset' | 'tls_failed', unprocessed: boolean): void {
+    if (this.request.phase !== 'answering') {
+      this.#carryOn(this.delivery.lost(code, unprocessed));
+      return;
+    }
+    this.delivery.attempts.drop('reset');
+    this.#truncate();
   }
 
   // ── 6. forward ─────────────────────────────────────────────────────────────────────────────────────────
 
   #send(now: number): void {
-    const { settings, mirror } = this.#route!;
-    this.#phase = 'waiting';
-    this.#waits.begin(this.head, settings, this.#body.done, now);
-    const { wire } = this.#attempts.up!;
-    joinRequest(this.#side.socket, wire.socket, this.#route!.guard.allowsTrailer);
-    wire.write(upstreamRequestHead(this.head, this.#view));
-    this.#body.sendKept(wire);
-    if (mirror !== null && this.#attempts.count === 1)
-      this.#body.copy = mirror.take(this.#view, this.#body.done, this.#route!, this.#routing.responseLimits);
-    if (!this.#body.done) this.#side.resume();
+    const { request } = this;
+    const route = request.route!;
+    const { head, reader } = request;
+    const { done } = reader.body;
+    this.#enter('waiting');
+    this.pace.sending(route.settings, now);
+    const { writer } = this.delivery.attempts.up!;
+    joinRequest(request.side.socket, writer.socket, route.guard.allowsTrailer);
+    writer.write(upstreamRequestHead(head, request));
+    // What was taken for an endpoint that is gone.
+    if (this.#body.replay.length > 0) this.#body.replay.sendTo(writer);
+    if (route.mirror !== null && this.delivery.attempts.count === 1)
+      this.#body.copy = route.mirror.take(request, done, route, this.#routing.messageLimits);
   }
 
   /** Takes what belongs to the request's body from `bytes[start..end)`; returns how much, 0 when nothing can be taken now. */
   requestBytes(bytes: Buffer, start: number, end: number): number {
-    const { up } = this.#attempts;
-    const body = this.#body;
-    if (body.done || this.#phase === 'connecting') return 0;
-    if (this.#phase === 'draining') return this.#drainBytes(bytes, start, end);
-    if (up === null) return 0;
-    const used = body.take(bytes, start, end, up.wire);
-    if (used < 0) {
-      this.#refuseBody(used);
-      return end - start;
+    const { phase, reader } = this.request;
+    if (reader.body.done) return 0;
+    if (phase === 'draining') return this.#drainBytes(bytes, start, end);
+    const { up } = this.delivery.attempts;
+    if (up === null || (phase !== 'waiting' && phase !== 'answering')) return 0;
+    const used = this.#body.take(bytes, start, end, up.writer);
+    if (used >= 0) {
+      this.pace.sent(used);
+      return used;
     }
-    if (body.done) this.wire.readShort(up.wire.blocked);
-    else if (used > LONG_BODY) this.wire.readLong();
-    if (this.#phase === 'waiting') {
-      if (body.done) this.#attempts.sent(this.#waits.forHead(true));
-      else this.#waits.forBody(used);
-    } else if (!this.#clientBlocked) this.#waits.stillAsked(body.done, used);
-    return used;
+    this.#refuseBody(used);
+    return end - start;
   }
 
   /** The rest of a body is invalid: the endpoint sees the request cut, the client a refusal where it still can. */
   #refuseBody(refused: number): void {
     const index = -refused - 1;
-    const refusal = REFUSALS[index];
+    const refusal = REFUSALS[index]!;
     this.#context.counters.refused(index);
-    this.#attempts.drop('client_gone');
-    if (this.#phase === 'waiting' && refusal !== undefined) {
-      this.#record.errorType = refusal.code;
-      this.wire.write(refusalAnswer(refusal, this.requestMethod === 'HEAD', this.#context.dateLine));
-      this.#finish(refusal.status, true, this.#context.now());
+    this.delivery.attempts.drop('client_gone');
+    if (this.request.phase === 'answering') {
+      this.#truncate();
       return;
     }
-    this.#truncate();
+    this.#answer.refusal(refusal);
+    this.#finish(true, this.#context.now());
   }
 
-  /** The client should not send more of the body now. */
-  get awaitsBody(): boolean {
-    return this.#phase === 'connecting' && !this.#body.done;
-  }
-
-  get readingBlocked(): boolean {
-    return this.active && this.#body.blocked;
+  #drainBytes(bytes: Buffer, start: number, end: number): number {
+    const used = this.#drain.take(bytes, start, end);
+    if (this.request.reader.body.done) {
+      const now = this.#context.now();
+      this.#drain.end(now);
+      this.#end('next', now);
+    }
+    return used;
   }
 
   upstreamStalled(): void {
-    if (this.#body.done) return;
-    if (!this.#body.blocked && !this.#clientBlocked) this.#waits.endpointStalled(this.#phase === 'answering');
-    this.#body.blocked = true;
-    this.#side.pauseReading();
+    this.pace.endpointStalled();
   }
 
   upstreamDrained(): void {
-    if (!this.#body.blocked) return;
-    this.#body.blocked = false;
-    if (!this.#clientBlocked) this.#waits.endpointDrained();
-    this.#side.resume();
+    this.pace.endpointDrained();
+    this.request.side.advance();
   }
 
   // ── 7. answer ──────────────────────────────────────────────────────────────────────────────────────────
 
   upstreamBytes(bytes: Buffer, start: number, end: number): void {
-    this.#relay.push(bytes, start, end, this.#routing.responseLimits);
-    if (this.#phase !== 'answering') return;
-    this.#attempts.answered();
-    if (!this.#body.done && !this.#body.blocked && !this.#clientBlocked) this.#waits.forMore(false);
-  }
-
-  get wire(): Wire {
-    return this.#side.wire;
-  }
-
-  get requestMethod(): string {
-    return this.head.method;
-  }
-
-  get plainClient(): boolean {
-    return this.head.versionMinor === 0;
-  }
-
-  interimHead(head: ResponseHead): string {
-    if (head.status === 100) this.#body.continued();
-    return this.plainClient ? '' : interimHead(head);
-  }
-
-  finalHead(head: ResponseHead, framing: ResponseFraming): string {
-    this.#phase = 'answering';
-    this.#status = head.status;
-    const chunked = framing === 'chunked';
-    if (framing === 'close' || this.#lastOfDrain || (chunked && this.plainClient)) this.#closeAfter = true;
-    // A stream of HTTP/2 has an end of its own.
-    if (!this.#body.done && !this.#mayDrain && !this.#side.arrival.http2) this.#closeAfter = true;
-    this.#waits.forMore(this.#body.done || this.#body.withheld, this.#body.blocked);
-    this.#body.settle();
-    if (this.#side.arrival.http2) joinAnswer(this.#attempts.up!.socket, this.#side.socket);
-    const { decision } = this.#view;
-    const { dateLine } = this.#context;
-    const inChunks = chunked && !this.plainClient;
-    return finalHead(head, this.head, this.#route!, decision, this.#closeAfter, inChunks, dateLine);
-  }
-
-  /** The worker drains, and no further request is here already that would be dropped after a `Connection: close`. */
-  get #lastOfDrain(): boolean {
-    return this.#context.draining && !(this.#body.done && this.#side.moreWaits);
-  }
-
-  /** Whether so little of the body is to come that it can be read for nothing, and certainly comes. */
-  get #mayDrain(): boolean {
-    return this.#body.rest <= DRAIN_LIMIT && !this.#body.withheld && !this.#side.arrival.http2;
-  }
-
-  /** The client reads slowly: nothing more is read for it. */
-  clientStalled(): void {
-    if (this.#clientBlocked || this.#phase !== 'answering') return;
-    this.#clientBlocked = true;
-    this.#attempts.up?.socket.pause();
-    this.#waits.forReader();
-  }
-
-  clientDrained(): void {
-    if (!this.#clientBlocked) return;
-    this.#clientBlocked = false;
-    if (!this.active) return;
-    this.#waits.forMore(this.#body.done, this.#body.blocked);
-    this.#attempts.up?.socket.resume();
-  }
-
-  longBody(): void {
-    this.#attempts.up?.wire.readLong();
-  }
-
-  responseComplete(leftover: boolean): void {
-    const up = this.#attempts.up!;
-    up.wire.readShort(this.wire.blocked);
-    const complete = this.#body.done;
-    // Where little of the body is to come, the endpoint may have it; a request that is cut is its connection's last.
-    const drains = !complete && !this.#closeAfter && this.#mayDrain;
-    const { head, framing } = this.#relay;
-    const now = this.#context.now();
-    this.#attempts.complete(this.#status, now);
-    this.#attempts.up = null;
-    const reusable = !leftover && head.keepAlive && framing !== 'close';
-    if (reusable && (complete || (drains && !this.#body.blocked))) {
-      const { upstreamKeepAlive } = this.#route!.settings;
-      if (this.#clientBlocked) up.socket.resume();
-      if (complete) this.#attempts.giveBack(up, now + endpointKeepAlive(head, upstreamKeepAlive));
-      else this.#drain.use(up, head, upstreamKeepAlive);
-    } else {
-      up.destroy();
+    const relay = this.#relay;
+    this.delivery.heard = true;
+    switch (relay.push(bytes, start, end, this.#routing.messageLimits)) {
+      case 'more':
+        if (relay.long) this.delivery.attempts.up!.writer.readLong();
+        if (relay.reader.begun) this.#answerGoesOn();
+        return;
+      case 'complete':
+        this.#complete(relay.stoppedAt < end);
+        break;
+      case 'upgraded':
+        this.#enter('tunnel');
+        this.#upgrade.open(relay.reader.head, bytes, relay.stoppedAt, end);
+        break;
+      case 'invalid':
+        this.#invalidAnswer(relay.refusal);
+        break;
     }
-    this.#finish(this.#status, !complete && !drains, now);
-  }
-
-  #drainBytes(bytes: Buffer, start: number, end: number): number {
-    const used = this.#drain.take(bytes, start, end);
-    if (!this.#body.done) return used;
-    const now = this.#context.now();
-    this.#drain.end(now);
-    this.#phase = 'none';
-    this.#side.nextRequest(now);
-    return used;
-  }
-
-  /** The client has its answer, and some of its body is to come. */
-  get draining(): boolean {
-    return this.#phase === 'draining';
-  }
-
-  responseInvalid(code: number, begun: boolean): void {
-    const reason = code < 0 ? REFUSALS[-code - 1]!.code : 'unexpected_interim';
-    warnOfResponse(this.#context, this.#view, this.#route, this.#attempts.endpointName, reason);
-    this.#attempts.drop('bad_response');
-    if (begun) this.#truncate();
-    else this.#rescue(invalidResponse(reason));
-  }
-
-  upgraded(head: ResponseHead, bytes: Buffer, start: number, end: number): void {
-    if (!this.#view.upgrade) {
-      this.responseInvalid(0, false);
-      return;
-    }
-    this.wire.write(upgradedHead(head));
-    this.#phase = 'tunnel';
-    this.#context.counters.tunnelOpened();
-    this.#route!.counters.tunnelOpened();
-    const tunnel = new Tunnel(this.wire, this.#attempts.up!, this);
-    if (start < end) tunnel.upstreamBytes(bytes, start, end);
-    this.#side.resumeTunnel(tunnel);
-  }
-
-  tunnelMoved(): void {
-    this.#side.setDeadline(this.#context.now() + this.#route!.settings.tunnelIdleTimeout);
-  }
-
-  tunnelOver(inOrder: boolean): void {
-    this.#context.counters.tunnelClosed();
-    this.#route!.counters.tunnelClosed();
-    const { up } = this.#attempts;
-    // The life of a tunnel is no latency.
-    this.#attempts.end('ok', false);
-    this.#attempts.up = null;
-    if (inOrder) up?.destroyWhenSent();
-    else up?.destroy();
-    this.#observe(101, this.#context.now());
-    this.#phase = 'none';
-    this.#side.cutWhenSent();
+    this.request.side.advance();
   }
 
   upstreamEnded(): void {
-    if (this.#relay.endsByClose()) this.responseComplete(false);
-    else this.#lostUpstream();
+    if (this.#relay.reader.endsByClose()) this.#complete(false);
+    else this.#lostUpstream('upstream_reset', false);
+    this.request.side.advance();
   }
 
-  upstreamClosed(error: NodeJS.ErrnoException | null): void {
-    if (this.#phase === 'connecting') {
-      const reached = this.#attempts.up?.reached === true;
-      this.#connectFailed(error?.code ?? 'closed', reached ? 'tls_failed' : 'connect_failed');
-    } else {
-      // With TLS 1.3 an endpoint that refuses our certificate says so only after it has our request.
-      const code = error?.code?.startsWith('ERR_SSL_') === true ? 'tls_failed' : 'upstream_reset';
-      this.#lostUpstream(error?.code === STREAM_REFUSED, code);
-    }
-  }
-
-  /** The endpoint went away in the middle: again, if that is safe, else an error, else a truncated answer. */
-  #lostUpstream(refused = false, code: 'upstream_reset' | 'tls_failed' = 'upstream_reset'): void {
-    if (this.#phase === 'answering') {
-      this.#attempts.drop('reset');
-      this.#truncate();
+  /** The client has the head of the answer, and more of it is to come. */
+  #answerGoesOn(): void {
+    this.delivery.attempts.answered();
+    if (this.request.phase === 'answering') {
+      this.pace.answerGoesOn();
       return;
     }
-    this.#attempts.broken(code, refused);
-    if (this.#mayRepeat(refused)) this.#again(true);
-    else if (refused && this.#side.refuseStream()) {
-      this.#observe(RESCUES.upstream_reset.status, this.#context.now());
-      this.#phase = 'none';
-    } else this.#again(false);
+    this.#enter('answering');
+    this.pace.answerBegins(this.#body.withheld);
   }
 
-  /** Whether the request, which an endpoint may have seen, may be delivered once more. `refused`: it has not processed it. */
-  #mayRepeat(refused = false): boolean {
-    return !this.#relay.heard && this.#body.repeatable && (refused || IDEMPOTENT.has(this.requestMethod));
+  /** The answer is complete. `leftover`: the endpoint sent more than it should have. */
+  #complete(leftover: boolean): void {
+    const up = this.delivery.attempts.up!;
+    const { pace, request } = this;
+    const complete = request.reader.body.done;
+    const { status, closes } = this.#answer;
+    up.writer.readShort(request.side.writer.blocked);
+    // Where little of the body is to come, the endpoint may have it; a request that is cut is its connection's last.
+    const drains = !complete && !closes && this.#answer.mayDrain;
+    const { head, reusable } = this.#relay.reader;
+    const now = this.#context.now();
+    this.delivery.attempts.complete(status, now);
+    this.delivery.attempts.up = null;
+    if (leftover || !reusable || !(complete || (drains && !pace.endpointBlocked))) up.destroy();
+    else {
+      const keepAlive = endpointKeepAlive(head, request.route!.settings.upstreamKeepAlive);
+      if (pace.clientBlocked) up.socket.resume();
+      if (complete) this.delivery.attempts.giveBack(up, now + keepAlive);
+      else this.#drain.use(up, keepAlive);
+    }
+    this.#finish(!complete && !drains, now);
   }
 
-  /** Nothing was sent, so whatever the method is, another endpoint may be tried. */
-  #connectFailed(reason: string, code: ConnectFailure): void {
-    this.#attempts.refused(code, reason);
-    // What this process lacks, it lacks for every endpoint.
-    this.#again(!isShortage(reason));
-  }
-
-  #again(safe: boolean): void {
-    const route = this.#route!;
-    if (!safe) this.#rescue(this.#attempts.failure);
-    else if (this.#attempts.mayRetry(route.settings.maxRetries)) this.#attempt(route, this.#context.now());
-    // What may be sent again may as well be sent to the other variant.
-    else this.#fallBack(route, this.#context.now());
+  /** `code`: the number of the refusal; 0 for an interim answer that nothing asked for. */
+  #invalidAnswer(code: number): void {
+    const reason = code < 0 ? REFUSALS[-code - 1]!.code : 'unexpected_interim';
+    warnOfResponse(this.#context, this.request, this.delivery.attempts.endpointName, reason);
+    this.delivery.attempts.drop('bad_response');
+    if (this.#relay.reader.begun) this.#truncate();
+    else this.#answerError(invalidResponse(reason));
   }
 
   // ── 8. observe, and what ends an exchange before its time ──────────────────────────────────────────────
 
-  get active(): boolean {
-    return this.#phase !== 'none';
-  }
-
-  /** What waits for the endpoint to read it, or is kept for another one. */
-  get bufferedBytes(): number {
-    return (this.#attempts.up?.wire.heldBytes ?? 0) + this.#body.keptBytes;
-  }
-
-  /** The service that a running exchange is for, or null. */
-  get route(): ServiceRoute | null {
-    return this.active ? this.#route : null;
-  }
-
+  /** The deadline that the exchange has set has come, or its variant is no longer to be used. */
   onDeadline(now: number): void {
     if (now >= this.cutAt) {
       this.#cut();
       return;
     }
-    switch (this.#phase) {
-      case 'connecting':
-        this.#connectFailed('timeout', 'connect_timeout');
+    switch (PHASES[this.request.phase].deadline) {
+      case 'endpoint':
+        this.#carryOn(this.delivery.notConnected('timeout'));
         return;
-      case 'waiting':
-        // A body that does not go on is the endpoint's fault where it has stopped reading, else the client's.
-        if (this.#body.done || this.#body.blocked || this.#waits.call) {
-          this.#attempts.timedOut();
-          this.#again(this.#mayRepeat());
-        } else {
-          this.#attempts.drop('client_gone');
-          const why = this.#waits.slowSender(now);
-          this.#route!.counters.slowClient(why);
-          this.#rescue(why === 'body_slow' ? 'request_body_too_slow' : 'request_body_timeout');
-        }
+      case 'answer':
+        if (this.pace.endpointLate) this.#carryOn(this.delivery.timedOut());
+        else this.#clientLate(now);
         return;
-      case 'answering': {
-        const why = this.#clientBlocked ? this.#waits.slowReader() : this.#waits.slowSender(now);
-        if (why === null) return;
-        this.#route!.counters.slowClient(why);
-        this.clientLeft();
-        this.#side.abort(true);
+      case 'client':
+        this.#clientLate(now);
         return;
-      }
-      case 'draining':
-        if (!this.#drain.isOver(now)) return;
-        this.#phase = 'none';
-        this.#side.closeGracefully();
+      case 'drain':
+        if (this.#drain.isOver(now)) this.#end('close', now);
         return;
       case 'tunnel':
-        this.tunnelOver(false);
+        this.#upgrade.close(false);
         return;
-      case 'none':
+      case null:
         return;
     }
+  }
+
+  #clientLate(now: number): void {
+    const why = this.pace.slowClient(now);
+    if (why === null) return;
+    this.request.route!.counters.slowClient(why);
+    if (this.request.phase === 'answering') {
+      this.clientLeft();
+      this.ending = 'reset';
+      return;
+    }
+    this.delivery.attempts.drop('client_gone');
+    this.#answerError(why === 'body_slow' ? 'request_body_too_slow' : 'request_body_timeout', true);
   }
 
   /** The variant is no longer to be used: what still runs on it ends. */
   #cut(): void {
     this.cutAt = NO_DEADLINE;
-    if (this.#phase === 'draining') this.#drain.letGo();
-    else if (this.#phase === 'tunnel') this.tunnelOver(false);
+    const { phase } = this.request;
+    if (phase === 'draining') this.#drain.letGo();
+    else if (phase === 'tunnel') this.#upgrade.close(false);
     else {
-      this.#attempts.drop('ok');
-      if (this.#phase === 'answering') this.#truncate();
-      else this.#rescue('no_endpoint');
+      this.delivery.attempts.drop('ok');
+      if (phase === 'answering') this.#truncate();
+      else this.#answerError('no_endpoint');
     }
   }
 
   /** The client closed. Whatever runs for it is cancelled. */
   clientLeft(): void {
     if (!this.active) return;
-    if (this.#phase === 'tunnel') this.tunnelOver(false);
-    else if (this.#phase === 'draining') this.#drain.letGo();
+    const { phase } = this.request;
+    if (phase === 'tunnel') {
+      this.#upgrade.close(false);
+      return;
+    }
+    if (phase === 'draining') this.#drain.letGo();
     else {
       this.#context.counters.clientAborted();
       this.#record.errorType = 'client_gone';
-      this.#attempts.drop('client_gone');
+      this.delivery.attempts.drop('client_gone');
       this.#observe(CLIENT_LEFT_STATUS, this.#context.now());
     }
-    this.#phase = 'none';
+    this.#enter('idle');
   }
 
-  #rescue(code: RescueCode): void {
-    const { status } = RESCUES[code];
-    this.#record.errorType = code;
-    const stopped = code === 'request_body_timeout' || code === 'request_body_too_slow';
-    const incomplete = !this.#body.done && (stopped || !this.#mayDrain);
-    if (this.#lastOfDrain) this.#closeAfter = true;
-    const close = this.#closeAfter || incomplete;
-    this.wire.write(rescueAnswer(code, close, this.requestMethod === 'HEAD', this.#context.dateLine));
-    if (status >= 500) warnOfFailure(this.#context, this.#view, this.#route, code, status);
-    this.#finish(status, incomplete, this.#context.now());
+  #answerError(code: ErrorCode, bodyStopped = false): void {
+    this.#finish(this.#answer.error(code, bodyStopped), this.#context.now());
   }
 
   /** The client must not take what it has for the whole. */
   #truncate(): void {
+    const now = this.#context.now();
     this.#record.errorType = 'truncated';
-    this.#observe(this.#status, this.#context.now());
-    this.#phase = 'none';
+    this.#observe(this.#answer.status, now);
     // Without a length or chunks only a reset tells that something is missing.
-    if (this.#relay.framing === 'close' || this.plainClient) this.#side.abort(true);
-    else this.#side.cutWhenSent();
+    const untold = this.#relay.reader.body.framing === 'close' || this.request.head.versionMinor === 0;
+    this.#end(untold ? 'reset' : 'cut', now);
   }
 
-  #finish(status: number, mustClose: boolean, now: number): void {
-    this.#observe(status, now);
-    this.#phase = 'none';
-    if (this.#closeAfter || mustClose) this.#side.closeGracefully();
-    else if (this.#body.done) this.#side.nextRequest(now);
+  /** The client has all of its answer. */
+  #finish(mustClose: boolean, now: number): void {
+    this.#observe(this.#answer.status, now);
+    if (this.#answer.closes || mustClose) this.#end('close', now);
+    else if (this.request.reader.body.done) this.#end('next', now);
     else {
-      this.#phase = 'draining';
+      this.#enter('draining');
+      this.pace.endpointBlocked = false;
       this.#drain.begin(now);
     }
   }
 
   #observe(status: number, now: number): void {
+    const { begun, body } = this.#relay.reader;
     this.#body.end();
-    this.#record.end(this.#route, this.#attempts.endpointName, status, now);
+    this.#record.end(this.delivery.attempts.endpointName, status, begun ? body.size : this.#answer.size, now);
+  }
+
+  #end(ending: Ending, now: number): void {
+    this.#enter('idle');
+    this.ending = ending;
+    this.endedAt = now;
   }
 }

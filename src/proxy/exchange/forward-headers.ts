@@ -10,7 +10,7 @@ import { isSpace } from '../../http1/grammar.ts';
 import type { RequestHead } from '../../http1/request-head.ts';
 import type { ResponseHead } from '../../http1/response-head.ts';
 import type { Variant } from '../../policy/rollout.ts';
-import type { Arrival } from '../connection/downstream-info.ts';
+import type { DownstreamInfo } from '../connection/downstream-info.ts';
 import { privateCaching, TARGETED_FIELDS, type AnswerCaching } from './answer-caching.ts';
 import type { FieldGuard } from './field-guard.ts';
 import { nextForwards } from './max-forwards.ts';
@@ -57,7 +57,7 @@ const RESPONSE_DROPS = dropTable([
 /** What the proxy knows of a request beyond its head. */
 export interface ForwardFacts {
   /** How the connection came in. */
-  readonly arrival: Arrival;
+  readonly downstream: DownstreamInfo;
   readonly peerTrusted: boolean;
   /** The client's own connection is, or was, encrypted. */
   readonly secure: boolean;
@@ -76,18 +76,19 @@ export interface ForwardFacts {
 
 /** The head to send to an endpoint, complete with its empty line, as latin1 text. */
 export function upstreamRequestHead(head: RequestHead, facts: ForwardFacts): string {
+  const { downstream, guard: fieldGuard, stripCookie } = facts;
   const ownId = !bringsRequestId(head);
   let drops = ownId ? REQUEST_DROPS_WITH_ID : REQUEST_DROPS;
   if (head.versionMinor === 0 && head.seen(F.EXPECT)) drops = withoutExpect(drops);
-  const guard = head.hasOddNames || facts.guard.odd ? facts.guard : null;
+  const guard = head.hasOddNames || fieldGuard.odd ? fieldGuard : null;
   const forwards = head.seen(F.MAX_FORWARDS) ? nextForwards(head) : '';
   if (forwards !== '') drops = withoutForwards(drops);
   let out =
     head.absoluteForm || head.versionMinor === 0
-      ? requestLine(head) + keptLines(head, drops, facts.stripCookie, head.fieldsStart, guard)
-      : keptLines(head, drops, facts.stripCookie, 0, guard);
-  if (facts.stripCookie !== '') {
-    const cookies = withoutCookie(head, facts.stripCookie);
+      ? requestLine(head) + keptLines(head, drops, stripCookie, head.fieldsStart, guard)
+      : keptLines(head, drops, stripCookie, 0, guard);
+  if (stripCookie !== '') {
+    const cookies = withoutCookie(head, stripCookie);
     if (cookies !== '') out += `Cookie: ${cookies}\r\n`;
   }
   out += forwards;
@@ -96,9 +97,9 @@ export function upstreamRequestHead(head: RequestHead, facts: ForwardFacts): str
   else if (head.seen(F.TE) && acceptsTrailers(head)) out += 'Connection: TE\r\nTE: trailers\r\n';
   out += facts.peerTrusted
     ? trustedForwarding(head, facts)
-    : facts.arrival.beforeHost + head.host + facts.arrival.afterHost;
+    : downstream.beforeHost + head.host + downstream.afterHost;
   if (ownId) out += `X-Request-Id: ${facts.requestId}\r\n`;
-  return out + endOfHead(facts.via, head.versionMinor, facts.arrival.http2, facts.variant);
+  return out + endOfHead(facts.via, head.versionMinor, downstream.http2, facts.variant);
 }
 
 /** HTTP/1.0 has no expectations (RFC 9110, section 10.1.1): passed on in HTTP/1.1, what was ignored would count. */
@@ -138,13 +139,13 @@ function originForm({ path, query, target }: RequestHead): string {
 
 /** A trusted peer's fields are kept; our own view fills what it left out, and its address joins the chain. Of a list goes on what the client's own hop added. */
 function trustedForwarding(head: RequestHead, facts: ForwardFacts): string {
-  const { arrival, secure } = facts;
-  const peer = arrival.peer.text;
+  const { downstream, secure } = facts;
+  const peer = downstream.peer.text;
   const chain = head.header('x-forwarded-for');
   let out = `X-Forwarded-For: ${chain === undefined || chain === '' ? '' : `${chain}, `}${peer}\r\n`;
   out += `X-Forwarded-Proto: ${facts.forwarded('x-forwarded-proto')?.toLowerCase() ?? (secure ? 'https' : 'http')}\r\n`;
   out += `X-Forwarded-Host: ${facts.forwarded('x-forwarded-host') ?? head.host}\r\n`;
-  out += `X-Forwarded-Port: ${facts.forwarded('x-forwarded-port') ?? arrival.port}\r\n`;
+  out += `X-Forwarded-Port: ${facts.forwarded('x-forwarded-port') ?? downstream.port}\r\n`;
   const realAddress = head.header('x-real-ip');
   if (realAddress !== undefined) out += `X-Real-IP: ${realAddress}\r\n`;
   const forwarded = head.header('forwarded');
@@ -280,7 +281,8 @@ function keptLines(
   start: number,
   guard: FieldGuard | null,
 ): string {
-  const { text, length, count, fieldId, lineStart, connectionNominates } = head;
+  // A line starts with its name: nothing may stand before it.
+  const { text, length, count, fieldId, nameStart: lineStart, connectionNominates } = head;
   let out = '';
   let from = start;
   for (let index = 0; index < count; index += 1) {

@@ -1,19 +1,14 @@
 /**
- * A response on its way to the client: head, interim answers, body, with the client's pace as the limit.
+ * A response on its way to the client: head, interim answers, body, in the framing that the client can read.
  *
- * Promise: only what the codec validated is written, in the framing that the client can read; bytes of the shared read
- * buffer are copied before they are written; a body that ends early never looks complete.
+ * Promise: only what the reader validated is written; bytes of the shared read buffer are copied before they are written; a body that
+ * ends early never looks complete. It decides nothing: whoever pushes hears how the response goes on, after all was written.
  */
-import { ChunkedReader, type ChunkedLimits } from '../../http1/body.ts';
-import {
-  parseResponseHead,
-  responseFraming,
-  ResponseHead,
-  type ResponseFraming,
-} from '../../http1/response-head.ts';
-import type { HeadLimits } from '../../http1/request-head.ts';
-import type { Wire } from '../../net/socket-writer.ts';
-import { HeadAccumulator } from '../connection/head-accumulator.ts';
+import type { BodyFraming } from '../../http1/body-reader.ts';
+import type { MessageLimits } from '../../http1/request-reader.ts';
+import type { ResponseHead } from '../../http1/response-head.ts';
+import { AS_IT_CAME, DATA_ONLY, ResponseReader } from '../../http1/response-reader.ts';
+import type { SocketWriter } from '../../net/socket-writer.ts';
 
 /** Interim (1xx) answers that one request may get, together no larger than one head; an endpoint that sends more is broken. */
 const INTERIM_LIMIT = 16;
@@ -21,190 +16,143 @@ const INTERIM_LIMIT = 16;
 /** So much more of a body, or so much in one read, makes it a long one, in bytes. */
 export const LONG_BODY = 32 * 1024;
 
-/** Who owns the relay: makes the heads and hears how the response goes. */
-export interface ResponseSink {
-  /** The client's. */
-  readonly wire: Wire;
-  /** The method of the request. */
-  readonly requestMethod: string;
-  /** True where the client reads no chunks (HTTP/1.0). */
-  readonly plainClient: boolean;
+/** Where the response goes, and who makes the heads for the client. */
+export interface RelayTarget {
+  /** Where heads and bodies are written to; another one for each client. */
+  readonly writer: Pick<SocketWriter, 'write' | 'writeBytes'>;
   /** The text of a final head for the client. */
-  finalHead(head: ResponseHead, framing: ResponseFraming): string;
+  finalHead(head: ResponseHead, framing: BodyFraming): string;
   /** The text of an interim head, or '' where the client does not understand them. */
   interimHead(head: ResponseHead): string;
-  /** The endpoint switched protocols; `bytes[start..end)` are the tunnel's first. */
-  upgraded(head: ResponseHead, bytes: Buffer, start: number, end: number): void;
-  /** More of the body comes than one read brings. */
-  longBody(): void;
-  /** The response is complete. `leftover`: the endpoint sent more than it should have. */
-  responseComplete(leftover: boolean): void;
-  /** The endpoint sent something invalid. `begun`: the client has seen the head. */
-  responseInvalid(code: number, begun: boolean): void;
 }
 
+/**
+ * `more`: the response goes on. `complete`: all of it was written. `upgraded`: the endpoint switched protocols, and the tunnel's first
+ * bytes begin at `stoppedAt`. `invalid`: the endpoint sent something that is no response; `refusal` says what.
+ */
+export type RelayStep = 'more' | 'complete' | 'upgraded' | 'invalid';
+
 export class ResponseRelay {
-  readonly head = new ResponseHead();
-  /** The final head has been written to the client. */
-  begun = false;
-  /** Any valid byte of an answer came, interim ones included. */
-  heard = false;
-  framing: ResponseFraming = 'none';
-  readonly #sink: ResponseSink;
-  readonly #pieces = new HeadAccumulator();
-  readonly #reader = new ChunkedReader();
+  readonly reader = new ResponseReader();
+  /** After `push`: more of the body comes than one read brings. */
+  long = false;
+  /** After `complete` and `upgraded`: where in the bytes it stopped. */
+  stoppedAt = 0;
+  /** After `invalid`: the number of the refusal; 0 for an interim answer that nothing asked for, or more than are allowed. */
+  refusal = 0;
+  readonly #target: RelayTarget;
+  #dataOnly = false;
+  #upgrade = false;
   #interims = 0;
   #interimBytes = 0;
-  #remaining = 0;
   /** Where the body begins in the bytes that its head came with. */
   #bodyAt = 0;
 
-  constructor(sink: ResponseSink) {
-    this.#sink = sink;
+  constructor(target: RelayTarget) {
+    this.#target = target;
   }
 
-  reset(): void {
-    this.begun = false;
-    this.heard = false;
+  /**
+   * Before the response to a request with this method. `plain`: the client reads no chunks (HTTP/1.0). `upgrade`: it asks for another
+   * protocol, so that 101 may answer it.
+   */
+  reset(method: string, plain: boolean, upgrade: boolean): void {
     this.#interims = 0;
     this.#interimBytes = 0;
-    if (!this.#pieces.empty) this.#pieces.clear();
+    this.#dataOnly = plain;
+    this.#upgrade = upgrade;
+    this.reader.reset(method, plain ? DATA_ONLY : AS_IT_CAME);
   }
 
   /** Handles bytes of the endpoint; valid only during the call. */
-  push(bytes: Buffer, start: number, end: number, limits: HeadLimits & ChunkedLimits): void {
-    this.heard = true;
-    if (this.begun) {
-      if (end - start > LONG_BODY) this.#sink.longBody();
-      this.#body('', bytes, start, end);
-    } else this.#heads(bytes, start, end, limits);
-  }
-
-  /** The endpoint closed: true when that is the proper end of the response. */
-  endsByClose(): boolean {
-    return this.begun && this.framing === 'close';
-  }
-
-  #heads(bytes: Buffer, start: number, end: number, limits: HeadLimits & ChunkedLimits): void {
-    let at = start;
-    let from = bytes;
-    let until = end;
-    if (!this.#pieces.empty) {
-      this.#pieces.push(bytes, start, end);
-      if (!this.#pieces.ready(limits.head)) return;
-      from = this.#pieces.bytes;
-      at = 0;
-      until = this.#pieces.length;
+  push(bytes: Buffer, start: number, end: number, limits: MessageLimits): RelayStep {
+    const { reader } = this;
+    if (reader.begun) {
+      this.long = end - start > LONG_BODY;
+      return this.#body('', bytes, start, end, limits);
     }
-    for (;;) {
-      const used = parseResponseHead(from, at, until, limits, this.head);
-      if (used < 0) {
-        this.#sink.responseInvalid(used, false);
-        return;
-      }
-      if (used === 0) {
-        this.#keep(from, at, until);
-        return;
-      }
-      at += used;
-      const { status } = this.head;
-      if (status >= 200) break;
-      if (status === 101) {
-        this.#sink.upgraded(this.head, from, at, until);
-        return;
+    this.long = false;
+    for (let at = start; at < end;) {
+      const step = reader.push(bytes, at, end, limits);
+      if (step === 'refused') return this.#invalid(reader.refusal);
+      if (step === 'more') return 'more';
+      at += reader.used;
+      const { head } = reader;
+      if (reader.begun) return this.#begin(bytes, at, end, limits);
+      if (head.status === 101) {
+        if (!this.#upgrade) return this.#invalid(0);
+        this.stoppedAt = at;
+        return 'upgraded';
       }
       this.#interims += 1;
-      this.#interimBytes += used;
-      if (this.#interims > INTERIM_LIMIT || this.#interimBytes > limits.head) {
-        this.#sink.responseInvalid(0, false);
-        return;
-      }
-      const text = this.#sink.interimHead(this.head);
-      if (text !== '') this.#sink.wire.write(text);
-      if (at === until) {
-        this.#pieces.clear();
-        return;
-      }
+      this.#interimBytes += head.length;
+      if (this.#interims > INTERIM_LIMIT || this.#interimBytes > limits.head) return this.#invalid(0);
+      const text = this.#target.interimHead(head);
+      if (text !== '') this.#target.writer.write(text);
     }
-    this.#begin(from, at, until, limits);
+    return 'more';
   }
 
-  /** Keeps an incomplete head for the next bytes. */
-  #keep(from: Buffer, at: number, until: number): void {
-    const rest =
-      from === this.#pieces.bytes ? Buffer.from(from.subarray(at, until)) : from.subarray(at, until);
-    this.#pieces.clear();
-    this.#pieces.push(rest, 0, rest.length);
+  #invalid(refusal: number): 'invalid' {
+    this.refusal = refusal;
+    return 'invalid';
   }
 
-  #begin(bytes: Buffer, at: number, end: number, limits: ChunkedLimits): void {
-    const framing = responseFraming(this.head, this.#sink.requestMethod);
-    this.framing = framing;
-    this.#remaining = this.head.contentLength;
-    if (framing === 'chunked') this.#reader.reset(limits, this.#sink.plainClient, true);
-    const text = this.#sink.finalHead(this.head, framing);
-    this.begun = true;
+  #begin(bytes: Buffer, at: number, end: number, limits: MessageLimits): RelayStep {
+    const { head, body } = this.reader;
+    const text = this.#target.finalHead(head, body.framing);
     this.#bodyAt = at;
-    if (framing === 'length' && this.#remaining - (end - at) > LONG_BODY) this.#sink.longBody();
-    this.#body(text, bytes, at, end);
-    if (!this.#pieces.empty) this.#pieces.clear();
+    this.long = body.framing === 'length' && head.contentLength - (end - at) > LONG_BODY;
+    return this.#body(text, bytes, at, end, limits);
   }
 
   /** Writes `prefix` and what of the bytes belongs to the body. */
-  #body(prefix: string, bytes: Buffer, start: number, end: number): void {
-    const sink = this.#sink;
-    switch (this.framing) {
-      case 'none':
-        this.#emit(prefix, bytes, start, start);
-        sink.responseComplete(start < end);
-        return;
-      case 'length': {
-        const take = Math.min(this.#remaining, end - start);
-        this.#remaining -= take;
-        this.#emit(prefix, bytes, start, start + take);
-        if (this.#remaining === 0) sink.responseComplete(start + take < end);
-        return;
-      }
-      case 'close':
-        this.#emit(prefix, bytes, start, end);
-        return;
-      case 'chunked':
-        this.#chunks(prefix, bytes, start, end);
-        return;
+  #body(prefix: string, bytes: Buffer, start: number, end: number, limits: MessageLimits): RelayStep {
+    const { reader } = this;
+    const { body } = reader;
+    this.stoppedAt = start;
+    if (body.done || start === end) {
+      this.#target.writer.write(prefix);
+      return body.done ? 'complete' : 'more';
     }
+    if (reader.push(bytes, start, end, limits) === 'refused') {
+      if (prefix !== '') this.#target.writer.write(prefix);
+      return this.#invalid(reader.refusal);
+    }
+    this.stoppedAt = start + reader.used;
+    if (body.framing === 'chunked') this.#writeChunks(prefix, bytes);
+    else this.#write(prefix, bytes, body.from, body.to);
+    return body.done ? 'complete' : 'more';
   }
 
-  #chunks(prefix: string, bytes: Buffer, start: number, end: number): void {
-    const reader = this.#reader;
-    const { wire } = this.#sink;
-    const used = reader.push(bytes, start, end);
-    if (used < 0) {
-      if (prefix !== '') this.#emit(prefix, bytes, start, start);
-      this.#sink.responseInvalid(used, true);
+  #writeChunks(prefix: string, bytes: Buffer): void {
+    const { held, from, to, tail, payload } = this.reader.body;
+    if (this.#dataOnly) {
+      this.#write(prefix, bytes, from, from);
+      for (const piece of payload) this.#write('', Buffer.from(piece), 0, piece.length);
       return;
     }
-    if (this.#sink.plainClient) {
-      if (prefix !== '') this.#emit(prefix, bytes, start, start);
-      for (const piece of reader.payload) this.#emit('', Buffer.from(piece), 0, piece.length);
-    } else if (reader.held === null) {
-      this.#emit(prefix, bytes, reader.from, reader.to);
-    } else {
-      this.#emit(prefix, bytes, start, start);
-      this.#emit('', reader.held, 0, reader.held.length);
-      this.#emit('', bytes, reader.from, reader.to);
+    if (held === null) this.#write(prefix, bytes, from, to);
+    else {
+      this.#write(prefix, held, 0, 0);
+      this.#write('', held, 0, held.length);
+      this.#write('', bytes, from, to);
     }
-    const { tail } = reader;
-    if (tail !== null && !this.#sink.plainClient) wire.writeBytes(tail, 0, tail.length);
-    if (reader.done) this.#sink.responseComplete(start + used < end);
+    if (tail !== null) this.#write('', tail, 0, tail.length);
   }
 
-  #emit(prefix: string, bytes: Buffer, start: number, end: number): void {
-    const { wire } = this.#sink;
-    if (prefix !== '') wire.write(prefix);
-    if (start === end) return;
-    const { text, length } = this.head;
-    const at = length + start - this.#bodyAt;
-    if (prefix !== '' && at + end - start <= text.length) wire.write(text.slice(at, at + end - start));
-    else wire.writeBytes(bytes, start, end);
+  /** Writes `prefix` and `bytes[start..end)`. What of a small body came with its head is text already. */
+  #write(prefix: string, bytes: Buffer, start: number, end: number): void {
+    const { writer } = this.#target;
+    if (prefix !== '') {
+      const { text, length } = this.reader.head;
+      const at = length + start - this.#bodyAt;
+      if (start < end && at + end - start <= text.length) {
+        writer.write(prefix + text.slice(at, at + end - start));
+        return;
+      }
+      writer.write(prefix);
+    }
+    if (start < end) writer.writeBytes(bytes, start, end);
   }
 }

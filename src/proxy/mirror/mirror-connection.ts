@@ -5,8 +5,7 @@
  * request ended, and never after `destroy`.
  */
 import type { Socket } from 'node:net';
-import type { ChunkedLimits } from '../../http1/body.ts';
-import type { HeadLimits } from '../../http1/request-head.ts';
+import type { MessageLimits } from '../../http1/request-reader.ts';
 import type { MirrorOutcome } from '../../telemetry/counters.ts';
 import type { Endpoint } from '../../upstream/endpoint.ts';
 import { DiscardedAnswer } from './discarded-answer.ts';
@@ -20,7 +19,7 @@ export interface MirroredRequest {
   /** Clock values (ms): when it began, and when it is given up. */
   readonly startedAt: number;
   readonly deadline: number;
-  readonly limits: HeadLimits & ChunkedLimits;
+  readonly limits: MessageLimits;
 }
 
 export interface MirrorOwner {

@@ -10,8 +10,8 @@ import type { MirrorOutcome, ServiceCounters } from '../../telemetry/counters.ts
 import type { Endpoint } from '../../upstream/endpoint.ts';
 import { type ForwardFacts, upstreamRequestHead } from '../exchange/forward-headers.ts';
 import { MirrorConnection, type MirroredRequest, type MirrorOwner } from './mirror-connection.ts';
-import type { ChunkedLimits } from '../../http1/body.ts';
-import type { HeadLimits, RequestHead } from '../../http1/request-head.ts';
+import type { RequestHead } from '../../http1/request-head.ts';
+import type { MessageLimits } from '../../http1/request-reader.ts';
 import type { Decision } from '../../policy/decision.ts';
 import type { MirrorSettings } from '../../contract/snapshot.ts';
 
@@ -80,7 +80,7 @@ export class Mirror implements MirrorOwner {
     view: MirrorableRequest,
     bodiless: boolean,
     route: MirroredService,
-    limits: HeadLimits & ChunkedLimits,
+    limits: MessageLimits,
   ): MirrorCopy | null {
     const settings = route.settings.mirror;
     if (settings === null || !isWanted(view, settings)) return null;
@@ -194,9 +194,9 @@ function isWanted({ decision, head, upgrade }: MirrorableRequest, { methods }: M
 
 /** The head as the canary would have got it, and a field that says that nobody waits for the answer. */
 function mirroredHead(view: MirrorableRequest): string {
-  const { arrival, peerTrusted, secure, requestId, stripCookie, guard, via } = view;
+  const { downstream, peerTrusted, secure, requestId, stripCookie, guard, via } = view;
   const facts = {
-    arrival,
+    downstream,
     peerTrusted,
     secure,
     requestId,

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { it } from 'node:test';
 import { STATUS } from '../../../src/admin/problem.ts';
-import { RESCUES } from '../../../src/proxy/exchange/error-responses.ts';
+import { ERROR_RESPONSES } from '../../../src/proxy/exchange/error-responses.ts';
 import { REFUSALS } from '../../../src/http1/refusal.ts';
 import type { StoreErrorCode } from '../../../src/store/store.ts';
 
@@ -23,7 +23,7 @@ const STORE: Record<StoreErrorCode, true> = {
 it('docs/errors.md lists every code of the codec with its status, of the proxy, and of the store', () => {
   for (const { code, status } of REFUSALS)
     assert.match(TEXT, new RegExp(`^\\| \`${code}\` +\\| ${status} `, 'm'));
-  for (const [code, { status }] of Object.entries(RESCUES))
+  for (const [code, { status }] of Object.entries(ERROR_RESPONSES))
     assert.match(TEXT, new RegExp(`^\\| \`${code}\` +\\| ${status} `, 'm'));
   for (const code of Object.keys(STORE)) assert.match(TEXT, new RegExp(`^\\| \`${code}\` `, 'm'));
 });

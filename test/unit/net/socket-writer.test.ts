@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { readBuffer } from '../../../src/net/read-buffer.ts';
-import { Wire } from '../../../src/net/socket-writer.ts';
+import { SocketWriter } from '../../../src/net/socket-writer.ts';
 
 interface Ends {
-  readonly wire: Wire;
+  readonly writer: SocketWriter;
   readonly socket: Socket;
   /** The other end, which reads nothing before it is asked to. */
   readonly peer: Socket;
@@ -20,7 +20,7 @@ interface Ends {
   };
 }
 
-/** A wire on a real connection that reads into the shared buffer. */
+/** A writer on a real connection that reads into the shared buffer. */
 async function ends(context: TestContext, attach: boolean): Promise<Ends> {
   const server = createServer({ pauseOnConnect: true });
   server.listen(0, '127.0.0.1');
@@ -55,8 +55,8 @@ async function ends(context: TestContext, attach: boolean): Promise<Ends> {
     [Socket],
     [],
   ];
-  const wire = new Wire(socket, owner);
-  if (attach) wire.attach();
+  const writer = new SocketWriter(socket, owner);
+  if (attach) writer.attach();
   context.after(() => {
     socket.destroy();
     peer.destroy();
@@ -65,7 +65,7 @@ async function ends(context: TestContext, attach: boolean): Promise<Ends> {
   peer.on('error', () => {
     // The other end may be gone first.
   });
-  return { wire, socket, peer, seen };
+  return { writer, socket, peer, seen };
 }
 
 async function read(peer: Socket, length: number): Promise<Buffer> {
@@ -87,16 +87,16 @@ for (const attach of [true, false]) {
   const way = attach ? 'the short way' : 'by way of the socket';
 
   test(`what is written leaves in order, whatever its size, ${way}`, async (context) => {
-    const { wire, peer } = await ends(context, attach);
+    const { writer, peer } = await ends(context, attach);
     const expected: Buffer[] = [];
     for (const [index, size] of [10, 9_000, 1, 60_000, 0, 8_192, 8_193, 500].entries()) {
       const text = `<${index}>`;
-      wire.write(text);
+      writer.write(text);
       const bytes = pattern(size, index);
       bytes.copy(readBuffer);
       // Every second one lies in the buffer that is read into, and is overwritten at once.
-      if (index % 2 === 0) wire.writeBytes(bytes, 0, size);
-      else wire.writeBytes(readBuffer, 0, size);
+      if (index % 2 === 0) writer.writeBytes(bytes, 0, size);
+      else writer.writeBytes(readBuffer, 0, size);
       readBuffer.fill(0xee);
       expected.push(Buffer.from(text), bytes);
     }
@@ -105,35 +105,35 @@ for (const attach of [true, false]) {
   });
 
   test(`a peer that does not read: told once to stop and once to go on, and nothing is lost, ${way}`, async (context) => {
-    const { wire, peer, seen } = await ends(context, attach);
+    const { writer, peer, seen } = await ends(context, attach);
     const expected: Buffer[] = [];
     for (let index = 0; seen.stalled === 0; index += 1) {
       assert.ok(index < 4_000, 'a peer that reads nothing stalls the writer');
       const bytes = pattern(60_000, index);
       bytes.copy(readBuffer);
-      wire.writeBytes(readBuffer, 0, bytes.length);
+      writer.writeBytes(readBuffer, 0, bytes.length);
       readBuffer.fill(0xee);
       expected.push(bytes);
     }
-    wire.write('the end');
+    writer.write('the end');
     expected.push(Buffer.from('the end'));
-    assert.equal(wire.blocked, true);
+    assert.equal(writer.blocked, true);
     assert.equal(seen.drained, 0);
     const whole = Buffer.concat(expected);
     assert.ok((await read(peer, whole.length)).equals(whole));
-    while (wire.blocked) await once(peer, 'data').catch(() => undefined);
+    while (writer.blocked) await once(peer, 'data').catch(() => undefined);
     assert.ok(seen.drained > 0);
   });
 }
 
 test('a long body is read into a buffer that nobody else reads into, for as long as it lasts', async (context) => {
-  const { wire, peer, seen } = await ends(context, true);
+  const { writer, peer, seen } = await ends(context, true);
   const arrived = async (total: number): Promise<Buffer> => {
     while (seen.received.reduce((sum, { length }) => sum + length, 0) < total)
       await new Promise((resolve) => setImmediate(resolve));
     return Buffer.concat(seen.received);
   };
-  wire.readLong();
+  writer.readLong();
   peer.write('a');
   await arrived(1);
   readBuffer.fill(0xee);
@@ -141,7 +141,7 @@ test('a long body is read into a buffer that nobody else reads into, for as long
   const body = await arrived(300_001);
   assert.ok(body.subarray(1).equals(pattern(300_000, 3)));
   assert.equal(readBuffer[0], 0xee, 'the shared buffer was left alone');
-  wire.readShort(false);
+  writer.readShort(false);
   peer.write('b');
   await arrived(300_002);
   peer.write('c');
@@ -150,13 +150,13 @@ test('a long body is read into a buffer that nobody else reads into, for as long
 });
 
 test('a write to a connection that the peer has reset destroys the socket with the error', async (context) => {
-  const { wire, socket, peer } = await ends(context, true);
+  const { writer, socket, peer } = await ends(context, true);
   socket.pause();
   peer.resetAndDestroy();
   const failed = once(socket, 'error') as Promise<[NodeJS.ErrnoException]>;
   const write = (): void => {
     if (socket.destroyed) return;
-    wire.write('x');
+    writer.write('x');
     setImmediate(write);
   };
   write();
@@ -166,25 +166,25 @@ test('a write to a connection that the peer has reset destroys the socket with t
 });
 
 test('an owner that reads on gets what came before the reset, and what is written is dropped', async (context) => {
-  const { wire, socket, peer, seen } = await ends(context, true);
+  const { writer, socket, peer, seen } = await ends(context, true);
   seen.readsOn = true;
   socket.pause();
   // What the peer has not read makes its close a reset.
-  wire.write('unread');
+  writer.write('unread');
   await once(peer.resume(), 'data');
   peer.pause();
-  wire.write('unread as well');
+  writer.write('unread as well');
   await new Promise((resolve) => setImmediate(resolve));
   peer.write('the answer', () => peer.destroy());
   await once(peer, 'close');
   for (let turn = 0; turn < 1000 && seen.failed === 0; turn += 1) {
-    wire.write('x');
+    writer.write('x');
     await new Promise((resolve) => setImmediate(resolve));
   }
   assert.equal(seen.failed, 1);
-  wire.write('more');
-  wire.writeBytes(pattern(60_000, 1), 0, 60_000);
-  assert.equal(wire.blocked, false);
+  writer.write('more');
+  writer.writeBytes(pattern(60_000, 1), 0, 60_000);
+  assert.equal(writer.blocked, false);
   socket.on('error', () => {
     // The reading may end with the reset, or in order where a write was told of it.
   });
@@ -194,14 +194,14 @@ test('an owner that reads on gets what came before the reset, and what is writte
 });
 
 test('what waits when the socket is destroyed is dropped', async (context) => {
-  const { wire, socket } = await ends(context, true);
-  wire.write('never seen');
+  const { writer, socket } = await ends(context, true);
+  writer.write('never seen');
   socket.destroy();
-  wire.flush();
+  writer.flush();
   await once(socket, 'close');
 });
 
-test('wires that are written to while others leave lose none of those', async (context) => {
+test('writers that are written to while others leave lose none of those', async (context) => {
   const [stuck, next, first, second] = [
     await ends(context, true),
     await ends(context, true),
@@ -210,14 +210,14 @@ test('wires that are written to while others leave lose none of those', async (c
   ];
   for (let index = 0; stuck.seen.stalled === 0; index += 1) {
     assert.ok(index < 4_000, 'a peer that reads nothing stalls the writer');
-    stuck.wire.writeBytes(pattern(60_000, index), 0, 60_000);
+    stuck.writer.writeBytes(pattern(60_000, index), 0, 60_000);
   }
   stuck.seen.onStalled = () => {
-    first.wire.write('first');
-    second.wire.write('second');
+    first.writer.write('first');
+    second.writer.write('second');
   };
-  stuck.wire.write('more');
-  next.wire.write('next');
+  stuck.writer.write('more');
+  next.writer.write('next');
   for (const [{ peer }, text] of [
     [next, 'next'],
     [first, 'first'],

@@ -5,17 +5,19 @@ import { F } from '../../../src/http1/fields.ts';
 import type { RequestHead } from '../../../src/http1/request-head.ts';
 import { NO_DEADLINE, type ClientSide } from '../../../src/proxy/connection/client-side.ts';
 import type { ServiceSettings } from '../../../src/contract/snapshot.ts';
-import { Waits } from '../../../src/proxy/exchange/exchange-timeouts.ts';
+import { ExchangeTimeouts } from '../../../src/proxy/exchange/exchange-timeouts.ts';
 import type { WorkerContext } from '../../../src/proxy/worker-context.ts';
 
 const SECOND = 1000;
 
 interface Set {
-  readonly waits: Waits;
+  readonly timeouts: ExchangeTimeouts;
   /** Milliseconds until the deadline. */
   readonly left: () => number;
   readonly pass: (milliseconds: number) => void;
   readonly now: () => number;
+  /** The next request of the same connection, with these fields. */
+  readonly next: (sent: Readonly<Record<string, string>>) => void;
   /** What the kernel has not taken of the answer. */
   readonly socket: { writableLength: number };
 }
@@ -31,12 +33,12 @@ function begin({ clientRate = 100, http2 = false, fields = {}, bodyDone = false 
   let now = 5 * SECOND;
   let deadline = 0;
   const socket = { writableLength: 0 };
-  const waits = new Waits({ now: () => now } as WorkerContext);
-  waits.attach({
-    arrival: { http2 },
+  const side = {
+    downstream: { http2 },
     socket,
     setDeadline: (at: number) => void (deadline = at),
-  } as unknown as ClientSide);
+  } as unknown as ClientSide;
+  const timeouts = new ExchangeTimeouts({ now: () => now } as WorkerContext, { side });
   const settings = {
     requestBodyIdleTimeout: 30 * SECOND,
     responseHeadTimeout: 20 * SECOND,
@@ -44,121 +46,123 @@ function begin({ clientRate = 100, http2 = false, fields = {}, bodyDone = false 
     tunnelIdleTimeout: 600 * SECOND,
     clientRate,
   } as ServiceSettings;
-  const head = {
-    seen: (field: number) => field === F.CONTENT_TYPE && 'content-type' in fields,
-    header: (name: string) => fields[name],
-  } as unknown as RequestHead;
-  waits.begin(head, settings, bodyDone, now);
+  const headWith = (sent: Readonly<Record<string, string>>): RequestHead =>
+    ({
+      seen: (field: number) => field === F.CONTENT_TYPE && 'content-type' in sent,
+      header: (name: string) => sent[name],
+    }) as unknown as RequestHead;
+  timeouts.begin(headWith(fields), settings, bodyDone, now);
   return {
-    waits,
+    timeouts,
     left: () => deadline - now,
     pass: (milliseconds) => void (now += milliseconds),
+    next: (sent) => timeouts.begin(headWith(sent), settings, bodyDone, now),
     now: () => now,
     socket,
   };
 }
 
 test('a client that sends one byte every ten seconds is cut when its first time is over', () => {
-  const { waits, left, pass, now } = begin();
+  const { timeouts, left, pass, now } = begin();
   assert.equal(left(), 30 * SECOND);
   for (let sent = 0; sent < 3; sent += 1) {
     pass(10 * SECOND);
-    waits.forBody(1);
+    timeouts.forBody(1);
   }
   // Three bytes earned 10 ms each.
   assert.equal(left(), 30);
   pass(30);
-  assert.equal(waits.slowSender(now()), 'body_slow');
+  assert.equal(timeouts.slowSender(now()), 'body_slow');
 });
 
 test('at the least rate, and in bursts, a body may take for ever', () => {
-  const { waits, left, pass } = begin();
+  const { timeouts, left, pass } = begin();
   for (let sent = 0; sent < 1000; sent += 1) {
     pass(SECOND);
-    waits.forBody(100);
+    timeouts.forBody(100);
   }
   assert.equal(left(), 30 * SECOND);
   for (let sent = 0; sent < 100; sent += 1) {
     pass(25 * SECOND);
-    waits.forBody(2500);
+    timeouts.forBody(2500);
   }
   assert.equal(left(), 30 * SECOND);
 });
 
 test('what was sent ahead buys no more than the time of a silence', () => {
-  const { waits, left, pass, now } = begin();
-  waits.forBody(1_000_000_000);
+  const { timeouts, left, pass, now } = begin();
+  timeouts.forBody(1_000_000_000);
   assert.equal(left(), 30 * SECOND);
   pass(30 * SECOND);
-  assert.deepEqual([left(), waits.slowSender(now())], [0, 'body_silent']);
+  assert.deepEqual([left(), timeouts.slowSender(now())], [0, 'body_silent']);
 });
 
 test('a client of whose body nothing came is silent', () => {
-  const { waits, left, pass, now } = begin();
+  const { timeouts, left, pass, now } = begin();
   pass(30 * SECOND);
-  assert.deepEqual([left(), waits.slowSender(now())], [0, 'body_silent']);
+  assert.deepEqual([left(), timeouts.slowSender(now())], [0, 'body_silent']);
 });
 
 test('a client that is cut before it may be silent for so long was slow, from the beginning on', () => {
-  const { waits, pass, now } = begin();
+  const { timeouts, pass, now } = begin();
   pass(29 * SECOND);
-  assert.equal(waits.slowSender(now()), 'body_slow');
+  assert.equal(timeouts.slowSender(now()), 'body_slow');
 });
 
 test('without a rate every byte buys the whole time', () => {
-  const { waits, left, pass } = begin({ clientRate: 0 });
+  const { timeouts, left, pass } = begin({ clientRate: 0 });
   pass(29 * SECOND);
-  waits.forBody(1);
+  timeouts.forBody(1);
   assert.equal(left(), 30 * SECOND);
 });
 
 test('while the endpoint reads nothing, the time of the client stands still', () => {
-  const { waits, left, pass, now } = begin();
+  const { timeouts, left, pass, now } = begin();
   pass(29 * SECOND);
-  waits.forBody(1);
+  timeouts.forBody(1);
   assert.equal(left(), SECOND + 10);
-  waits.endpointStalled(false);
+  timeouts.endpointStalled(false);
   assert.equal(left(), 30 * SECOND, 'the endpoint has time of its own');
   pass(20 * SECOND);
-  waits.endpointDrained();
+  timeouts.endpointDrained();
   assert.equal(left(), SECOND + 10);
   // The endpoint read nothing for longer than a client may be silent: that was not its silence.
-  waits.endpointStalled(false);
+  timeouts.endpointStalled(false);
   pass(29 * SECOND);
-  waits.endpointDrained();
-  assert.equal(waits.slowSender(now() + SECOND), 'body_slow');
+  timeouts.endpointDrained();
+  assert.equal(timeouts.slowSender(now() + SECOND), 'body_slow');
 });
 
 test('an answer that has begun: what comes of it renews the time of the body, and a stalled endpoint has no end', () => {
-  const { waits, left, pass } = begin();
+  const { timeouts, left, pass } = begin();
   pass(29 * SECOND);
-  waits.forMore(false);
+  timeouts.forMore(false);
   assert.equal(left(), 30 * SECOND);
   pass(29 * SECOND);
-  waits.stillAsked(false, 1);
+  timeouts.stillAsked(false, 1);
   assert.equal(left(), SECOND + 10);
-  waits.endpointStalled(true);
+  timeouts.endpointStalled(true);
   assert.equal(left(), NO_DEADLINE);
-  waits.stillAsked(true, 1);
+  timeouts.stillAsked(true, 1);
   assert.equal(left(), NO_DEADLINE);
 });
 
 test('a two-way stream of HTTP/2 that is being answered may be as slow as it likes', () => {
-  const { waits, left, pass } = begin({ http2: true });
+  const { timeouts, left, pass } = begin({ http2: true });
   pass(29 * SECOND);
-  waits.forBody(1);
+  timeouts.forBody(1);
   assert.equal(left(), SECOND + 10, 'a body that is not answered yet is no such stream');
-  waits.forMore(false);
+  timeouts.forMore(false);
   for (let sent = 0; sent < 3; sent += 1) {
     pass(500 * SECOND);
-    waits.stillAsked(false, 1);
+    timeouts.stillAsked(false, 1);
     assert.equal(left(), 600 * SECOND);
   }
 });
 
 test('a stream of HTTP/2 whose endpoint reads nothing ends when neither side has said anything for long', () => {
-  const { waits, left } = begin({ http2: true });
-  waits.endpointStalled(true);
+  const { timeouts, left } = begin({ http2: true });
+  timeouts.endpointStalled(true);
   assert.equal(left(), 600 * SECOND);
 });
 
@@ -182,9 +186,9 @@ test('a gRPC call has the time that its client gives it, in the units of gRPC, a
   ] as const) {
     for (const bodyDone of [true, false]) {
       const fields = { ...GRPC, 'grpc-timeout': timeout };
-      const { waits, left } = begin({ http2: true, fields, bodyDone });
+      const { timeouts, left } = begin({ http2: true, fields, bodyDone });
       assert.equal(left(), time + SECOND, timeout);
-      assert.equal(waits.call, true);
+      assert.equal(timeouts.call, true);
     }
   }
 });
@@ -205,54 +209,55 @@ test('neither a gRPC content over HTTP/1.1 nor another content over HTTP/2 is a 
     begin({ http2: true, fields: { ...timeout, 'content-type': 'application/json' } }),
     begin({ http2: true, fields: timeout }),
   ])
-    assert.deepEqual([one.waits.call, one.left()], [false, 30 * SECOND]);
+    assert.deepEqual([one.timeouts.call, one.left()], [false, 30 * SECOND]);
 });
 
 test('each message of a call renews its time, and an endpoint that reads nothing does not shorten it', () => {
-  const { waits, left, pass } = begin({ http2: true, fields: { ...GRPC, 'grpc-timeout': '60S' } });
+  const { timeouts, left, pass } = begin({ http2: true, fields: { ...GRPC, 'grpc-timeout': '60S' } });
   pass(50 * SECOND);
-  waits.forBody(1);
+  timeouts.forBody(1);
   assert.equal(left(), 61 * SECOND);
-  waits.endpointStalled(false);
+  timeouts.endpointStalled(false);
   assert.equal(left(), 61 * SECOND);
   pass(SECOND);
-  waits.endpointDrained();
+  timeouts.endpointDrained();
   assert.equal(left(), 60 * SECOND);
 });
 
 test('the request after a call is none', () => {
-  const { waits } = begin({ http2: true, fields: GRPC });
-  waits.attach({ arrival: { http2: true } } as unknown as ClientSide);
-  assert.equal(waits.call, false);
+  const { timeouts, next } = begin({ http2: true, fields: GRPC });
+  assert.equal(timeouts.call, true);
+  next({});
+  assert.equal(timeouts.call, false);
 });
 
 test('a reader has as much time again while it takes its answer at the least rate, on average', () => {
-  const { waits, left, pass, socket } = begin();
+  const { timeouts, left, pass, socket } = begin();
   socket.writableLength = 5000;
-  waits.forReader();
+  timeouts.forReader();
   assert.equal(left(), 10 * SECOND);
   for (let turn = 0; turn < 4; turn += 1) {
     pass(10 * SECOND);
     socket.writableLength -= 1000;
-    assert.equal(waits.slowReader(), null);
+    assert.equal(timeouts.slowReader(), null);
     assert.equal(left(), 10 * SECOND);
   }
   pass(10 * SECOND);
   socket.writableLength -= 999;
-  assert.equal(waits.slowReader(), 'answer_slow');
+  assert.equal(timeouts.slowReader(), 'answer_slow');
 });
 
 test('a reader that takes nothing is told apart, also where no rate is asked for', () => {
   for (const clientRate of [0, 100]) {
-    const { waits, pass, socket } = begin({ clientRate });
+    const { timeouts, pass, socket } = begin({ clientRate });
     socket.writableLength = 5000;
-    waits.forReader();
+    timeouts.forReader();
     pass(10 * SECOND);
-    assert.equal(waits.slowReader(), 'answer_unread');
+    assert.equal(timeouts.slowReader(), 'answer_unread');
   }
-  const { waits, socket } = begin({ clientRate: 0 });
+  const { timeouts, socket } = begin({ clientRate: 0 });
   socket.writableLength = 5000;
-  waits.forReader();
+  timeouts.forReader();
   socket.writableLength = 4999;
-  assert.equal(waits.slowReader(), null);
+  assert.equal(timeouts.slowReader(), null);
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { makeArrival } from '../../../src/proxy/connection/downstream-info.ts';
+import { makeDownstreamInfo } from '../../../src/proxy/connection/downstream-info.ts';
 import { OWN_FIELDS } from '../../../src/proxy/exchange/field-guard.ts';
 import {
   clientResponseHead,
@@ -18,7 +18,7 @@ const LIMITS = { requestLine: 8192, head: 32_768, fields: 100 };
 const VIA = makeVia([{ id: 'k', secret: new Uint8Array(32).fill(7) }]);
 
 const FACTS: ForwardFacts = {
-  arrival: makeArrival(parseAddress('198.51.100.7')!, 8080, false),
+  downstream: makeDownstreamInfo(parseAddress('198.51.100.7')!, 8080, false),
   peerTrusted: false,
   secure: false,
   variant: 'canary',
@@ -136,7 +136,10 @@ test("a trusted proxy's forwarding fields are kept and its address joins the cha
     'Forwarded: for=203.0.113.9',
   ];
   assert.deepEqual(
-    request(lines, { peerTrusted: true, arrival: makeArrival(parseAddress('2001:db8::7')!, 8080, false) }),
+    request(lines, {
+      peerTrusted: true,
+      downstream: makeDownstreamInfo(parseAddress('2001:db8::7')!, 8080, false),
+    }),
     [
       'GET / HTTP/1.1',
       'Host: a.example',

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OWN_FIELDS } from '../../../src/proxy/exchange/field-guard.ts';
 import { Mirror } from '../../../src/proxy/mirror/mirror.ts';
-import type { RequestView } from '../../../src/proxy/exchange/request-facts.ts';
+import type { RequestContext } from '../../../src/proxy/exchange/request-context.ts';
 import type { ServiceRoute } from '../../../src/proxy/routing.ts';
 import type { MirrorSettings } from '../../../src/contract/snapshot.ts';
 import { makeVia } from '../../../src/proxy/exchange/via.ts';
@@ -47,11 +47,11 @@ function mirrorOf(settings: Partial<MirrorSettings> = {}) {
     const bytes = Buffer.from([`${method} / HTTP/1.1`, 'Host: a', ...lines, '', ''].join('\r\n'));
     assert.equal(parseRequestHead(bytes, 0, bytes.length, HEAD_LIMITS, head), bytes.length);
     const decision = { assigned: 'stable', variant: 'stable', reason: 'noMatch', ...decided };
-    const arrival = { peer: UNKNOWN_ADDRESS, port: 80, secure: false };
+    const downstream = { peer: UNKNOWN_ADDRESS, port: 80, secure: false };
     const view = {
       head,
       decision,
-      arrival,
+      downstream,
       upgrade: head.upgrade,
       requestId: 'r',
       stripCookie: '',
@@ -59,7 +59,7 @@ function mirrorOf(settings: Partial<MirrorSettings> = {}) {
       guard: OWN_FIELDS,
     };
     const bodiless = !head.chunked && head.contentLength <= 0;
-    return mirror.take(view as unknown as RequestView, bodiless, route, LIMITS);
+    return mirror.take(view as unknown as RequestContext, bodiless, route, LIMITS);
   };
   const count = (outcome: (typeof MIRROR_OUTCOMES)[number]): number =>
     own.slots[SERVICE_SLOT.mirrorOutcomes + MIRROR_OUTCOMES.indexOf(outcome)]!;

@@ -1,46 +1,50 @@
 /**
- * A request as policy and forwarding see it: its head, and what is known of the peer it came from.
+ * A request as policy and forwarding see it: its head, what is known of the peer it came from, and what was decided about it.
  *
- * Reused for each request of a connection; nothing here is derived before somebody asks.
+ * Used again for one request after another, of whichever connection; nothing here is derived before somebody asks.
  */
 import { F } from '../../http1/fields.ts';
-import { RequestHead } from '../../http1/request-head.ts';
+import { RequestReader } from '../../http1/request-reader.ts';
 import { UNKNOWN_ADDRESS, type ClientAddress } from '../../ip/address.ts';
 import { believedHops, clientAddress, elementOfHop } from '../../ip/forwarded-for.ts';
 import { OVERRIDE_COOKIE } from '../../policy/cookies.ts';
 import { newDecision } from '../../policy/decision.ts';
 import type { RequestFacts } from '../../policy/facts.ts';
 import type { Variant } from '../../policy/rollout.ts';
-import type { Arrival } from '../connection/downstream-info.ts';
+import type { DownstreamInfo } from '../connection/downstream-info.ts';
 import type { ClientSide } from '../connection/client-side.ts';
 import { OWN_FIELDS, type FieldGuard } from './field-guard.ts';
 import type { ForwardFacts } from './forward-headers.ts';
-import type { Routing } from '../routing.ts';
+import type { Phase } from './phases.ts';
+import type { Routing, ServiceRoute } from '../routing.ts';
 import type { Via } from './via.ts';
 import type { WorkerContext } from '../worker-context.ts';
 
-export class RequestView implements RequestFacts, ForwardFacts {
-  readonly head = new RequestHead();
+export class RequestContext implements RequestFacts, ForwardFacts {
+  /** Reads the requests of the connection that this serves. */
+  readonly reader = new RequestReader();
+  readonly head = this.reader.head;
   readonly decision = newDecision();
   /** The client's address as the policy sees it. */
   client: ClientAddress = UNKNOWN_ADDRESS;
   secure = false;
   peerTrusted = false;
+  /** Where the request stands; only its exchange moves it on. */
+  phase: Phase = 'idle';
+  /** The service that the request is for; null before that is known, and where there is none. */
+  route: ServiceRoute | null = null;
+  /** The client connection that the request came by. */
+  side!: ClientSide;
   guard: FieldGuard = OWN_FIELDS;
   via!: Via;
   /** The request asks for another protocol and may have it. */
   upgrade = false;
   #requestId = '';
   #trustedProxies!: Routing['trustedProxies'];
-  #side!: ClientSide;
   readonly #context: WorkerContext;
 
   constructor(context: WorkerContext) {
     this.#context = context;
-  }
-
-  attach(side: ClientSide): void {
-    this.#side = side;
   }
 
   /** A new head stands in `head`. `bodiless`: the request has no body. */
@@ -52,21 +56,25 @@ export class RequestView implements RequestFacts, ForwardFacts {
 
   /** Finds out who the client is. */
   findClient(routing: Routing): void {
-    const { head } = this;
-    const side = this.#side;
+    const { head, side } = this;
     this.via = routing.via;
     this.#trustedProxies = routing.trustedProxies;
     this.peerTrusted = side.trusted;
     if (!this.peerTrusted) {
-      this.client = side.arrival.peer;
-      this.secure = side.arrival.secure;
+      this.client = side.downstream.peer;
+      this.secure = side.downstream.secure;
       return;
     }
     const chain = head.seen(F.X_FORWARDED_FOR) ? head.header('x-forwarded-for') : undefined;
-    this.client = clientAddress(side.arrival.peer, chain, routing.trustedProxies, this.#context.addresses);
+    this.client = clientAddress(side.downstream.peer, chain, routing.trustedProxies, this.#context.addresses);
     this.secure = head.seen(F.X_FORWARDED_PROTO)
       ? isSecure(this.forwarded('x-forwarded-proto'))
-      : side.arrival.secure;
+      : side.downstream.secure;
+  }
+
+  /** The client should not send more of the body now: no endpoint can take it. */
+  get awaitsBody(): boolean {
+    return this.phase === 'connecting' && !this.reader.body.done;
   }
 
   /** What a trusted peer's field says of the client's own hop; undefined where it says nothing. */
@@ -90,7 +98,7 @@ export class RequestView implements RequestFacts, ForwardFacts {
   }
 
   get peer(): ClientAddress {
-    return this.#side.arrival.peer;
+    return this.side.downstream.peer;
   }
 
   header(lowerName: string): string | undefined {
@@ -105,8 +113,8 @@ export class RequestView implements RequestFacts, ForwardFacts {
     return this.head.otherCookies(name);
   }
 
-  get arrival(): Arrival {
-    return this.#side.arrival;
+  get downstream(): DownstreamInfo {
+    return this.side.downstream;
   }
 
   get variant(): Variant {
