@@ -10,7 +10,7 @@ import { newDecision } from '../../src/policy/decision.ts';
 import type { RequestFacts } from '../../src/policy/facts.ts';
 import type { KeyData } from '../../src/policy/keys.ts';
 import { EMPTY_NETWORKS } from '../../src/ip/network.ts';
-import type { IdentityTier } from '../../src/policy/rollout.ts';
+import type { IdentityTier } from '../../src/policy/identity/identity-tier.ts';
 import type { Commit } from '../../src/store/store.ts';
 import type { Decided } from './replicas.ts';
 

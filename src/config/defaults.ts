@@ -5,7 +5,7 @@
  */
 import type { CookieSettings, MirrorSettings, ProxySettings, ServiceSettings } from '../contract/snapshot.ts';
 import { upstreamSettings } from './upstream-defaults.ts';
-import type { IdentityTier } from '../policy/rollout.ts';
+import type { IdentityTier } from '../policy/identity/identity-tier.ts';
 import { milliseconds } from '../schema/duration.ts';
 import type { Configuration, ProxyDefinition, ServiceDefinition } from './schema.ts';
 

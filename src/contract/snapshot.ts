@@ -7,7 +7,8 @@
  */
 import type { EndpointAddress } from './endpoint-address.ts';
 import type { NetworkSetData } from '../ip/network.ts';
-import type { IdentityTier, RolloutState } from '../policy/rollout.ts';
+import type { IdentityTier } from '../policy/identity/identity-tier.ts';
+import type { RolloutState } from '../policy/rollout.ts';
 import type {
   BreakerSettings,
   CircuitSettings,

@@ -9,7 +9,13 @@ import { bucketOf, BUCKETS } from './bucket.ts';
 import type { CompiledExclude, CompiledPolicy, CompiledRules } from './compile.ts';
 import { OVERRIDE_COOKIE, OVERRIDE_HEADER } from './cookies.ts';
 import type { RequestFacts } from './facts.ts';
-import { findIdentity, hashOfIdentity, hashOfOther, hashOfUser } from './identity/find-identity.ts';
+import {
+  findIdentity,
+  givenIdentity,
+  hashOfIdentity,
+  hashOfOther,
+  hashOfUser,
+} from './identity/find-identity.ts';
 import type { Latch } from './latch/latch.ts';
 import {
   findLatch,
@@ -99,8 +105,8 @@ function decideByRules(
   random: () => string,
   out: Decision,
 ): void {
-  policy.view.begin(facts);
   const minted = findIdentity(policy, facts, policy.rolloutTag, !out.preflight, random);
+  policy.view.begin(facts, givenIdentity(policy));
   const latch = findLatch(policy, facts);
   trace.latch = latch;
   decideInOrder(policy, rules, facts, latch, usable, nowSeconds, out);

@@ -26,7 +26,7 @@ import type {
   Snapshot,
 } from '../contract/snapshot.ts';
 import type { Discovery } from '../discovery/discovery.ts';
-import { networksKey, ruleNetworks, withoutLongLists } from '../policy/compile.ts';
+import { networksKey, ruleNetworks, withoutLongLists } from '../policy/network-lists.ts';
 import { EMPTY_NETWORKS, type NetworkSetData } from '../ip/network.ts';
 import { normaliseHost } from '../policy/service-match.ts';
 import type { RolloutDocument } from '../policy/schema.ts';

@@ -9,7 +9,7 @@ import type { Decision } from '../decision.ts';
 import type { RequestFacts } from '../facts.ts';
 import { hashOfIdentity } from '../identity/find-identity.ts';
 import { merged, withAdmission, withExclusion, type Latch } from './latch.ts';
-import { allHold } from '../rule-index.ts';
+import { allHold } from '../conditions/rule-index.ts';
 import { trace } from '../trace.ts';
 
 /** The user's latch in this rollout, or null. Needs the identity to have been found. */

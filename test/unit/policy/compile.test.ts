@@ -1,12 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  compileContext,
-  compilePolicy,
-  networksKey,
-  ruleNetworks,
-  type ContextSource,
-} from '../../../src/policy/compile.ts';
+import { compileContext, compilePolicy, type ContextSource } from '../../../src/policy/compile.ts';
+import { networksKey, ruleNetworks } from '../../../src/policy/network-lists.ts';
 import { DocumentError } from '../../../src/schema/faults.ts';
 import { compileNetworks, EMPTY_NETWORKS } from '../../../src/ip/network.ts';
 import { RegionError } from '../../../src/policy/region.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DocumentError } from '../../../src/schema/faults.ts';
 import { compileNetworks } from '../../../src/ip/network.ts';
-import type { Match } from '../../../src/policy/schema.ts';
+import type { Match } from '../../../src/policy/conditions/match.ts';
 import { sharedCopy, writeMmdb } from '../../support/mmdb-writer.ts';
 import { ANDROID, context, decideOnce, IPHONE, policy, type Request } from './fixtures.ts';
 

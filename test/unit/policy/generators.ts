@@ -2,20 +2,22 @@
  * Arbitrary rules and requests that meet each other often: few names, few values, few networks.
  */
 import * as fc from 'fast-check';
-import type { ExcludeRule, Match, Rule, ValueTest } from '../../../src/policy/schema.ts';
+import type { Match } from '../../../src/policy/conditions/match.ts';
+import type { TextTest } from '../../../src/policy/conditions/text-test.ts';
+import type { ExcludeRule, Rule } from '../../../src/policy/schema.ts';
 import { ANDROID, IPHONE, type Request } from './fixtures.ts';
 
 export { facts } from './fixtures.ts';
 
 const value = fc.constantFrom('a', 'b', 'ab', '8.1.0', '8.2.0', '');
-const valueTest: fc.Arbitrary<ValueTest> = fc.oneof(
+const textTest: fc.Arbitrary<TextTest> = fc.oneof(
   fc.boolean().map((present) => ({ present })),
   value.map((equals) => ({ equals })),
   fc.array(value, { minLength: 1, maxLength: 3 }).map((oneOf) => ({ oneOf })),
   fc.constantFrom('a', '8.').map((prefix) => ({ prefix })),
   fc.constantFrom('>=8.2.0', '<8.2', '*').map((semver) => ({ semver })),
 );
-const valueTests = fc.dictionary(fc.constantFrom('x-a', 'x-b', 'c'), valueTest, { minKeys: 1, maxKeys: 2 });
+const valueTests = fc.dictionary(fc.constantFrom('x-a', 'x-b', 'c'), textTest, { minKeys: 1, maxKeys: 2 });
 const path = fc.constantFrom('/', '/a', '/a/b', '/a/b/c', '/b');
 const pathTest = fc.oneof(
   path.map((equals) => ({ equals })),
