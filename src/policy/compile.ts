@@ -139,8 +139,10 @@ export interface CompiledRule {
   readonly conditions: readonly Condition[];
   /** Those of method and path, which no latch stands in for. */
   readonly fixed: readonly Condition[];
-  /** Whether there are others: something about the user that can change. */
+  /** Whether there are others: something that can change under a user, be it the identity. */
   readonly changeable: boolean;
+  /** Whether something can change while the identity stays the same. */
+  readonly changesUnderIdentity: boolean;
 }
 
 export type CompiledExclude = Omit<CompiledRule, 'percentage' | 'threshold'>;
@@ -255,7 +257,14 @@ function compileRules(
   const compile = (name: string, match: Match | undefined): CompiledExclude => {
     const conditions = compileMatch(match, name, conditionContext);
     const fixed = conditions.filter(({ about }) => about === 'request');
-    return { name, tag: tagOf(name), conditions, fixed, changeable: fixed.length < conditions.length };
+    return {
+      name,
+      tag: tagOf(name),
+      conditions,
+      fixed,
+      changeable: fixed.length < conditions.length,
+      changesUnderIdentity: conditions.some(({ about }) => about === 'user'),
+    };
   };
   const rules = document.rules.map(({ name, match, percentage }) => ({
     ...compile(name, match),

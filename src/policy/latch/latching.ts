@@ -86,7 +86,7 @@ export function rememberAdmission(
     admitted: [],
     excluded: [],
   };
-  setLatch(policy, withAdmission(latch, rule.tag), rule, secure, out);
+  setLatch(policy, withAdmission(latch, rule.tag), rule.changesUnderIdentity, secure, out);
 }
 
 /**
@@ -101,13 +101,14 @@ export function rememberExclusion(
   out: Decision,
 ): void {
   if (latch.admitted.length === 0 || latch.excluded.includes(exclude.tag) || !exclude.changeable) return;
-  setLatch(policy, withExclusion(latch, exclude.tag, exclude.fixed.length === 0), exclude, secure, out);
+  setLatch(policy, withExclusion(latch, exclude.tag, exclude.fixed.length === 0), true, secure, out);
 }
 
+/** `forIdentity`: it says something that the identity alone does not. */
 function setLatch(
   policy: CompiledPolicy,
   latch: Latch,
-  cause: CompiledExclude,
+  forIdentity: boolean,
   secure: boolean,
   out: Decision,
 ): void {
@@ -115,7 +116,7 @@ function setLatch(
   out.setCookies += policy.cookies.set(policy.latchCookie, value, secure);
   // Clients with an identity header may keep no cookies. Where nothing can change under them, their hash repeats.
   const { remembered } = policy;
-  if (remembered === null || !cause.changeable || !speaksByHeader(policy)) return;
+  if (remembered === null || !forIdentity || !speaksByHeader(policy)) return;
   out.remember = value;
   out.identityHash = hashOfIdentity(policy);
   remembered.keep(out.identityHash, latch);

@@ -36,6 +36,11 @@ const region = fc.oneof(
   fc.constantFrom('SH', 'ENG').map((subdivision) => ({ subdivision })),
   fc.constant({ city: 'Shanghai' }),
 );
+const identity = fc.oneof(
+  fc.constantFrom('a', 'b', 'user 1', 'u7').map((equals) => ({ equals })),
+  fc.constant({ oneOf: ['a', 'ab', 'user 2'] }),
+  fc.constantFrom('a', 'u', 'u1', 'zoë', 'user').map((prefix) => ({ prefix })),
+);
 const segment = fc.constantFrom('office', 'lab', ['office', 'lab']);
 const cidr = fc.constantFrom('10.8.0.0/16', '10.8.1.0/24', '203.0.113.0/26', '2001:db8:1::/48', [
   '10.0.0.0/8',
@@ -43,7 +48,15 @@ const cidr = fc.constantFrom('10.8.0.0/16', '10.8.1.0/24', '203.0.113.0/26', '20
 ]);
 const method = fc.constantFrom('GET', 'POST', ['GET', 'HEAD']);
 
-const userConditions = { header: valueTests, cookie: valueTests, query: valueTests, segment, cidr, device };
+const userConditions = {
+  header: valueTests,
+  cookie: valueTests,
+  query: valueTests,
+  identity,
+  segment,
+  cidr,
+  device,
+};
 
 function matchOf(conditions: Record<string, fc.Arbitrary<unknown>>): fc.Arbitrary<Match> {
   const one = Object.entries(conditions).map(([kind, given]) =>

@@ -69,8 +69,8 @@ test('gives what testing every rule in turn gives, whatever the rules and the li
         for (const request of requests) {
           // Asked of a view that has seen no other request, so that nothing left over can agree with itself.
           const fresh = compile(matches, 0);
-          fresh.view.begin(facts(request), undefined);
-          view.begin(facts(request), undefined);
+          fresh.view.begin(facts(request), request.headers?.['x-a']);
+          view.begin(facts(request), request.headers?.['x-a']);
           const limit = Math.round((rules.length * share) / 100);
           const expected = fresh.rules.findIndex(
             ({ conditions }, rank) => rank < limit && allHold(conditions, fresh.view),
