@@ -159,6 +159,8 @@ export interface CompiledRules {
   readonly excludeRanks: ReadonlyMap<string, number>;
   /** Whether a rule asks for method or path, so that one user's requests may rightly differ. */
   readonly variesByRequest: boolean;
+  /** How many rules have conditions that can change under a user. */
+  readonly changeable: number;
   /** Whether a rule or an exclude has any condition. */
   readonly conditional: boolean;
   /** Whether servers may read a path on different sides of a condition; it costs nothing where no rule asks for paths. */
@@ -283,6 +285,7 @@ function compileRules(
     excludes,
     excludeIndex: new RuleIndex(excludes),
     excludeRanks: new Map(excludes.map(({ tag }, rank) => [tag, rank])),
+    changeable: rules.filter(({ changeable }) => changeable).length,
     variesByRequest: all.some(({ fixed }) => fixed.length > 0),
     conditional: all.some(({ conditions }) => conditions.length > 0),
     isAmbiguous: compilePathSides(

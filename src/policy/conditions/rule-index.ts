@@ -83,6 +83,7 @@ export class RuleIndex {
   /** Ranks of the rules that cannot be filed, ascending. */
   readonly #unfiled: number[] = [];
   readonly #shelves: readonly Shelf[];
+  #passesOver: ((rank: number) => boolean) | null = null;
 
   /** `rules` in order of rank. `small` is for tests. */
   constructor(rules: readonly Testable[], small = SMALL) {
@@ -115,10 +116,21 @@ export class RuleIndex {
     return best < limit ? best : -1;
   }
 
+  /** The same among the rules that are not passed over, of which nothing is tested. */
+  firstOther(view: RequestView, limit: number, passesOver: (rank: number) => boolean): number {
+    this.#passesOver = passesOver;
+    try {
+      return this.first(view, limit);
+    } finally {
+      this.#passesOver = null;
+    }
+  }
+
   #firstOf(ranks: readonly number[], view: RequestView, limit: number): number {
     for (let index = 0; index < ranks.length; index++) {
       const rank = ranks[index]!;
       if (rank >= limit) return limit;
+      if (this.#passesOver !== null && this.#passesOver(rank)) continue;
       if (allHold(this.#rules[rank]!.conditions, view)) return rank;
     }
     return limit;
