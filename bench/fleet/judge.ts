@@ -2,7 +2,7 @@
  * Judges every decision that the replicas logged: at the revision by which it was made, the policy's own code must name the
  * same variant for that user. So no user can have had two variants at one revision, on whichever worker.
  */
-import { cookieSettings, serviceSettings } from '../../src/config/defaults.ts';
+import { cookieSettings, serviceSettings } from '../../src/config/service.ts';
 import { parseAddress, type ClientAddress } from '../../src/ip/address.ts';
 import { compileContext, compilePolicy, type CompiledPolicy } from '../../src/policy/compile.ts';
 import { decide } from '../../src/policy/decide.ts';

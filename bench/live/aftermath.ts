@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cookieSettings, serviceSettings } from '../../src/config/defaults.ts';
+import { cookieSettings, serviceSettings } from '../../src/config/service.ts';
 import { parseKeyRing } from '../../src/config/secret.ts';
 import type { ContextSource, PolicySource } from '../../src/policy/compile.ts';
 import { compileNetworks, EMPTY_NETWORKS } from '../../src/ip/network.ts';

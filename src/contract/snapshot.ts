@@ -57,7 +57,7 @@ export interface VariantSnapshot {
   readonly tls: EndpointTls | null;
 }
 
-/** Times in milliseconds, sizes in bytes. All settable per service; the defaults are in `config/defaults.ts`. */
+/** Times in milliseconds, sizes in bytes. All settable per service; the defaults are in `config/service.ts`. */
 export interface ServiceSettings extends UpstreamSettings {
   readonly connectTimeout: number;
   readonly responseHeadTimeout: number;

@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { DocumentBody, RolloutWrite, WriteRequest } from '../rollout/write-request.ts';
 import type { ServiceView } from '../state/service-view.ts';
 import { isSmall, isSmallValue, readBody } from '../helper/read-body.ts';
-import { pathPrefix } from '../config/defaults.ts';
+import { pathPrefix } from '../config/service.ts';
 import { list } from '../policy/conditions/texts.ts';
 import { doubtsOf } from '../policy/doubts.ts';
 import { DocumentError } from '../schema/faults.ts';

@@ -7,16 +7,13 @@ import {
   DEFAULT_CACHE,
   DEFAULT_CLIENT_HINTS,
   DEFAULT_IDENTITY,
-  DEFAULT_STRICT_SERVER_NAMES,
-  DEFAULT_TLS_VERSION,
   pathPrefix,
-  proxySettings,
   serviceSettings,
-} from '../config/defaults.ts';
+} from '../config/service.ts';
+import { DEFAULT_STRICT_SERVER_NAMES, DEFAULT_TLS_VERSION, proxySettings } from '../config/proxy.ts';
 import type { Configuration } from '../config/schema.ts';
 import { nameOf, targetOf } from '../config/endpoint-source.ts';
-import { variantSnapshot } from '../config/upstream-defaults.ts';
-import type { VariantDefinition } from '../config/upstream-schema.ts';
+import { variantSnapshot, type VariantDefinition } from '../config/variant.ts';
 import type {
   Credential,
   EndpointTls,

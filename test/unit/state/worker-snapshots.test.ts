@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ServiceView } from '../../../src/state/service-view.ts';
-import { listedEndpoints } from '../../../src/config/upstream-defaults.ts';
+import { listedEndpoints } from '../../../src/config/variant.ts';
 import { buildSnapshot } from '../../../src/state/build-snapshot.ts';
 import { compileContext, compilePolicy } from '../../../src/policy/compile.ts';
 import { networksKey } from '../../../src/policy/network-lists.ts';
