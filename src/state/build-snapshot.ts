@@ -143,7 +143,7 @@ function compiledAhead(
   document: RolloutDocument,
   networks: ReadonlyMap<string, NetworkSetData>,
 ): ServiceSnapshot['networks'] {
-  const found = Object.keys(listsOf(document)).flatMap((key) => {
+  const found = Object.keys(ruleNetworks(document)).flatMap((key) => {
     const data = networks.get(key);
     return data === undefined ? [] : [[key, data] as const];
   });
@@ -166,18 +166,9 @@ export function neededNetworks(
     needed.set(networksKey(list), list);
   for (const { rollout } of services) {
     if (rollout === null || !isUnderWay(rollout.phase)) continue;
-    for (const [key, list] of Object.entries(listsOf(rollout.document))) needed.set(key, list);
+    for (const [key, list] of Object.entries(ruleNetworks(rollout.document))) needed.set(key, list);
   }
   return needed;
-}
-
-const known = new WeakMap<RolloutDocument, Readonly<Record<string, readonly string[]>>>();
-
-/** `ruleNetworks`, once for each document: hashing 100,000 networks takes longer than a rollback may. */
-function listsOf(document: RolloutDocument): Readonly<Record<string, readonly string[]>> {
-  let lists = known.get(document);
-  if (lists === undefined) known.set(document, (lists = ruleNetworks(document)));
-  return lists;
 }
 
 /** The files of every certificate, key and authority that a snapshot of these services needs. */
