@@ -1,9 +1,9 @@
 /** Conditions on cookies, by name as it is. Of several cookies of one name the first counts. */
+import { joinPointer } from '../../schema/json-value.ts';
 import { wireText } from '../../schema/latin1.ts';
 import type { ConditionKind } from './condition.ts';
-import { escapePointer, TOKEN } from './texts.ts';
 import {
-  checkTextTest,
+  checkFieldTests,
   compileTextTest,
   fieldTextFault,
   neverHoldsText,
@@ -17,16 +17,10 @@ export const cookie: ConditionKind<typeof Cookies> = {
   schema: Cookies,
   cost: 4,
   about: 'user',
-  check(tests, _known, add) {
-    for (const [name, test] of Object.entries(tests)) {
-      const at = `/${escapePointer(name)}`;
-      if (!TOKEN.test(name)) add(at, `"${name}" cannot be the name of a cookie`);
-      checkTextTest(test, at, add);
-    }
-  },
+  check: (tests, _known, add) => checkFieldTests('cookie', tests, add),
   neverHolds(tests, _pathPrefix, add) {
     for (const [name, test] of Object.entries(tests))
-      neverHoldsText(test, `/${escapePointer(name)}`, textFault, add);
+      neverHoldsText(test, joinPointer('', name), textFault, add);
   },
   widens: sameTests,
   compile: (tests, { view }) =>

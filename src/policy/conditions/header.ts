@@ -1,9 +1,9 @@
 /** Conditions on header fields, by name in any case. */
+import { joinPointer } from '../../schema/json-value.ts';
 import { wireText } from '../../schema/latin1.ts';
 import type { ConditionKind } from './condition.ts';
-import { escapePointer, TOKEN } from './texts.ts';
 import {
-  checkTextTest,
+  checkFieldTests,
   compileTextTest,
   fieldTextFault,
   neverHoldsText,
@@ -19,17 +19,11 @@ export const header: ConditionKind<typeof Headers> = {
   schema: Headers,
   cost: 3,
   about: 'user',
-  check(tests, _known, add) {
-    for (const [name, test] of Object.entries(tests)) {
-      const at = `/${escapePointer(name)}`;
-      if (!TOKEN.test(name)) add(at, `"${name}" cannot be the name of a header`);
-      checkTextTest(test, at, add);
-    }
-  },
+  check: (tests, _known, add) => checkFieldTests('header', tests, add),
   neverHolds(tests, _pathPrefix, add) {
     for (const [name, test] of Object.entries(tests)) {
       const fault = (text: string, whole: boolean) => fieldTextFault('a header', text, whole);
-      neverHoldsText(test, `/${escapePointer(name)}`, fault, add);
+      neverHoldsText(test, joinPointer('', name), fault, add);
     }
     add('', contradiction(tests));
   },

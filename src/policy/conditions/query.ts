@@ -1,10 +1,10 @@
 /** Conditions on query parameters, by name as it is. Of several parameters of one name the first counts. */
+import { joinPointer } from '../../schema/json-value.ts';
 import { wireText } from '../../schema/latin1.ts';
 import type { RequestFacts } from '../facts.ts';
 import { WantedParameters } from '../query.ts';
 import type { ConditionKind } from './condition.ts';
 import type { RequestView, Slot } from './request-view.ts';
-import { escapePointer } from './texts.ts';
 import { checkTextTest, compileTextTest, neverHoldsText, sameTests, textTests } from './text-test.ts';
 
 const Parameters = textTests('tests on query parameters, by name');
@@ -14,12 +14,12 @@ export const query: ConditionKind<typeof Parameters> = {
   cost: 5,
   about: 'user',
   check(tests, _known, add) {
-    for (const [name, test] of Object.entries(tests)) checkTextTest(test, `/${escapePointer(name)}`, add);
+    for (const [name, test] of Object.entries(tests)) checkTextTest(test, joinPointer('', name), add);
   },
   neverHolds(tests, _pathPrefix, add) {
     // Parameters are decoded, so they can be any text.
     for (const [name, test] of Object.entries(tests))
-      neverHoldsText(test, `/${escapePointer(name)}`, () => null, add);
+      neverHoldsText(test, joinPointer('', name), () => null, add);
   },
   widens: sameTests,
   compile: (tests, { view }) =>

@@ -5,12 +5,13 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { Type, type Static } from 'typebox';
+import { joinPointer } from '../../schema/json-value.ts';
 import { shownText, wireText } from '../../schema/latin1.ts';
 import { compileRange, emptyRangeFault, rangeFault, versionTest } from '../version.ts';
 import type { AddFault, ConditionParts } from './condition.ts';
 import type { Slot } from './request-view.ts';
 import type { IndexKey } from './rule-index.ts';
-import { closed, oneOf, quote } from './texts.ts';
+import { closed, oneOf, quote, TOKEN } from './texts.ts';
 
 /** Exactly one of the fields is given. */
 export const TextTest = Type.Object(
@@ -40,6 +41,19 @@ export function checkTextTest(test: TextTest, at: string, add: AddFault): void {
   if (values.length > MOST_VALUES)
     add(`${at}/oneOf`, `at most ${MOST_VALUES} values; this has ${values.length}`);
   for (const [index, value] of values.entries()) add(`${at}/oneOf/${index}`, lengthFault(value));
+}
+
+/** The same for tests by the names of fields of a kind. */
+export function checkFieldTests(
+  kind: 'header' | 'cookie',
+  tests: Readonly<Record<string, TextTest>>,
+  add: AddFault,
+): void {
+  for (const [name, test] of Object.entries(tests)) {
+    const at = joinPointer('', name);
+    if (!TOKEN.test(name)) add(at, `"${name}" cannot be the name of a ${kind}`);
+    checkTextTest(test, at, add);
+  }
 }
 
 function lengthFault(value: string): string | null {

@@ -21,10 +21,6 @@ export function places(
   return typeof given === 'string' ? [[given, at]] : given.map((value, index) => [value, `${at}/${index}`]);
 }
 
-export function escapePointer(name: string): string {
-  return name.replaceAll('~', '~0').replaceAll('/', '~1');
-}
-
 /** Names of fields and methods (RFC 9110, section 5.6.2), within a bound. */
 export const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/;
 
