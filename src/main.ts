@@ -15,24 +15,22 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import packageJson from '../package.json' with { type: 'json' };
 import { startAdmin } from './admin/server.ts';
 import { readArguments, say, USAGE, usage } from './serve/arguments.ts';
+import { accessLogSettings, logSettings } from './config/logs.ts';
+import { DEFAULT_ADMIN_LISTEN } from './config/admin.ts';
+import { DEFAULT_OPS_LISTEN, type Configuration } from './config/schema.ts';
 import {
-  accessLogSettings,
-  DEFAULT_ADMIN_LISTEN,
-  DEFAULT_OPS_LISTEN,
   DEFAULT_PROXY_LISTEN,
   DEFAULT_SHARE_PORT,
   DEFAULT_TLS_LISTEN,
   drainSettings,
   latchLimit,
-  logSettings,
   memoryLimit,
   proxySettings,
-} from './config/defaults.ts';
+} from './config/proxy.ts';
 import { loadConfiguration } from './config/load.ts';
 import { readRegular } from './files/regular-file.ts';
 import { openKeyRing } from './config/secret.ts';
-import type { Configuration } from './config/schema.ts';
-import { fileStoreSettings } from './config/store-settings.ts';
+import { fileStoreSettings } from './config/store.ts';
 import { watchConfiguration } from './config/watch.ts';
 import { type ControlPlane, startControlPlane } from './control/control-plane.ts';
 import { joinFleet } from './serve/join-fleet.ts';

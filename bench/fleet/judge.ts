@@ -2,7 +2,7 @@
  * Judges every decision that the replicas logged: at the revision by which it was made, the policy's own code must name the
  * same variant for that user. So no user can have had two variants at one revision, on whichever worker.
  */
-import { cookieSettings, serviceSettings } from '../../src/config/defaults.ts';
+import { cookieSettings, serviceSettings } from '../../src/config/service.ts';
 import { parseAddress, type ClientAddress } from '../../src/ip/address.ts';
 import { compileContext, compilePolicy, type CompiledPolicy } from '../../src/policy/compile.ts';
 import { decide } from '../../src/policy/decide.ts';
@@ -10,7 +10,7 @@ import { newDecision } from '../../src/policy/decision.ts';
 import type { RequestFacts } from '../../src/policy/facts.ts';
 import type { KeyData } from '../../src/policy/keys.ts';
 import { EMPTY_NETWORKS } from '../../src/ip/network.ts';
-import type { IdentityTier } from '../../src/policy/rollout.ts';
+import type { IdentityTier } from '../../src/policy/identity/identity-tier.ts';
 import type { Commit } from '../../src/store/store.ts';
 import type { Decided } from './replicas.ts';
 

@@ -4,11 +4,11 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cookieSettings, serviceSettings } from '../../src/config/defaults.ts';
+import { cookieSettings, serviceSettings } from '../../src/config/service.ts';
 import { parseKeyRing } from '../../src/config/secret.ts';
 import type { ContextSource, PolicySource } from '../../src/policy/compile.ts';
 import { compileNetworks, EMPTY_NETWORKS } from '../../src/ip/network.ts';
-import type { IdentityTier } from '../../src/policy/rollout.ts';
+import type { IdentityTier } from '../../src/policy/identity/identity-tier.ts';
 import { createFileStore } from '../../src/store/file/file-store.ts';
 import { OFFICE } from './users.ts';
 import type { Era } from './verify.ts';

@@ -5,7 +5,7 @@
  */
 import { STATUS_CLASSES } from '../comparison/totals.ts';
 import { Type, type TObject } from 'typebox';
-import { ServiceDefinition } from '../config/schema.ts';
+import { ServiceDefinition } from '../config/service.ts';
 import { REASONS, TIERS } from '../policy/rollout.ts';
 import { RolloutDocument } from '../policy/schema.ts';
 import { CHANGE_STATUSES } from '../contract/change-status.ts';

@@ -5,7 +5,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isLoopback } from '../net/host-port.ts';
-import type { AdminDefinition, Role } from '../config/schema.ts';
+import type { AdminDefinition, Role } from '../config/admin.ts';
 import { ApiError } from './problem.ts';
 
 export interface Caller {

@@ -1,6 +1,6 @@
 /** What a route is: where it is, who may use it, what it reads and answers. OpenAPI is made from the same description. */
 import type { TSchema } from 'typebox';
-import type { Role } from '../config/schema.ts';
+import type { Role } from '../config/admin.ts';
 import type { ANSWERS } from './answers.ts';
 import type { Backend } from '../control/api.ts';
 import type { DocumentBody, WriteRequest } from '../rollout/write-request.ts';

@@ -7,7 +7,7 @@
 import type { Socket } from 'node:net';
 import { fastify, type FastifyReply, type FastifyRequest } from 'fastify';
 import { isLoopback } from '../net/host-port.ts';
-import type { AdminDefinition } from '../config/schema.ts';
+import type { AdminDefinition } from '../config/admin.ts';
 import { createWarnings, FEW } from '../telemetry/warnings.ts';
 import { DocumentError } from '../schema/faults.ts';
 import { RolloutDocument } from '../policy/schema.ts';

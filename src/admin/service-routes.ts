@@ -1,5 +1,5 @@
 /** Services: what the proxy serves. Those of the configuration file are only read here. */
-import { ServiceDefinition } from '../config/schema.ts';
+import { ServiceDefinition } from '../config/service.ts';
 import { NO_PRECONDITION, parseIfMatch, type Precondition } from '../rollout/precondition.ts';
 import { DefinitionQuery, NoQuery, WriteQuery } from './bodies.ts';
 import { type Call, type Route, writeRequest } from './route.ts';

@@ -7,7 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { DEFAULT_STORE_PREFIX } from '../config/defaults.ts';
+import { DEFAULT_STORE_PREFIX } from '../config/store.ts';
 import { loadConfiguration } from '../config/load.ts';
 import { parseRedisUrl } from '../config/redis-url.ts';
 import { readRegular } from '../files/regular-file.ts';

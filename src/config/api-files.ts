@@ -6,7 +6,7 @@
  */
 import path from 'node:path';
 import type { Fault } from '../schema/faults.ts';
-import type { ServiceDefinition } from './schema.ts';
+import type { ServiceDefinition } from './service.ts';
 
 const FIELDS = ['ca', 'certificate', 'key'] as const;
 

@@ -1,27 +1,28 @@
 /**
- * What must hold of a configuration beyond its schema, and what is allowed but unwise.
+ * What must hold of a configuration beyond its schema, and what is allowed but unwise: what its sections say of themselves, and what
+ * concerns several of them.
  *
  * It compiles the networks on the way, because that is how they are checked. Nothing here reads a file.
  */
 import type { EndpointAddress } from '../contract/endpoint-address.ts';
-import { parseAddress } from '../ip/address.ts';
-import { DocumentError, type Fault } from '../schema/faults.ts';
+import { DocumentError, prefixed, type Fault } from '../schema/faults.ts';
 import { compileNetworks, EMPTY_NETWORKS, type NetworkSetData } from '../ip/network.ts';
 import { joinPointer } from '../schema/json-value.ts';
+import { adminFaults, DEFAULT_ADMIN_LISTEN } from './admin.ts';
+import { discoveryFaults, discoveryWarnings } from './discovery.ts';
+import { DEFAULT_FLEET_LISTEN, fleetFaults } from './fleet.ts';
+import { formatHostPort, parseListen } from '../net/host-port.ts';
+import { networksOverlap } from '../ip/overlap.ts';
 import {
-  DEFAULT_ADMIN_LISTEN,
-  DEFAULT_OPS_LISTEN,
   DEFAULT_PROXY_LISTEN,
   DEFAULT_TLS_LISTEN,
-  proxySettings,
-} from './defaults.ts';
-import { fleetFaults } from './fleet-checks.ts';
-import { DEFAULT_FLEET_LISTEN } from './fleet-defaults.ts';
-import { formatHostPort, isLoopback, parseListen } from '../net/host-port.ts';
-import { networksOverlap } from '../ip/overlap.ts';
-import type { Configuration, ProxyDefinition, TokenDefinition } from './schema.ts';
+  proxyFaults,
+  proxyWarnings,
+  type ProxyDefinition,
+} from './proxy.ts';
+import { DEFAULT_OPS_LISTEN, type Configuration } from './schema.ts';
 import { collisionFaults, serviceFaults, serviceWarnings } from './service-checks.ts';
-import { storeFaults } from './store-checks.ts';
+import { storeFaults } from './store.ts';
 
 /** Every list of networks of a configuration, compiled. */
 export interface ConfiguredNetworks {
@@ -62,10 +63,10 @@ export function crossCheck(configuration: Configuration): CrossChecked {
   };
   faults.push(
     ...listenFaults(configuration),
-    ...adminFaults(configuration),
-    ...limitFaults(configuration),
+    ...prefixed('/admin', adminFaults(configuration.admin)),
+    ...prefixed('/proxy', proxyFaults(configuration.proxy)),
     ...prefixed('/fleet', fleetFaults(configuration.fleet)),
-    ...dnsFaults(configuration),
+    ...prefixed('/discovery', discoveryFaults(configuration.discovery)),
     ...prefixed('/store', storeFaults(configuration)),
   );
   const services = Object.entries(configuration.services ?? {});
@@ -74,10 +75,6 @@ export function crossCheck(configuration: Configuration): CrossChecked {
   }
   faults.push(...prefixed('/services', collisionFaults(services)));
   return { faults, warnings: warningsOf(configuration, networks), networks };
-}
-
-function prefixed(pointer: string, faults: readonly Fault[]): Fault[] {
-  return faults.map((fault) => ({ ...fault, pointer: pointer + fault.pointer }));
 }
 
 function listenFaults(configuration: Configuration): Fault[] {
@@ -126,100 +123,16 @@ function standsForAll(host: string): boolean {
   return host === '0.0.0.0' || /^[0:]+$/.test(host);
 }
 
-function adminFaults({ admin = {} }: Configuration): Fault[] {
-  const faults: Fault[] = [];
-  const tokens = admin.tokens ?? [];
-  const address = parseListen(admin.listen ?? DEFAULT_ADMIN_LISTEN);
-  if (tokens.length === 0 && typeof address !== 'string' && !isLoopback(address.host)) {
-    const detail = `${formatHostPort(address)} can be reached from other machines, so the API needs tokens; set admin.tokens, or listen on 127.0.0.1`;
-    faults.push({ pointer: '/admin/listen', detail });
-  }
-  if (admin.publicUrl !== undefined) faults.push(...publicUrlFaults(admin.publicUrl));
-  const names = new Map<string, number>();
-  for (const [index, token] of tokens.entries()) {
-    const pointer = `/admin/tokens/${index}`;
-    const before = names.get(token.name);
-    if (before !== undefined) {
-      faults.push({
-        pointer: `${pointer}/name`,
-        detail: `the name "${token.name}" is that of token ${before} already; the history needs to tell them apart`,
-      });
-    }
-    names.set(token.name, before ?? index);
-    faults.push(...prefixed(pointer, sourceFaults(token)));
-  }
-  return faults;
-}
-
-function sourceFaults(token: TokenDefinition): Fault[] {
-  const sources = (['sha256', 'file', 'env'] as const).filter((source) => token[source] !== undefined);
-  if (sources.length === 1) return [];
-  const got = sources.length === 0 ? 'none' : sources.map((source) => `"${source}"`).join(' and ');
-  return [
-    { pointer: '', detail: `expected exactly one of the fields "sha256", "file" or "env", got ${got}` },
-  ];
-}
-
-function publicUrlFaults(text: string): Fault[] {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  const plain =
-    url !== null &&
-    url.username === '' &&
-    url.password === '' &&
-    url.search === '' &&
-    url.hash === '' &&
-    url.pathname === '/';
-  return plain
-    ? []
-    : [
-        {
-          pointer: '/admin/publicUrl',
-          detail: 'expected scheme and host only, such as https://canary.example.com',
-        },
-      ];
-}
-
-function limitFaults({ proxy }: Configuration): Fault[] {
-  const { requestLineLimit, headLimit } = proxySettings(proxy);
-  if (requestLineLimit <= headLimit) return [];
-  const pointer =
-    proxy?.limits?.requestLine === undefined ? '/proxy/limits/head' : '/proxy/limits/requestLine';
-  return [
-    {
-      pointer,
-      detail: `a request line of ${requestLineLimit} bytes does not fit into a head of ${headLimit}; expected requestLine to be at most head`,
-    },
-  ];
-}
-
-function dnsFaults({ discovery = {} }: Configuration): Fault[] {
-  return (discovery.dnsServers ?? []).flatMap((text, index): Fault[] => {
-    const address = parseListen(text);
-    const pointer = `/discovery/dnsServers/${index}`;
-    if (typeof address === 'string') return [{ pointer, detail: address }];
-    if (parseAddress(address.host) !== null && address.port > 0) return [];
-    const detail = `"${text}" is no address of a DNS server; expected an IP address with its port, such as 10.96.0.10:53`;
-    return [{ pointer, detail }];
-  });
-}
-
 function warningsOf(configuration: Configuration, networks: ConfiguredNetworks): Fault[] {
   const warnings: Fault[] = [];
-  if (configuration.discovery?.allowLoopback === true) {
-    const detail =
-      "with allowLoopback, whoever can write a DNS record or an EndpointSlice can send users' requests to this machine's own ports, the API among them; leave it out but for tests";
-    warnings.push({ pointer: '/discovery/allowLoopback', detail });
-  }
+  warnings.push(
+    ...prefixed('/discovery', discoveryWarnings(configuration.discovery)),
+    ...prefixed('/proxy', proxyWarnings(configuration.proxy)),
+  );
   for (const [index, text] of (configuration.trustedProxies ?? []).entries()) {
     if (text.endsWith('/0')) {
       const detail = `${text} trusts everybody's X-Forwarded-For, so any user can claim any address; name only your own proxies`;
       warnings.push({ pointer: `/trustedProxies/${index}`, detail });
-    }
-  }
-  for (const [index, text] of (configuration.proxy?.proxyProtocol?.from ?? []).entries()) {
-    if (text.endsWith('/0')) {
-      const detail = `${text} takes everybody's word on who they are, and refuses whoever sends no PROXY header; name only your own load balancers`;
-      warnings.push({ pointer: `/proxy/proxyProtocol/from/${index}`, detail });
     }
   }
   for (const [name, service] of Object.entries(configuration.services ?? {})) {

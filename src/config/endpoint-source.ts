@@ -3,7 +3,17 @@
  * looked up here.
  */
 import { parseAddress } from '../ip/address.ts';
-import type { VariantDefinition } from './upstream-schema.ts';
+
+/** What a variant's definition says of it. */
+interface SourceDefinition {
+  readonly kubernetes?: {
+    readonly namespace?: string;
+    readonly service: string;
+    readonly port: string | number;
+  };
+  readonly dns?: string;
+  readonly endpoints?: readonly unknown[];
+}
 
 export interface KubernetesTarget {
   readonly kind: 'kubernetes';
@@ -31,7 +41,7 @@ export type Target = KubernetesTarget | DnsTarget;
 const LISTED = 'listed';
 
 /** What endpoints are discovered from; null where they are listed. The definition must have been checked. */
-export function targetOf({ kubernetes, dns }: VariantDefinition): Target | null {
+export function targetOf({ kubernetes, dns }: SourceDefinition): Target | null {
   if (kubernetes !== undefined) {
     const { namespace = null, service, port } = kubernetes;
     const place = namespace === null ? service : `${namespace}/${service}`;
@@ -46,7 +56,7 @@ export function targetOf({ kubernetes, dns }: VariantDefinition): Target | null 
 }
 
 /** The source of a variant's endpoints by its name. */
-export function sourceName(variant: VariantDefinition): string {
+export function sourceName(variant: SourceDefinition): string {
   return targetOf(variant)?.name ?? LISTED;
 }
 

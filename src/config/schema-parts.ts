@@ -25,3 +25,17 @@ export const listen = (description: string) =>
       description: `an address such as 127.0.0.1:8080 or [::1]:8080; ${description}`,
     }),
   );
+
+/** RFC 9110 token: the characters of field and cookie names. */
+export const TOKEN = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+
+export const networks = (description: string) =>
+  Type.Array(Type.String({ minLength: 1, description: 'a network such as 10.8.0.0/16 or 2001:db8::/32' }), {
+    description,
+  });
+
+/** The name of a service: it is part of URLs, cookie names and metrics. */
+export const ServiceName = Type.String({
+  pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
+  description: 'a name of at most 63 lower-case letters, digits and inner hyphens',
+});

@@ -4,19 +4,22 @@
  *
  * The configuration file and the API use the same checks. Nothing here reads a file or resolves a name.
  */
-import type { Fault } from '../schema/faults.ts';
+import { prefixed, type Fault } from '../schema/faults.ts';
 import { normalisePath } from '../policy/path.ts';
 import { normaliseHost } from '../policy/service-match.ts';
 import { checkSchema } from '../schema/check.ts';
 import { joinPointer } from '../schema/json-value.ts';
-import { pathPrefix } from './defaults.ts';
 import { parseDuration } from '../schema/duration.ts';
 import { parseDnsName } from './endpoint-source.ts';
 import { formatHostPort, parseEndpoint } from '../net/host-port.ts';
-import { type IdentityTierDefinition, ServiceDefinition } from './schema.ts';
-import { upstreamFaults } from './upstream-checks.ts';
-import { endpointAddress } from './upstream-defaults.ts';
-import type { EndpointDefinition, VariantDefinition } from './upstream-schema.ts';
+import { pathPrefix, type IdentityTierDefinition, ServiceDefinition } from './service.ts';
+import { upstreamFaults } from './upstream.ts';
+import {
+  endpointAddress,
+  healthCheckFaults,
+  type EndpointDefinition,
+  type VariantDefinition,
+} from './variant.ts';
 import { withoutUnavailable } from './unavailable.ts';
 
 /** The one cookie that the proxy mints. */
@@ -54,6 +57,8 @@ export function serviceFaults(service: ServiceDefinition): Fault[] {
     ...endpointFaults(service.stable.endpoints ?? [], '/stable/endpoints'),
     ...endpointFaults(service.canary?.endpoints ?? [], '/canary/endpoints'),
     ...upstreamFaults(service),
+    ...prefixed('/stable', healthCheckFaults(service.stable)),
+    ...prefixed('/canary', healthCheckFaults(service.canary)),
     ...mirrorFaults(service),
     ...tlsFaults(service.stable, '/stable'),
     ...tlsFaults(service.canary, '/canary'),

@@ -9,7 +9,7 @@ import type { Fault } from '../schema/faults.ts';
 import { fileTrouble } from '../schema/thrown.ts';
 import type { Environment } from './environment.ts';
 import type { ReadFile } from '../files/regular-file.ts';
-import type { TokenDefinition } from './schema.ts';
+import type { TokenDefinition } from './admin.ts';
 
 /** Fewer characters than this can be guessed. */
 const SHORTEST = 16;

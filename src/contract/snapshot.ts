@@ -7,7 +7,8 @@
  */
 import type { EndpointAddress } from './endpoint-address.ts';
 import type { NetworkSetData } from '../ip/network.ts';
-import type { IdentityTier, RolloutState } from '../policy/rollout.ts';
+import type { IdentityTier } from '../policy/identity/identity-tier.ts';
+import type { RolloutState } from '../policy/rollout.ts';
 import type {
   BreakerSettings,
   CircuitSettings,
@@ -56,7 +57,7 @@ export interface VariantSnapshot {
   readonly tls: EndpointTls | null;
 }
 
-/** Times in milliseconds, sizes in bytes. All settable per service; the defaults are in `config/defaults.ts`. */
+/** Times in milliseconds, sizes in bytes. All settable per service; the defaults are in `config/service.ts`. */
 export interface ServiceSettings extends UpstreamSettings {
   readonly connectTimeout: number;
   readonly responseHeadTimeout: number;

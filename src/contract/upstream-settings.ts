@@ -1,7 +1,7 @@
 /**
  * What can be set about a service's endpoints, as plain data. Times are milliseconds, shares lie between 0 and 1.
  *
- * The defaults are in `config/defaults.ts`.
+ * The defaults are in `config/upstream.ts` and `config/variant.ts`.
  */
 
 export interface BalanceSettings {

@@ -7,7 +7,7 @@
 import type { EndpointView } from './api.ts';
 import { sourceName } from '../config/endpoint-source.ts';
 import { formatHostPort } from '../net/host-port.ts';
-import type { ServiceDefinition } from '../config/schema.ts';
+import type { ServiceDefinition } from '../config/service.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { Refusal } from '../rollout/refusal.ts';
 

@@ -8,7 +8,7 @@
 import { connect } from 'node:net';
 import { sourceName } from '../config/endpoint-source.ts';
 import { formatHostPort } from '../net/host-port.ts';
-import type { ServiceDefinition } from '../config/schema.ts';
+import type { ServiceDefinition } from '../config/service.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { GuardVerdict } from '../rollout/lifecycle.ts';
 import { afterAwake } from '../runtime/awake-timer.ts';

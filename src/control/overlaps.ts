@@ -1,7 +1,7 @@
 /** Warns of rules that anybody could meet by a forged header: their networks hold a trusted proxy. */
 import { networksOverlap } from '../ip/overlap.ts';
-import { list } from '../policy/conditions.ts';
-import { networksKey } from '../policy/compile.ts';
+import { list } from '../policy/conditions/texts.ts';
+import { networksKey } from '../policy/network-lists.ts';
 import type { NetworkSetData } from '../ip/network.ts';
 import type { RolloutDocument } from '../policy/schema.ts';
 

@@ -7,8 +7,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { DocumentBody, RolloutWrite, WriteRequest } from '../rollout/write-request.ts';
 import type { ServiceView } from '../state/service-view.ts';
 import { isSmall, isSmallValue, readBody } from '../helper/read-body.ts';
-import { pathPrefix } from '../config/defaults.ts';
-import { list } from '../policy/conditions.ts';
+import { pathPrefix } from '../config/service.ts';
+import { list } from '../policy/conditions/texts.ts';
 import { doubtsOf } from '../policy/doubts.ts';
 import { DocumentError } from '../schema/faults.ts';
 import type { RolloutState } from '../policy/rollout.ts';
@@ -29,7 +29,7 @@ import { type Preparation, prepareRollout } from '../helper/prepare.ts';
 import { validationContext } from '../state/state.ts';
 import type { Plan } from './writer.ts';
 import type { NetworkCache } from '../state/network-cache.ts';
-import { networksKey } from '../policy/compile.ts';
+import { networksKey } from '../policy/network-lists.ts';
 import { percentageFault, rememberNetworks, type ValidationContext } from '../policy/validate.ts';
 
 export interface RolloutPlannerOptions {
@@ -249,7 +249,7 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
     const { document } = after;
     const warned = [
       ...overlapWarnings(document, compiled.get(networksKey(trustedProxies)), compiled),
-      ...doubtsOf(document, view.definition.clientHints),
+      ...doubtsOf(document, view.definition),
     ];
     if (!raises(view.rollout, after) || !givesCanary(after)) return warned;
     const fault = canaryGuard(view.name, view.definition);

@@ -5,8 +5,7 @@
  * that asking for endpoints never waits; and that a source in trouble changes nothing (see `keeper.ts`).
  */
 import { type Target, targetOf } from '../config/endpoint-source.ts';
-import { listedEndpoints } from '../config/upstream-defaults.ts';
-import type { VariantDefinition } from '../config/upstream-schema.ts';
+import { listedEndpoints, type VariantDefinition } from '../config/variant.ts';
 import type { EndpointSnapshot } from '../contract/snapshot.ts';
 import { createKeeper, type Keeper, type KeeperOptions } from './keeper.ts';
 import type { DiscoveryReading } from '../telemetry/metrics-source.ts';

@@ -2,7 +2,7 @@
  * Starts discovery with what it needs of the machine: files, timers, DNS, connections.
  */
 import { Resolver } from 'node:dns/promises';
-import { discoverySettings } from '../config/defaults.ts';
+import { discoverySettings } from '../config/discovery.ts';
 import { readRegular } from '../files/regular-file.ts';
 import type { Configuration } from '../config/schema.ts';
 import { coalesce } from './coalesce.ts';

@@ -52,3 +52,15 @@ export function bucketOf(hash: number): number {
 export function threshold(percentage: number): number {
   return Math.round(percentage * (BUCKETS / 100));
 }
+
+/** How many of the descending thresholds are above the bucket: these rules may admit it, no other. */
+export function countAbove(thresholds: Float64Array, bucket: number): number {
+  let low = 0;
+  let high = thresholds.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (thresholds[middle]! > bucket) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

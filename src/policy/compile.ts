@@ -4,7 +4,6 @@
  * All work that can be done once per revision is done here, so that a decision only looks things up. Compiled policies
  * are immutable but for caches. What cannot be compiled throws a DocumentError; the caller keeps what it had.
  */
-import { createHash } from 'node:crypto';
 import {
   boundRollouts,
   decidesByFingerprint,
@@ -13,7 +12,11 @@ import {
   type BoundRollouts,
 } from './identity/bound-rollouts.ts';
 import { rolloutSalt, threshold } from './bucket.ts';
-import { compileMatch, list, type Condition, type ConditionContext } from './conditions.ts';
+import type { Condition, ConditionContext } from './conditions/condition.ts';
+import { compileMatch, type Match } from './conditions/match.ts';
+import { compilePathSides } from './conditions/path-sides.ts';
+import { RequestView } from './conditions/request-view.ts';
+import { RuleIndex } from './conditions/rule-index.ts';
 import { cookieWriter, latchCookie, type CookieOptions, type CookieWriter } from './cookies.ts';
 import { DeviceCache } from './device.ts';
 import { compileChain, MintedIds, type CompiledTier } from './identity/identity-chain.ts';
@@ -22,13 +25,12 @@ import { KnownHashes } from './identity/known-hashes.ts';
 import { latchScope, Latches, tagOf } from './latch/latch.ts';
 import type { RememberedLatches, RememberedScopes } from './latch/latch-memory.ts';
 import { compileNetworks, NetworkSet, type NetworkSetData } from '../ip/network.ts';
+import { networksKey } from './network-lists.ts';
 import { Overrides } from './override.ts';
-import { compilePathSides } from './path-sides.ts';
 import { openRegion, type Region } from './region.ts';
-import { RequestView } from './request-view.ts';
-import type { IdentityTier, Phase, RolloutState } from './rollout.ts';
-import { RuleIndex } from './rule-index.ts';
-import type { Match, RolloutDocument } from './schema.ts';
+import type { IdentityTier } from './identity/identity-tier.ts';
+import type { Phase, RolloutState } from './rollout.ts';
+import type { RolloutDocument } from './schema.ts';
 
 /** What a context is compiled from; a snapshot is one. */
 export interface ContextSource {
@@ -137,8 +139,10 @@ export interface CompiledRule {
   readonly conditions: readonly Condition[];
   /** Those of method and path, which no latch stands in for. */
   readonly fixed: readonly Condition[];
-  /** Whether there are others: something about the user that can change. */
+  /** Whether there are others: something that can change under a user, be it the identity. */
   readonly changeable: boolean;
+  /** Whether something can change while the identity stays the same. */
+  readonly changesUnderIdentity: boolean;
 }
 
 export type CompiledExclude = Omit<CompiledRule, 'percentage' | 'threshold'>;
@@ -155,6 +159,8 @@ export interface CompiledRules {
   readonly excludeRanks: ReadonlyMap<string, number>;
   /** Whether a rule asks for method or path, so that one user's requests may rightly differ. */
   readonly variesByRequest: boolean;
+  /** How many rules have conditions that can change under a user. */
+  readonly changeable: number;
   /** Whether a rule or an exclude has any condition. */
   readonly conditional: boolean;
   /** Whether servers may read a path on different sides of a condition; it costs nothing where no rule asks for paths. */
@@ -193,7 +199,7 @@ export interface CompiledPolicy {
 /** Compiles a service's policy. Throws DocumentError where a rule names what the context does not have. */
 export function compilePolicy(service: PolicySource, context: PolicyContext): CompiledPolicy {
   const { rollout, settings } = service;
-  const view = new RequestView(context.devices, context.region);
+  const view = new RequestView();
   const decides = rollout !== null && (rollout.phase === 'running' || rollout.phase === 'paused');
   const scope = latchScope(service.name, rollout?.id ?? '');
   const remembers = decides && service.identity.some((tier) => 'header' in tier);
@@ -238,7 +244,8 @@ function compileRules(
   const conditionContext: ConditionContext = {
     view,
     segments: context.segments,
-    hasRegion: context.region !== null,
+    devices: context.devices,
+    region: context.region,
     networks(cidrs) {
       const key = networksKey(cidrs);
       let set = sets.get(key);
@@ -251,8 +258,15 @@ function compileRules(
   };
   const compile = (name: string, match: Match | undefined): CompiledExclude => {
     const conditions = compileMatch(match, name, conditionContext);
-    const fixed = conditions.filter((condition) => condition.fixed);
-    return { name, tag: tagOf(name), conditions, fixed, changeable: fixed.length < conditions.length };
+    const fixed = conditions.filter(({ about }) => about === 'request');
+    return {
+      name,
+      tag: tagOf(name),
+      conditions,
+      fixed,
+      changeable: fixed.length < conditions.length,
+      changesUnderIdentity: conditions.some(({ about }) => about === 'user'),
+    };
   };
   const rules = document.rules.map(({ name, match, percentage }) => ({
     ...compile(name, match),
@@ -271,6 +285,7 @@ function compileRules(
     excludes,
     excludeIndex: new RuleIndex(excludes),
     excludeRanks: new Map(excludes.map(({ tag }, rank) => [tag, rank])),
+    changeable: rules.filter(({ changeable }) => changeable).length,
     variesByRequest: all.some(({ fixed }) => fixed.length > 0),
     conditional: all.some(({ conditions }) => conditions.length > 0),
     isAmbiguous: compilePathSides(
@@ -281,55 +296,4 @@ function compileRules(
 
 function compareNames(a: { readonly name: string }, b: { readonly name: string }): number {
   return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
-}
-
-/** No network begins so. */
-const STAND_IN = 'compiled:';
-
-/**
- * The document with what stands in for each long `cidr` list of which `isThere` says that it is compiled ahead. Conditions are the same
- * with it and without, but for what they say of themselves, and workers need not be sent what they never read.
- */
-export function withoutLongLists(
-  document: RolloutDocument,
-  isThere: (key: string) => boolean,
-): RolloutDocument {
-  const shorten = <T extends { readonly match?: Match }>(rule: T): T => {
-    const { match } = rule;
-    if (match === undefined || !Array.isArray(match.cidr) || match.cidr.length < LONG_LIST) return rule;
-    const key = networksKey(match.cidr);
-    return isThere(key) ? { ...rule, match: { ...match, cidr: `${STAND_IN}${key}` } } : rule;
-  };
-  const { rules, exclude } = document;
-  return {
-    ...document,
-    rules: rules.map(shorten),
-    ...(exclude === undefined ? {} : { exclude: exclude.map(shorten) }),
-  };
-}
-
-const keysOfLists = new WeakMap<readonly string[], string>();
-/** Hashing a shorter list takes no longer than remembering its key. */
-const LONG_LIST = 100;
-
-/** The key of a `cidr` list in `networks`: the same list, the same key. Lists never change, so that of a long one is worked out once. */
-export function networksKey(cidrs: readonly string[]): string {
-  const [first = ''] = cidrs;
-  if (cidrs.length === 1 && first.startsWith(STAND_IN)) return first.slice(STAND_IN.length);
-  const known = cidrs.length < LONG_LIST ? undefined : keysOfLists.get(cidrs);
-  if (known !== undefined) return known;
-  const key = createHash('sha256').update(cidrs.join('\n'), 'utf8').digest('base64url');
-  if (cidrs.length >= LONG_LIST) keysOfLists.set(cidrs, key);
-  return key;
-}
-
-/** The `cidr` lists of a document by key, so that large ones can be compiled ahead, away from the workers. */
-export function ruleNetworks(document: RolloutDocument): Record<string, readonly string[]> {
-  const lists: Record<string, readonly string[]> = {};
-  for (const { match } of [...document.rules, ...(document.exclude ?? [])]) {
-    if (match?.cidr === undefined) continue;
-    const cidrs = list(match.cidr);
-    lists[networksKey(cidrs)] = cidrs;
-  }
-  return lists;
 }

@@ -5,17 +5,23 @@
  * endpoints. It is synchronous, keeps nothing between requests but caches, and allocates next to nothing where the
  * caches are warm. `explain` runs this very code.
  */
-import { bucketOf, BUCKETS } from './bucket.ts';
-import type { CompiledExclude, CompiledPolicy, CompiledRules } from './compile.ts';
+import { bucketOf, BUCKETS, countAbove } from './bucket.ts';
+import type { CompiledExclude, CompiledPolicy, CompiledRule, CompiledRules } from './compile.ts';
 import { OVERRIDE_COOKIE, OVERRIDE_HEADER } from './cookies.ts';
 import type { RequestFacts } from './facts.ts';
-import { findIdentity, hashOfIdentity, hashOfOther, hashOfUser } from './identity/find-identity.ts';
+import {
+  findIdentity,
+  givenIdentity,
+  hashOfIdentity,
+  hashOfOther,
+  hashOfUser,
+} from './identity/find-identity.ts';
 import type { Latch } from './latch/latch.ts';
 import {
   findLatch,
   latchedExclude,
   latchedRule,
-  rememberAdmission,
+  rememberAdmissions,
   rememberExclusion,
 } from './latch/latching.ts';
 import type { Decision } from './decision.ts';
@@ -99,8 +105,8 @@ function decideByRules(
   random: () => string,
   out: Decision,
 ): void {
-  policy.view.begin(facts);
   const minted = findIdentity(policy, facts, policy.rolloutTag, !out.preflight, random);
+  policy.view.begin(facts, givenIdentity(policy));
   const latch = findLatch(policy, facts);
   trace.latch = latch;
   decideInOrder(policy, rules, facts, latch, usable, nowSeconds, out);
@@ -221,37 +227,24 @@ function decideByBucket(
     out.identityHash = hashOfUser(policy);
     out.otherHash = hashOfOther(policy);
   }
+  let rule: CompiledRule | null = null;
   if (latch !== null) {
     out.bucket = bucket = latch.bucket;
-    const latched = latchedRule(policy, rules, latch);
-    if (latched !== null) {
-      out.reason = 'latch';
-      out.rule = latched.name;
+    rule = latchedRule(policy, rules, latch);
+  }
+  const latched = rule !== null;
+  const limit = countAbove(rules.thresholds, bucket);
+  if (rule === null) {
+    const rank = limit === 0 ? -1 : rules.index.first(policy.view, limit);
+    if (rank < 0) {
+      out.reason = 'noMatch';
       return;
     }
+    rule = rules.rules[rank]!;
   }
-  const limit = countAbove(rules.thresholds, bucket);
-  const rank = limit === 0 ? -1 : rules.index.first(policy.view, limit);
-  if (rank < 0) {
-    out.reason = 'noMatch';
-    return;
-  }
-  const rule = rules.rules[rank]!;
-  out.reason = 'rule';
+  out.reason = latched ? 'latch' : 'rule';
   out.rule = rule.name;
-  rememberAdmission(policy, rule, latch, bucket, facts.secure, out);
-}
-
-/** How many of the descending thresholds are above the bucket: these rules may admit it, no other. */
-function countAbove(thresholds: Float64Array, bucket: number): number {
-  let low = 0;
-  let high = thresholds.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (thresholds[middle]! > bucket) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  rememberAdmissions(policy, rules, latch, rule, latched, limit, facts.secure, out);
 }
 
 /**

@@ -8,6 +8,7 @@ import { parseAddress, UNKNOWN_ADDRESS, type ClientAddress } from '../ip/address
 import type { CompiledPolicy } from './compile.ts';
 import type { RequestFacts } from './facts.ts';
 import { DocumentError, type Fault } from '../schema/faults.ts';
+import { joinPointer } from '../schema/json-value.ts';
 import { trimBlanks, wireText } from '../schema/latin1.ts';
 
 export interface DescribedRequest {
@@ -84,7 +85,7 @@ function readHeaders(
     return found;
   }
   for (const [name, given] of Object.entries(headers)) {
-    const pointer = `/headers/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+    const pointer = joinPointer('/headers', name);
     const lowerName = name.toLowerCase();
     // Lines of one field are joined as RFC 9110 says, cookies as RFC 6265 does.
     const value = typeof given === 'string' ? given : given.join(lowerName === 'cookie' ? '; ' : ', ');

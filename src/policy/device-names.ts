@@ -5,7 +5,6 @@
  * A name that no user agent can ever have is a mistake, and is said to be one. Nothing here reads a request.
  */
 import { nearest } from '../schema/nearest.ts';
-import type { DeviceMatch } from './schema.ts';
 
 /** Distributions of Linux: each has its own name, and `linux` means them all. */
 const LINUX = names(
@@ -110,22 +109,17 @@ export function modelFault(name: string): string | null {
   return `no ${shown} tells which one it is, so there is no model "${name}"; write "${shown}"`;
 }
 
-/** What is wrong with facets that no device has together, or null. */
-export function deviceContradiction({ os, model, type }: DeviceMatch): string | null {
-  const models = lowerList(model);
-  const types = models.map((each) => APPLE.get(each));
-  if (models.length === 0 || types.includes(undefined)) return null;
-  const named = typeof os === 'object' && !Array.isArray(os) ? os.name : os;
-  if (named !== undefined && !lowerList(named).some((each) => normaliseOs(each) === 'ios'))
+/** What is wrong with facets that no device has together, or null. An empty list asks for nothing. */
+export function modelContradiction(
+  models: readonly string[],
+  systems: readonly string[],
+  types: readonly string[],
+): string | null {
+  const typesOfModels = models.map((each) => APPLE.get(each.toLowerCase()));
+  if (models.length === 0 || typesOfModels.includes(undefined)) return null;
+  if (systems.length > 0 && !systems.some((each) => normaliseOs(each) === 'ios'))
     return 'an iPhone or iPad has the operating system "ios" and no other; leave out one of the two';
-  const wanted = lowerList(type);
-  if (wanted.length === 0 || wanted.includes('bot') || wanted.some((each) => types.includes(each)))
+  if (types.length === 0 || types.includes('bot') || types.some((each) => typesOfModels.includes(each)))
     return null;
   return 'an iPhone is of type "mobile", an iPad "tablet"; leave out the type';
-}
-
-function lowerList(given: string | readonly string[] | undefined): string[] {
-  return (given === undefined ? [] : typeof given === 'string' ? [given] : [...given]).map((each) =>
-    each.toLowerCase(),
-  );
 }

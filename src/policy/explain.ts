@@ -6,11 +6,12 @@
  */
 import { bucketOf, identityHash } from './bucket.ts';
 import type { CompiledExclude, CompiledPolicy } from './compile.ts';
-import type { Condition } from './conditions.ts';
+import type { Condition } from './conditions/condition.ts';
 import { decide, NO_BUCKET } from './decide.ts';
 import { newDecision, type Decision } from './decision.ts';
 import { describedFacts, type DescribedRequest } from './described.ts';
 import type { Phase, Tier } from './rollout.ts';
+import { givenIdentity } from './identity/find-identity.ts';
 import { trace } from './trace.ts';
 import { readableText } from '../schema/latin1.ts';
 
@@ -101,7 +102,7 @@ export function explain(
   const others = firstRules(rules?.rules ?? [], decision.rule);
   const all = (rules?.excludes.length ?? 0) + (rules?.rules.length ?? 0);
   const omitted = all - excludes.length - others.length;
-  policy.view.begin(facts);
+  policy.view.begin(facts, givenIdentity(policy));
   const explanation: Explanation = {
     service: policy.service,
     phase: policy.phase,

@@ -3,7 +3,7 @@
  * two users at once.
  */
 import type { PolicySource } from './compile.ts';
-import type { Match } from './schema.ts';
+import { headersOfMatch } from './conditions/match.ts';
 
 /** Of every service: device conditions, the fingerprint, and preflights. */
 const ALWAYS = ['user-agent', 'accept-language', 'origin', 'access-control-request-method'];
@@ -13,10 +13,6 @@ export function headersRead({ identity, rollout }: Pick<PolicySource, 'identity'
   const names = [...ALWAYS];
   for (const tier of identity) if ('header' in tier) names.push(tier.header.toLowerCase());
   const { rules = [], exclude = [] } = rollout?.document ?? {};
-  for (const { match } of [...rules, ...(exclude ?? [])]) names.push(...headersOf(match));
+  for (const { match } of [...rules, ...(exclude ?? [])]) names.push(...headersOfMatch(match));
   return names;
-}
-
-function headersOf(match: Match | undefined): string[] {
-  return Object.keys(match?.header ?? {}).map((name) => name.toLowerCase());
 }

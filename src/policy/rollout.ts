@@ -28,12 +28,6 @@ export interface RolloutState {
   readonly startedAt: string;
 }
 
-/** One tier of a service's identity chain, in order of preference. */
-export type IdentityTier =
-  | { readonly header: string }
-  | { readonly cookie: string; readonly mint?: boolean }
-  | { readonly fingerprint: true };
-
 /** Why a decision came out as it did, in the safety order of a decision. */
 export const REASONS = [
   'idle',

@@ -7,14 +7,10 @@
 import { checkSchema } from '../schema/check.ts';
 import { isRecord } from '../schema/json-value.ts';
 import { nearest } from '../schema/nearest.ts';
-import { list } from './conditions.ts';
-import { browserFault, osFault } from './device-names.ts';
-import { countryFault, subdivisionFault } from './countries.ts';
+import type { AddFault } from './conditions/condition.ts';
+import { checkMatch, neverHolds } from './conditions/match.ts';
 import { DocumentError, type Fault } from '../schema/faults.ts';
-import { neverHolds } from './never-holds.ts';
-import { parseNetwork } from '../ip/network.ts';
-import { RolloutDocument, type DeviceMatch, type Match, type RegionMatch, type ValueTest } from './schema.ts';
-import { rangeFault } from './version.ts';
+import { RolloutDocument } from './schema.ts';
 
 export interface ValidationContext {
   /** Names of the configured segments. */
@@ -95,8 +91,8 @@ const MOST_FAULTS = 50;
 function findFaults(document: RolloutDocument, context: ValidationContext | null): Fault[] {
   const known = context && { ...context, segments: new Set(context.segments) };
   const faults: Fault[] = [];
-  const add: Add = (pointer, detail) => {
-    if (faults.length >= MOST_FAULTS) return;
+  const add: AddFault = (pointer, detail) => {
+    if (faults.length >= MOST_FAULTS || detail === null) return;
     faults.push({ pointer, detail: typeof detail === 'string' ? detail : detail() });
   };
   const names = new Map<string, string>();
@@ -125,22 +121,17 @@ function findFaults(document: RolloutDocument, context: ValidationContext | null
   return faults;
 }
 
-/** A detail that takes a search is worked out only where it is told. */
-type Add = (pointer: string, detail: string | (() => string)) => void;
-type Known = (Omit<ValidationContext, 'segments'> & { readonly segments: ReadonlySet<string> }) | null;
-
 /** What is wrong with a percentage from 0 to 100, as a sentence, or null: a bucket is 0.0001 %. */
 export function percentageFault(percentage: number): string | null {
   if (Math.abs(percentage * 10_000 - Math.round(percentage * 10_000)) <= 1e-6) return null;
   return `${percentage} is finer than a bucket; percentages have at most four decimals`;
 }
 
-function checkPercentage(percentage: number, at: string, add: Add): void {
-  const fault = percentageFault(percentage);
-  if (fault !== null) add(`${at}/percentage`, fault);
+function checkPercentage(percentage: number, at: string, add: AddFault): void {
+  add(`${at}/percentage`, percentageFault(percentage));
 }
 
-function checkSteps(document: RolloutDocument, add: Add): void {
+function checkSteps(document: RolloutDocument, add: AddFault): void {
   const rules = new Set(document.rules.map(({ name }) => name));
   const reached = new Map<string, number>();
   for (const [index, { rule = 'everyone', percentage }] of (document.steps ?? []).entries()) {
@@ -162,123 +153,4 @@ function checkSteps(document: RolloutDocument, add: Add): void {
     }
     reached.set(rule, Math.max(before, percentage));
   }
-}
-
-function checkMatch(match: Match, at: string, known: Known, add: Add): void {
-  if (match.segment !== undefined && known !== null)
-    checkSegments(list(match.segment), many(match.segment, `${at}/segment`), known.segments, add);
-  if (match.cidr !== undefined) {
-    const pointer = many(match.cidr, `${at}/cidr`);
-    for (const [index, cidr] of list(match.cidr).entries()) {
-      const network = parseNetwork(cidr);
-      if (typeof network === 'string') add(pointer(index), network);
-    }
-  }
-  if (match.device !== undefined) checkDevice(match.device, `${at}/device`, add);
-  if (match.region !== undefined) checkRegion(match.region, `${at}/region`, known, add);
-  for (const field of ['header', 'cookie', 'query'] as const) {
-    for (const [name, test] of Object.entries(match[field] ?? {})) {
-      const pointer = `${at}/${field}/${escapePointer(name)}`;
-      if (field !== 'query' && !TOKEN.test(name)) add(pointer, `"${name}" cannot be the name of a ${field}`);
-      checkTest(test, pointer, add);
-    }
-  }
-  if (match.method !== undefined) {
-    const pointer = many(match.method, `${at}/method`);
-    for (const [index, method] of list(match.method).entries()) {
-      if (!TOKEN.test(method)) add(pointer(index), `"${method}" cannot be a method`);
-      else if (method !== method.toUpperCase()) {
-        add(pointer(index), `methods are upper case: "${method.toUpperCase()}", not "${method}"`);
-      }
-    }
-  }
-}
-
-const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/;
-
-/** Where the values of a one-or-many field are: the field itself, or its elements. */
-function many(value: string | readonly string[], at: string): (index: number) => string {
-  return (index) => (typeof value === 'string' ? at : `${at}/${index}`);
-}
-
-function escapePointer(name: string): string {
-  return name.replaceAll('~', '~0').replaceAll('/', '~1');
-}
-
-function checkSegments(
-  names: readonly string[],
-  at: (index: number) => string,
-  known: ReadonlySet<string>,
-  add: Add,
-): void {
-  for (const [index, name] of names.entries()) {
-    if (known.has(name)) continue;
-    add(at(index), () => {
-      const meant = nearest(name, known);
-      const hint = meant === undefined ? 'define it under "segments"' : `did you mean "${meant}"?`;
-      return `there is no segment "${name}"; ${hint}`;
-    });
-  }
-}
-
-function checkRegion(region: RegionMatch, at: string, known: Known, add: Add): void {
-  if (known?.hasRegionDatabase === false) {
-    add(
-      at,
-      'a region needs a database; name one in the configuration, as region: { database: ./GeoLite2-City.mmdb }',
-    );
-  }
-  const { country = [], subdivision = [] } = region;
-  const countryAt = many(country, `${at}/country`);
-  for (const [index, code] of list(country).entries()) {
-    if (!/^[A-Za-z]{2}$/.test(code)) add(countryAt(index), countryFault(code) ?? '');
-  }
-  const subdivisionAt = many(subdivision, `${at}/subdivision`);
-  for (const [index, code] of list(subdivision).entries()) {
-    const fault = subdivisionFault(code, []);
-    if (fault !== null) add(subdivisionAt(index), fault);
-  }
-}
-
-function checkDevice(device: DeviceMatch, at: string, add: Add): void {
-  const { os, browser } = device;
-  if (os !== undefined) {
-    const ranged = typeof os === 'object' && !Array.isArray(os);
-    const names = ranged ? os.name : os;
-    const pointer = many(names, ranged ? `${at}/os/name` : `${at}/os`);
-    for (const [index, name] of list(names).entries()) {
-      const fault = osFault(name);
-      if (fault !== null) add(pointer(index), fault);
-    }
-    if (ranged) checkRange(os.version, `${at}/os/version`, add);
-  }
-  if (browser === undefined) return;
-  const pointer = many(browser, `${at}/browser`);
-  for (const [index, name] of list(browser).entries()) {
-    const fault = browserFault(name);
-    if (fault !== null) add(pointer(index), fault);
-  }
-}
-
-function checkTest(test: ValueTest, at: string, add: Add): void {
-  if (test.semver !== undefined) checkRange(test.semver, `${at}/semver`, add);
-  if (test.equals !== undefined) checkLength(test.equals, `${at}/equals`, add);
-  if (test.prefix !== undefined) checkLength(test.prefix, `${at}/prefix`, add);
-  const values = test.oneOf ?? [];
-  if (values.length > MOST_VALUES)
-    add(`${at}/oneOf`, `at most ${MOST_VALUES} values; this has ${values.length}`);
-  for (const [index, value] of values.entries()) checkLength(value, `${at}/oneOf/${index}`, add);
-}
-
-/** No head is longer, so no request could ever match a longer text. */
-const LONGEST_VALUE = 8192;
-const MOST_VALUES = 10_000;
-
-function checkLength(value: string, at: string, add: Add): void {
-  if (value.length > LONGEST_VALUE) add(at, `at most ${LONGEST_VALUE} characters; this has ${value.length}`);
-}
-
-function checkRange(range: string, at: string, add: Add): void {
-  const fault = rangeFault(range);
-  if (fault !== null) add(at, fault);
 }

@@ -3,8 +3,8 @@
  * start; a digest of a key tells nothing of its secret.
  */
 import { hash } from 'node:crypto';
-import { DEFAULT_IDENTITY, pathPrefix } from '../config/defaults.ts';
-import type { Configuration, ServiceDefinition } from '../config/schema.ts';
+import { DEFAULT_IDENTITY, pathPrefix, type ServiceDefinition } from '../config/service.ts';
+import type { Configuration } from '../config/schema.ts';
 import { type KeyData, KeyRing } from '../policy/keys.ts';
 import type { Digests } from './replica-record.ts';
 

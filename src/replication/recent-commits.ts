@@ -2,7 +2,7 @@
  * The last commits in memory, to be written again where the store loses them. Bounded by count and by what they hold: a
  * policy may name a hundred thousand networks, and each commit has a copy.
  */
-import { list } from '../policy/conditions.ts';
+import { list } from '../policy/conditions/texts.ts';
 import type { Commit } from '../store/store.ts';
 
 const MOST_COMMITS = 2000;

@@ -4,8 +4,8 @@
  * It errs on the side of asking: whatever is not surely harmless is listed. It never decides whether a decrease is
  * allowed; `lifecycle.ts` does.
  */
-import { isDeepStrictEqual } from 'node:util';
-import type { Match, RolloutDocument, Rule } from '../policy/schema.ts';
+import { widens, type Match } from '../policy/conditions/match.ts';
+import type { RolloutDocument, Rule } from '../policy/schema.ts';
 
 /** One change of a policy that can move users from the canary back to stable. */
 export interface Decrease {
@@ -84,43 +84,10 @@ function excludeDecreases(before: RolloutDocument, after: RolloutDocument): Decr
   return found;
 }
 
-/**
- * Whether everyone who meets `before` surely meets `after` too: each condition of `after` is one of `before`, or a
- * list of alternatives that holds all of `before`'s. Undefined conditions are met by everyone.
- */
-export function widens(before: Match | undefined, after: Match | undefined): boolean {
-  if (after === undefined || before === after) return true;
-  if (before === undefined) return false;
-  return (Object.keys(after) as (keyof Match)[]).every((condition) => {
-    const [old, wanted] = [before[condition], after[condition]];
-    if (old === undefined || wanted === undefined) return wanted === undefined;
-    switch (condition) {
-      case 'segment':
-      case 'cidr':
-      case 'method':
-        return holdsAll(wanted as string | string[], old as string | string[]);
-      case 'header':
-      case 'cookie':
-      case 'query':
-        // Each named field is a condition of its own.
-        return Object.entries(wanted).every(([name, test]) =>
-          isDeepStrictEqual(test, (old as Record<string, unknown>)[name]),
-        );
-      default:
-        return isDeepStrictEqual(old, wanted);
-    }
-  });
-}
-
 /** How many values a match has, roughly: what a comparison with it costs. */
 function sizeOf(match: Match): number {
   return Object.values(match).reduce<number>(
     (sum, part) => sum + (typeof part === 'string' ? 1 : Object.keys(part).length),
     1,
   );
-}
-
-function holdsAll(list: string | string[], items: string | string[]): boolean {
-  const held = new Set(typeof list === 'string' ? [list] : list);
-  return (typeof items === 'string' ? [items] : items).every((item) => held.has(item));
 }

@@ -37,3 +37,8 @@ export class DocumentError extends Error {
     this.faults = faults;
   }
 }
+
+/** Faults of a part, with pointers that begin at the whole. */
+export function prefixed(pointer: string, faults: readonly Fault[]): Fault[] {
+  return faults.map((fault) => ({ ...fault, pointer: pointer + fault.pointer }));
+}

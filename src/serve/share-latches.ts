@@ -3,9 +3,8 @@
  */
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { latchLimit } from '../config/defaults.ts';
-import type { ProxyDefinition } from '../config/schema.ts';
-import { fileStoreSettings, type StoreSettings } from '../config/store-settings.ts';
+import { latchLimit, type ProxyDefinition } from '../config/proxy.ts';
+import { fileStoreSettings, type StoreSettings } from '../config/store.ts';
 import type { HeldLatches, LatchNote } from '../latches/latch-keeper.ts';
 import { LATCHES_LIMIT, type PeerMessage } from '../replication/peer-message.ts';
 import type { LatchStore } from '../latches/latch-store.ts';

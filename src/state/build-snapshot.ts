@@ -7,16 +7,13 @@ import {
   DEFAULT_CACHE,
   DEFAULT_CLIENT_HINTS,
   DEFAULT_IDENTITY,
-  DEFAULT_STRICT_SERVER_NAMES,
-  DEFAULT_TLS_VERSION,
   pathPrefix,
-  proxySettings,
   serviceSettings,
-} from '../config/defaults.ts';
+} from '../config/service.ts';
+import { DEFAULT_STRICT_SERVER_NAMES, DEFAULT_TLS_VERSION, proxySettings } from '../config/proxy.ts';
 import type { Configuration } from '../config/schema.ts';
 import { nameOf, targetOf } from '../config/endpoint-source.ts';
-import { variantSnapshot } from '../config/upstream-defaults.ts';
-import type { VariantDefinition } from '../config/upstream-schema.ts';
+import { variantSnapshot, type VariantDefinition } from '../config/variant.ts';
 import type {
   Credential,
   EndpointTls,
@@ -26,7 +23,7 @@ import type {
   Snapshot,
 } from '../contract/snapshot.ts';
 import type { Discovery } from '../discovery/discovery.ts';
-import { networksKey, ruleNetworks, withoutLongLists } from '../policy/compile.ts';
+import { networksKey, ruleNetworks, withoutLongLists } from '../policy/network-lists.ts';
 import { EMPTY_NETWORKS, type NetworkSetData } from '../ip/network.ts';
 import { normaliseHost } from '../policy/service-match.ts';
 import type { RolloutDocument } from '../policy/schema.ts';
@@ -146,7 +143,7 @@ function compiledAhead(
   document: RolloutDocument,
   networks: ReadonlyMap<string, NetworkSetData>,
 ): ServiceSnapshot['networks'] {
-  const found = Object.keys(listsOf(document)).flatMap((key) => {
+  const found = Object.keys(ruleNetworks(document)).flatMap((key) => {
     const data = networks.get(key);
     return data === undefined ? [] : [[key, data] as const];
   });
@@ -169,18 +166,9 @@ export function neededNetworks(
     needed.set(networksKey(list), list);
   for (const { rollout } of services) {
     if (rollout === null || !isUnderWay(rollout.phase)) continue;
-    for (const [key, list] of Object.entries(listsOf(rollout.document))) needed.set(key, list);
+    for (const [key, list] of Object.entries(ruleNetworks(rollout.document))) needed.set(key, list);
   }
   return needed;
-}
-
-const known = new WeakMap<RolloutDocument, Readonly<Record<string, readonly string[]>>>();
-
-/** `ruleNetworks`, once for each document: hashing 100,000 networks takes longer than a rollback may. */
-function listsOf(document: RolloutDocument): Readonly<Record<string, readonly string[]>> {
-  let lists = known.get(document);
-  if (lists === undefined) known.set(document, (lists = ruleNetworks(document)));
-  return lists;
 }
 
 /** The files of every certificate, key and authority that a snapshot of these services needs. */

@@ -1,5 +1,5 @@
 /** One service as it is served: what defines it, and its rollout. */
-import type { ServiceDefinition } from '../config/schema.ts';
+import type { ServiceDefinition } from '../config/service.ts';
 import type { RolloutState } from '../policy/rollout.ts';
 
 export interface ServiceView {

@@ -5,7 +5,7 @@
  * document, and the list of all commits as history.
  */
 import type { RolloutState } from '../policy/rollout.ts';
-import type { ServiceDefinition } from '../config/schema.ts';
+import type { ServiceDefinition } from '../config/service.ts';
 
 /** Everything that writes can change about one service. */
 export interface ServiceDocument {

@@ -9,9 +9,9 @@ import { after, describe, test } from 'node:test';
 import packageJson from '../../package.json' with { type: 'json' };
 import { IMAGE_CONFIG, IMAGE_DATA, IMAGE_USER } from '../../scripts/image-root.ts';
 import { prometheusRule } from '../../scripts/prometheus-rule.ts';
-import { drainSettings } from '../../src/config/defaults.ts';
+import { drainSettings } from '../../src/config/proxy.ts';
 import { parseListen } from '../../src/net/host-port.ts';
-import { fileStoreSettings } from '../../src/config/store-settings.ts';
+import { fileStoreSettings } from '../../src/config/store.ts';
 import { bytes, schemaCheck, selects, type Labels, type Workload } from '../support/kubernetes.ts';
 import { FOLDERS, OVERLAYS, renderAll, type PolicySpec, type ServiceSpec } from '../support/overlays.ts';
 

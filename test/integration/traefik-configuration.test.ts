@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
-import { drainSettings, proxySettings } from '../../src/config/defaults.ts';
+import { drainSettings, proxySettings } from '../../src/config/proxy.ts';
 import { parseDuration } from '../../src/schema/duration.ts';
 import { render, type Manifest } from '../support/kubernetes.ts';
 

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { readingsAgree } from '../../src/policy/path-readings.ts';
 import { AMBIGUOUS_PATH, compileServiceMatcher } from '../../src/policy/service-match.ts';
-import type { PathTest } from '../../src/policy/schema.ts';
+import type { Match } from '../../src/policy/conditions/match.ts';
 import { policy } from '../unit/policy/fixtures.ts';
 
 const bytes = (path: string): string =>
@@ -91,7 +91,7 @@ const selected = (server: (path: string) => string, path: string): number => {
   return found[0]!.index;
 };
 
-const CONDITIONS: PathTest[] = [
+const CONDITIONS: NonNullable<Match['path']>[] = [
   { prefix: '/admin' },
   { prefix: '/a/b' },
   { equals: '/x' },

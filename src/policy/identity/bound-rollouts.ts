@@ -7,7 +7,8 @@
  */
 import { MOST_BOUND } from './identity-chain.ts';
 import { tagOf } from '../latch/latch.ts';
-import type { IdentityTier, RolloutState } from '../rollout.ts';
+import type { RolloutState } from '../rollout.ts';
+import type { IdentityTier } from './identity-tier.ts';
 
 export interface BindableService {
   readonly name: string;

@@ -103,6 +103,16 @@ function widened(policy: CompiledPolicy, minted: MintedId, name: string, secure:
   return policy.cookies.set(name, policy.context.mintedIds.seal('', id, rolloutTags, fingerprint), secure);
 }
 
+/**
+ * The identity, where somebody gave it to the user: in a header, or in the application's cookie. A minted id and a fingerprint are
+ * random to everybody.
+ */
+export function givenIdentity({ chain }: CompiledPolicy): string | undefined {
+  if (trace.tier < 0) return undefined;
+  const { kind } = chain[trace.tier]!;
+  return kind === 'header' || kind === 'cookie' ? trace.identity : undefined;
+}
+
 /** The hash that the user's bucket comes from. Only in a rollout, and where a tier spoke. */
 export function hashOfIdentity(policy: CompiledPolicy): number {
   if (trace.hash >= 0) return trace.hash;

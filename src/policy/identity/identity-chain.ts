@@ -12,7 +12,7 @@ import { IDENTITY_COOKIE } from '../cookies.ts';
 import type { RequestFacts } from '../facts.ts';
 import { MAC_LENGTH, type KeyRing } from '../keys.ts';
 import { TAG_LENGTH } from '../latch/latch.ts';
-import type { IdentityTier } from '../rollout.ts';
+import type { IdentityTier } from './identity-tier.ts';
 import { standaloneText } from '../../schema/latin1.ts';
 
 /** One tier, made ready. `name` is a lower-case header name or a cookie name. */

@@ -19,7 +19,7 @@ export interface Latch {
   readonly bucket: number;
   /** The revision of the first admission. */
   readonly revision: number;
-  /** Tags of the rules that admitted the user, the latest last. */
+  /** Tags of the rules that admitted the user, the strongest last as far as it was known. */
   readonly admitted: readonly string[];
   /** Tags of the exclude rules that took the canary away. */
   readonly excluded: readonly string[];
@@ -27,7 +27,7 @@ export interface Latch {
 
 /** Characters of a tag. */
 export const TAG_LENGTH = 8;
-/** Rules that one latch remembers of each kind. More than one is needed only where rules ask for method or path. */
+/** Rules that one latch remembers of each kind. */
 export const MOST_MARKS = 4;
 
 /** The tag of a rule's name or a rollout's id: 48 bits of its SHA-256, in base64url. */
@@ -88,9 +88,20 @@ export class Latches {
   }
 }
 
-/** The latch with one more admission; the bucket and revision of the first stay. */
-export function withAdmission(latch: Latch, tag: string): Latch {
-  return { ...latch, admitted: latest(latch.admitted, [tag]) };
+/**
+ * The latch with more admissions; the bucket and revision of the first stay. Of more than a latch remembers the weakest go, and of
+ * equals the oldest; `kept` is one that stays in any case. The strongest comes last.
+ */
+export function withAdmissions(
+  latch: Latch,
+  tags: readonly string[],
+  strengthOf: (tag: string) => number,
+  kept = '',
+): Latch {
+  const admitted = [...latch.admitted.filter((tag) => !tags.includes(tag)), ...tags];
+  admitted.sort((a, b) => strengthOf(a) - strengthOf(b));
+  while (admitted.length > MOST_MARKS) admitted.splice(admitted[0] === kept ? 1 : 0, 1);
+  return { ...latch, admitted };
 }
 
 /** What `merged` needs of a latch: marks are rules, by their tags or otherwise. */
@@ -114,7 +125,7 @@ export function merged<Merged extends Mergeable>(first: Merged, second: Merged):
   const excluded = latest(older.excluded, newer.excluded);
   const knowing = [older, newer].filter((latch) => excluded.every((mark) => latch.excluded.includes(mark)));
   const [one, other] = knowing;
-  const admitted = one === undefined ? [] : latest(one.admitted, other?.admitted ?? []);
+  const admitted = one === undefined ? [] : strongest(one.admitted, other?.admitted ?? []);
   return { ...older, admitted, excluded };
 }
 
@@ -125,6 +136,23 @@ function comesFirst(a: Mergeable, b: Mergeable): boolean {
 /** Both lists, each mark once, the latest last, within the bound. */
 function latest<Mark>(marks: readonly Mark[], more: readonly Mark[]): Mark[] {
   return [...marks.filter((mark) => !more.includes(mark)), ...more].slice(-MOST_MARKS);
+}
+
+/**
+ * The marks of both lists, each of which has its strongest last. Where they are too many, the last of both are kept: so the strongest
+ * is among them, whichever list it came from.
+ */
+export function strongest<Mark>(marks: readonly Mark[], more: readonly Mark[]): readonly Mark[] {
+  if (more.every((mark) => marks.includes(mark))) return marks;
+  if (marks.every((mark) => more.includes(mark))) return more;
+  const kept = new Set<Mark>();
+  for (let behind = 1; behind <= MOST_MARKS; behind++) {
+    for (const list of [more, marks]) {
+      const mark = list.at(-behind);
+      if (mark !== undefined && kept.size < MOST_MARKS) kept.add(mark);
+    }
+  }
+  return [...kept].toReversed();
 }
 
 /** The latch with one more exclusion; `forAll`: it holds for every method and path, so no admission is left. */

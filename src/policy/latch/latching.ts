@@ -1,15 +1,17 @@
 /**
  * Latches at work in a decision: finds the user's latch, asks what it stands in for, writes the next one.
  *
- * The latch of a cookie counts before that of the memory, but no exclusion is forgotten. Method and path are always checked, and a rule must still
- * exist and admit the latch's bucket; so a lowered or removed rule moves exactly the users it should.
+ * The latch of a cookie counts before that of the memory, but no exclusion is forgotten. Method and path are always checked, and a rule
+ * must still exist and admit the latch's bucket; so a lowered or removed rule moves exactly the users that no other admits or has
+ * admitted.
  */
 import type { CompiledExclude, CompiledPolicy, CompiledRule, CompiledRules } from '../compile.ts';
 import type { Decision } from '../decision.ts';
 import type { RequestFacts } from '../facts.ts';
 import { hashOfIdentity } from '../identity/find-identity.ts';
-import { merged, withAdmission, withExclusion, type Latch } from './latch.ts';
-import { allHold } from '../rule-index.ts';
+import { merged, MOST_MARKS, strongest, withAdmissions, withExclusion, type Latch } from './latch.ts';
+import { countAbove } from '../bucket.ts';
+import { allHold } from '../conditions/rule-index.ts';
 import { trace } from '../trace.ts';
 
 /** The user's latch in this rollout, or null. Needs the identity to have been found. */
@@ -19,9 +21,12 @@ export function findLatch(policy: CompiledPolicy, facts: RequestFacts): Latch | 
   if (remembered === null || remembered.isEmpty || !speaksByHeader(policy)) return carried;
   const known = remembered.find(hashOfIdentity(policy));
   if (carried === null || known === null) return carried ?? known;
-  if (known.excluded.length === 0) return carried;
-  // Of what happened on another device, a cookie does not know; an exclusion there wins here, too.
-  return { ...carried, excluded: merged(carried, known).excluded };
+  // Of what happened on another device, a cookie does not know: an exclusion there wins here, too, and an admission of the same bucket
+  // counts here as it does there.
+  const admitted =
+    known.bucket === carried.bucket ? strongest(carried.admitted, known.admitted) : carried.admitted;
+  if (known.excluded.length === 0 && admitted === carried.admitted) return carried;
+  return { ...carried, admitted, excluded: merged(carried, known).excluded };
 }
 
 /** Latch cookies that are looked at: each that is not known costs a signature. */
@@ -44,15 +49,17 @@ function speaksByHeader(policy: CompiledPolicy): boolean {
   return trace.tier >= 0 && policy.chain[trace.tier]!.kind === 'header';
 }
 
-/** The rule whose conditions the latch stands in for on this request, the latest admission first; or null. */
+/** The strongest rule whose conditions the latch stands in for on this request; or null. */
 export function latchedRule(policy: CompiledPolicy, rules: CompiledRules, latch: Latch): CompiledRule | null {
-  for (let index = latch.admitted.length - 1; index >= 0; index--) {
-    const rank = rules.ranks.get(latch.admitted[index]!);
-    if (rank === undefined) continue;
+  const { admitted } = latch;
+  let first = rules.rules.length;
+  for (let index = 0; index < admitted.length; index++) {
+    const rank = rules.ranks.get(admitted[index]!);
+    if (rank === undefined || rank >= first) continue;
     const rule = rules.rules[rank]!;
-    if (latch.bucket < rule.threshold && allHold(rule.fixed, policy.view)) return rule;
+    if (latch.bucket < rule.threshold && allHold(rule.fixed, policy.view)) first = rank;
   }
-  return null;
+  return rules.rules[first] ?? null;
 }
 
 /** The exclude rule that the latch remembers and that holds for this request's method and path; or null. */
@@ -70,23 +77,102 @@ export function latchedExclude(
   return null;
 }
 
-/** Sets the latch of an admission. A user who has one for another rule keeps its bucket and both rules. */
-export function rememberAdmission(
+/**
+ * Keeps the admissions of this request in the user's latch: `decided` is the rule that gave the canary, `latched` whether the latch did.
+ * Other rules that admit as well are kept too, so that whoever has several loses the canary with the last of them. `limit`: the
+ * rules of lower rank admit the bucket.
+ */
+export function rememberAdmissions(
   policy: CompiledPolicy,
-  rule: CompiledRule,
-  before: Latch | null,
-  bucket: number,
+  rules: CompiledRules,
+  latch: Latch | null,
+  decided: CompiledRule,
+  latched: boolean,
+  limit: number,
   secure: boolean,
   out: Decision,
 ): void {
-  const latch = before ?? {
+  // A rule that asks for nothing about the user admits again by itself: it is marked only where that pushes out nothing.
+  const needsMark = decided.changeable || latch === null || latch.admitted.length < MOST_MARKS;
+  const isNew = !latched && needsMark && latch?.admitted.includes(decided.tag) !== true;
+  const others =
+    rules.changeable > 1 || !decided.changeable
+      ? otherAdmissions(policy, rules, latch, decided, limit)
+      : NONE;
+  const found = isNew ? [...others, decided] : others;
+  if (found.length === 0) return;
+  const before: Latch = latch ?? {
     scope: policy.latchScope,
-    bucket,
+    bucket: out.bucket,
     revision: policy.revision,
     admitted: [],
     excluded: [],
   };
-  setLatch(policy, withAdmission(latch, rule.tag), rule, secure, out);
+  const tags = found.map(({ tag }) => tag);
+  const kept = latched ? '' : decided.tag;
+  const next = withAdmissions(before, tags, (tag) => strengthOf(rules, tag), kept);
+  const forIdentity = found.some(({ changesUnderIdentity }) => changesUnderIdentity);
+  setLatch(policy, next, forIdentity, secure, out);
+}
+
+const NONE: readonly CompiledRule[] = [];
+
+// What is looked for is said once and not at each rule; one decision at a time.
+let searched: readonly CompiledRule[] = [];
+let marked: readonly string[] = [];
+let decidedTag = '';
+const needsNoMark = (rank: number): boolean => {
+  const { changeable, tag } = searched[rank]!;
+  return !changeable || tag === decidedTag || marked.includes(tag);
+};
+
+/** The rules that admit on this request, whose conditions may not hold on the next, and that the latch is to hold and does not. */
+function otherAdmissions(
+  policy: CompiledPolicy,
+  rules: CompiledRules,
+  latch: Latch | null,
+  decided: CompiledRule,
+  limit: number,
+): readonly CompiledRule[] {
+  if (rules.changeable === 0) return NONE;
+  searched = rules.rules;
+  marked = latch === null ? NO_MARKS : latch.admitted;
+  decidedTag = decided.tag;
+  // Into a latch that is full goes only what is stronger than the weakest in it.
+  const bound =
+    marked.length < MOST_MARKS
+      ? limit
+      : Math.min(limit, countAbove(rules.thresholds, weakest(rules, marked)));
+  let rank = rules.index.firstOther(policy.view, bound, needsNoMark);
+  if (rank < 0) return NONE;
+  const found: CompiledRule[] = [];
+  for (
+    ;
+    rank >= 0 && found.length < MOST_MARKS;
+    rank = rules.index.firstOther(policy.view, bound, needsNoMark)
+  ) {
+    const rule = rules.rules[rank]!;
+    found.unshift(rule);
+    marked = [...marked, rule.tag];
+  }
+  return found;
+}
+
+const NO_MARKS: readonly string[] = [];
+
+function weakest(rules: CompiledRules, tags: readonly string[]): number {
+  return tags.reduce((least, tag) => Math.min(least, strengthOf(rules, tag)), Infinity);
+}
+
+/**
+ * How much a mark is worth: the threshold of its rule. One of a rule that is gone comes next, since the rule may come back; least is
+ * one of a rule that needs no mark.
+ */
+function strengthOf({ rules, ranks }: CompiledRules, tag: string): number {
+  const rank = ranks.get(tag);
+  if (rank === undefined) return -1;
+  const { changeable, threshold } = rules[rank]!;
+  return changeable ? threshold : -2;
 }
 
 /**
@@ -101,13 +187,14 @@ export function rememberExclusion(
   out: Decision,
 ): void {
   if (latch.admitted.length === 0 || latch.excluded.includes(exclude.tag) || !exclude.changeable) return;
-  setLatch(policy, withExclusion(latch, exclude.tag, exclude.fixed.length === 0), exclude, secure, out);
+  setLatch(policy, withExclusion(latch, exclude.tag, exclude.fixed.length === 0), true, secure, out);
 }
 
+/** `forIdentity`: it says something that the identity alone does not. */
 function setLatch(
   policy: CompiledPolicy,
   latch: Latch,
-  cause: CompiledExclude,
+  forIdentity: boolean,
   secure: boolean,
   out: Decision,
 ): void {
@@ -115,7 +202,7 @@ function setLatch(
   out.setCookies += policy.cookies.set(policy.latchCookie, value, secure);
   // Clients with an identity header may keep no cookies. Where nothing can change under them, their hash repeats.
   const { remembered } = policy;
-  if (remembered === null || !cause.changeable || !speaksByHeader(policy)) return;
+  if (remembered === null || !forIdentity || !speaksByHeader(policy)) return;
   out.remember = value;
   out.identityHash = hashOfIdentity(policy);
   remembered.keep(out.identityHash, latch);

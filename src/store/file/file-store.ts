@@ -9,7 +9,7 @@
  * bytes that the history may take, and of older ones the documents that they led to. A commit of a large document is
  * written as what it changed.
  */
-import { DEFAULT_HISTORY_BYTES } from '../../config/defaults.ts';
+import { DEFAULT_HISTORY_BYTES } from '../../config/store.ts';
 import { codeOf, messageOf } from '../../schema/thrown.ts';
 import { lockDirectory, type LockDirectory } from './directory-lock.ts';
 import { type LogFile, openLog } from './write-ahead-log.ts';

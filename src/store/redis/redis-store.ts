@@ -7,7 +7,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DEFAULT_HISTORY_BYTES } from '../../config/defaults.ts';
+import { DEFAULT_HISTORY_BYTES } from '../../config/store.ts';
 import { checkedCommit, claimedRevision, readDocument } from '../commit-shape.ts';
 import { createPacker } from '../packed-commit.ts';
 import { createBases } from './redis-bases.ts';

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { Sent } from '../../../bench/live/load.ts';
 import { makeUsers, type User } from '../../../bench/live/users.ts';
 import { verify, type Era, type Findings } from '../../../bench/live/verify.ts';
-import { cookieSettings, serviceSettings } from '../../../src/config/defaults.ts';
+import { cookieSettings, serviceSettings } from '../../../src/config/service.ts';
 import { EMPTY_NETWORKS } from '../../../src/ip/network.ts';
 import type { RolloutState } from '../../../src/policy/rollout.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { discoverySettings } from '../../../src/config/defaults.ts';
+import { discoverySettings } from '../../../src/config/discovery.ts';
 import { nameOf, parseDnsName, sourceName, targetOf } from '../../../src/config/endpoint-source.ts';
 import { checkServiceDefinition } from '../../../src/config/service-checks.ts';
 import { faultsOf, withService } from './loading.ts';

@@ -3,11 +3,22 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { parse } from 'yaml';
-import * as defaults from '../../../src/config/defaults.ts';
+import { DEFAULT_ADMIN_LISTEN } from '../../../src/config/admin.ts';
+import { accessLogSettings, logSettings } from '../../../src/config/logs.ts';
+import { DEFAULT_PROXY_LISTEN, drainSettings, proxySettings } from '../../../src/config/proxy.ts';
+import { DEFAULT_OPS_LISTEN, DEFAULT_SECRET_NAME, Configuration } from '../../../src/config/schema.ts';
+import {
+  DEFAULT_CACHE,
+  DEFAULT_IDENTITY,
+  cookieSettings,
+  pathPrefix,
+  serviceSettings,
+  type ServiceDefinition,
+} from '../../../src/config/service.ts';
+import { DEFAULT_HISTORY_BYTES, DEFAULT_STORE } from '../../../src/config/store.ts';
 import { parseDuration } from '../../../src/schema/duration.ts';
 import { SETTINGS } from '../../../src/config/environment.ts';
 import { configurationJsonSchema } from '../../../src/config/json-schema.ts';
-import { Configuration, type ServiceDefinition } from '../../../src/config/schema.ts';
 import { loadConfiguration, type LoadedConfiguration } from '../../../src/config/load.ts';
 import { isRecord } from '../../../src/schema/json-value.ts';
 
@@ -92,23 +103,23 @@ describe('full.yaml', () => {
     const service: ServiceDefinition | undefined = configuration.services?.['notes'];
     assert.ok(service !== undefined);
     const bare: ServiceDefinition = { hosts: service.hosts, stable: service.stable };
-    assert.deepEqual(defaults.proxySettings(configuration.proxy), defaults.proxySettings());
-    assert.deepEqual(defaults.drainSettings(configuration.proxy), defaults.drainSettings());
-    assert.deepEqual(defaults.serviceSettings(service), defaults.serviceSettings(bare));
-    assert.deepEqual(defaults.cookieSettings(service), defaults.cookieSettings(bare));
-    assert.deepEqual(defaults.logSettings(configuration), defaults.logSettings({}));
-    assert.deepEqual(defaults.accessLogSettings(configuration), defaults.accessLogSettings({}));
-    assert.equal(defaults.pathPrefix(service), defaults.pathPrefix(bare));
-    assert.deepEqual(service.identity, defaults.DEFAULT_IDENTITY);
-    assert.equal(service.cache, defaults.DEFAULT_CACHE);
-    assert.equal(configuration.proxy?.listen, defaults.DEFAULT_PROXY_LISTEN);
-    assert.equal(configuration.admin?.listen, defaults.DEFAULT_ADMIN_LISTEN);
-    assert.equal(configuration.ops?.listen, defaults.DEFAULT_OPS_LISTEN);
+    assert.deepEqual(proxySettings(configuration.proxy), proxySettings());
+    assert.deepEqual(drainSettings(configuration.proxy), drainSettings());
+    assert.deepEqual(serviceSettings(service), serviceSettings(bare));
+    assert.deepEqual(cookieSettings(service), cookieSettings(bare));
+    assert.deepEqual(logSettings(configuration), logSettings({}));
+    assert.deepEqual(accessLogSettings(configuration), accessLogSettings({}));
+    assert.equal(pathPrefix(service), pathPrefix(bare));
+    assert.deepEqual(service.identity, DEFAULT_IDENTITY);
+    assert.equal(service.cache, DEFAULT_CACHE);
+    assert.equal(configuration.proxy?.listen, DEFAULT_PROXY_LISTEN);
+    assert.equal(configuration.admin?.listen, DEFAULT_ADMIN_LISTEN);
+    assert.equal(configuration.ops?.listen, DEFAULT_OPS_LISTEN);
     assert.deepEqual(
       [isRecord(document) && document['store'], isRecord(document) && document['secretFile']],
       [
-        { file: defaults.DEFAULT_STORE, historyBytes: defaults.DEFAULT_HISTORY_BYTES },
-        `${defaults.DEFAULT_STORE}/${defaults.DEFAULT_SECRET_NAME}`,
+        { file: DEFAULT_STORE, historyBytes: DEFAULT_HISTORY_BYTES },
+        `${DEFAULT_STORE}/${DEFAULT_SECRET_NAME}`,
       ],
     );
   });

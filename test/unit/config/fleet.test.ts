@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { fleetSettings, type Machine } from '../../../src/config/fleet-defaults.ts';
+import { fleetSettings, type Machine } from '../../../src/config/fleet.ts';
 import { faultsOf, load } from './loading.ts';
 
 const machine = (...addresses: string[]): Machine => ({

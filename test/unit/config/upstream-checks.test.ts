@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { serviceSettings } from '../../../src/config/defaults.ts';
-import { variantSnapshot } from '../../../src/config/upstream-defaults.ts';
+import { serviceSettings } from '../../../src/config/service.ts';
+import { variantSnapshot } from '../../../src/config/variant.ts';
 import { faultsOf, load, withService } from './loading.ts';
 
 const HOSTS = 'hosts: [a.example]';

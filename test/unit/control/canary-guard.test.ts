@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EndpointView } from '../../../src/control/api.ts';
-import { listedEndpoints } from '../../../src/config/upstream-defaults.ts';
+import { listedEndpoints } from '../../../src/config/variant.ts';
 import { createCanaryGuard } from '../../../src/control/canary-guard.ts';
 import type { Standing } from '../../../src/upstream/standing.ts';
 import { CONFIGURATION, problem, type Reply, ROLLOUT, RULES, startApi } from '../../support/admin-api.ts';

@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import type { ControlEvent, NumberedEvent } from '../../../src/control/api.ts';
 import { createEvents } from '../../../src/control/events.ts';
-import { listedEndpoints } from '../../../src/config/upstream-defaults.ts';
+import { listedEndpoints } from '../../../src/config/variant.ts';
 import { createFinishGuard, tcpProbe } from '../../../src/control/finish-guard.ts';
 import { createHelper } from '../../../src/helper/helper.ts';
 import { createJournal } from '../../../src/control/journal.ts';

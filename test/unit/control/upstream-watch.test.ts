@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as fc from 'fast-check';
-import { listedEndpoints } from '../../../src/config/upstream-defaults.ts';
+import { listedEndpoints } from '../../../src/config/variant.ts';
 import { serviceSnapshot } from '../../../src/state/build-snapshot.ts';
 import { createUpstreamWatch } from '../../../src/control/upstream-watch.ts';
 import type { ServiceSnapshot } from '../../../src/contract/snapshot.ts';

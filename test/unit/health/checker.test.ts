@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { variantSnapshot } from '../../../src/config/upstream-defaults.ts';
+import { variantSnapshot } from '../../../src/config/variant.ts';
 import { type CheckTarget, createChecker } from '../../../src/health/checker.ts';
 
 const SETTINGS = variantSnapshot({ healthCheck: { path: '/', interval: '10s' } }).healthCheck!;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { variantSnapshot } from '../../../src/config/upstream-defaults.ts';
+import { variantSnapshot } from '../../../src/config/variant.ts';
 import { HealthRecord } from '../../../src/health/health-record.ts';
 
 const SETTINGS = variantSnapshot({ healthCheck: { path: '/' } }).healthCheck!;

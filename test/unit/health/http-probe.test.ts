@@ -4,7 +4,7 @@ import { createServer as createTlsServer } from 'node:https';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
-import { variantSnapshot } from '../../../src/config/upstream-defaults.ts';
+import { variantSnapshot } from '../../../src/config/variant.ts';
 import type { CheckTarget } from '../../../src/health/checker.ts';
 import { createHttpProbe } from '../../../src/health/http-probe.ts';
 import { makeAuthority } from '../../support/certificates.ts';

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 import { DocumentError } from '../../../src/schema/faults.ts';
-import { NetworkIndex } from '../../../src/policy/network-index.ts';
+import { NetworkIndex } from '../../../src/policy/conditions/network-index.ts';
 import { compileNetworks, EMPTY_NETWORKS, NetworkSet, parseNetwork } from '../../../src/ip/network.ts';
 import { address, characters } from '../policy/fixtures.ts';
 

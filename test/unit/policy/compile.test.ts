@@ -1,12 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  compileContext,
-  compilePolicy,
-  networksKey,
-  ruleNetworks,
-  type ContextSource,
-} from '../../../src/policy/compile.ts';
+import { compileContext, compilePolicy, type ContextSource } from '../../../src/policy/compile.ts';
+import { networksKey, ruleNetworks, withoutLongLists } from '../../../src/policy/network-lists.ts';
 import { DocumentError } from '../../../src/schema/faults.ts';
 import { compileNetworks, EMPTY_NETWORKS } from '../../../src/ip/network.ts';
 import { RegionError } from '../../../src/policy/region.ts';
@@ -65,6 +60,39 @@ test('the cidr lists of a document are named, so that they can be compiled ahead
     [networksKey(['198.51.100.0/24'])]: ['198.51.100.0/24'],
   });
   assert.notEqual(networksKey(['a', 'b']), networksKey(['ab']));
+});
+
+test('a document is shortened once for each answer to what is compiled, not with every write', () => {
+  const many = (first: number): string[] =>
+    Array.from({ length: 150 }, (_, index) => `10.${first}.${index}.0/24`);
+  const [one, two] = [many(1), many(2)];
+  const { document } = rollout(
+    [
+      { name: 'a', match: { cidr: one }, percentage: 1 },
+      { name: 'b', match: { cidr: two }, percentage: 1 },
+    ],
+    {},
+  );
+  const both = withoutLongLists(document, () => true);
+  assert.equal(
+    withoutLongLists(document, () => true),
+    both,
+  );
+  assert.deepEqual(
+    both.rules.map(({ match }) => networksKey([match!.cidr as string])),
+    [networksKey(one), networksKey(two)],
+  );
+  const first = withoutLongLists(document, (key) => key === networksKey(one));
+  assert.equal(first.rules[1], document.rules[1]);
+  assert.notEqual(first.rules[0], document.rules[0]);
+  assert.deepEqual(
+    withoutLongLists(document, () => true),
+    both,
+  );
+  assert.equal(
+    withoutLongLists(document, () => false),
+    document,
+  );
 });
 
 test('networks compiled ahead are used', () => {

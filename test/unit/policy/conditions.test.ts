@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import * as fc from 'fast-check';
 import { DocumentError } from '../../../src/schema/faults.ts';
 import { compileNetworks } from '../../../src/ip/network.ts';
-import type { Match } from '../../../src/policy/schema.ts';
+import type { Match } from '../../../src/policy/conditions/match.ts';
 import { sharedCopy, writeMmdb } from '../../support/mmdb-writer.ts';
+import { KINDS } from '../../../src/policy/conditions/kinds.ts';
+import { anyMatch } from './generators.ts';
 import { ANDROID, context, decideOnce, IPHONE, policy, type Request } from './fixtures.ts';
 
 const REGION = sharedCopy(
@@ -48,6 +51,11 @@ function table(match: Match, cases: readonly (readonly [boolean, Request])[]): v
   for (const [expected, request] of cases)
     assert.equal(holds(match, request), expected, JSON.stringify({ match, request }));
 }
+
+test('the property tests meet every kind of condition', () => {
+  const met = new Set(fc.sample(anyMatch, { numRuns: 2000, seed: 1 }).flatMap((match) => Object.keys(match)));
+  assert.deepEqual([...met].toSorted(), Object.keys(KINDS).toSorted());
+});
 
 test('segment: any of the named segments', () => {
   table({ segment: 'office' }, [

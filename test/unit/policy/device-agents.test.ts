@@ -6,7 +6,7 @@ import * as fc from 'fast-check';
 import { hintsText } from '../../../src/policy/client-hints.ts';
 import { DeviceCache, readDevice } from '../../../src/policy/device.ts';
 import { doubtsOf } from '../../../src/policy/doubts.ts';
-import type { DeviceMatch } from '../../../src/policy/schema.ts';
+import type { Match } from '../../../src/policy/conditions/match.ts';
 import { anyText, decideOnce, facts, policy } from './fixtures.ts';
 
 interface Agent {
@@ -258,8 +258,8 @@ test('harmonyos means all of them, openharmony those without Android', () => {
 
 test('a range that no user agent can tell apart is a doubt, where no hints are asked for', () => {
   const doubts = (name: string, version: string, asked = false): string[] => {
-    const device: DeviceMatch = { os: { name, version } };
-    return doubtsOf({ rules: [{ name: 'r', match: { device }, percentage: 1 }] }, asked);
+    const device: Match['device'] & object = { os: { name, version } };
+    return doubtsOf({ rules: [{ name: 'r', match: { device }, percentage: 1 }] }, { clientHints: asked });
   };
   for (const [name, version] of [
     ['android', '>=11'],

@@ -2,20 +2,22 @@
  * Arbitrary rules and requests that meet each other often: few names, few values, few networks.
  */
 import * as fc from 'fast-check';
-import type { ExcludeRule, Match, Rule, ValueTest } from '../../../src/policy/schema.ts';
+import type { Match } from '../../../src/policy/conditions/match.ts';
+import type { TextTest } from '../../../src/policy/conditions/text-test.ts';
+import type { ExcludeRule, Rule } from '../../../src/policy/schema.ts';
 import { ANDROID, IPHONE, type Request } from './fixtures.ts';
 
 export { facts } from './fixtures.ts';
 
 const value = fc.constantFrom('a', 'b', 'ab', '8.1.0', '8.2.0', '');
-const valueTest: fc.Arbitrary<ValueTest> = fc.oneof(
+const textTest: fc.Arbitrary<TextTest> = fc.oneof(
   fc.boolean().map((present) => ({ present })),
   value.map((equals) => ({ equals })),
   fc.array(value, { minLength: 1, maxLength: 3 }).map((oneOf) => ({ oneOf })),
   fc.constantFrom('a', '8.').map((prefix) => ({ prefix })),
   fc.constantFrom('>=8.2.0', '<8.2', '*').map((semver) => ({ semver })),
 );
-const valueTests = fc.dictionary(fc.constantFrom('x-a', 'x-b', 'c'), valueTest, { minKeys: 1, maxKeys: 2 });
+const valueTests = fc.dictionary(fc.constantFrom('x-a', 'x-b', 'c'), textTest, { minKeys: 1, maxKeys: 2 });
 const path = fc.constantFrom('/', '/a', '/a/b', '/a/b/c', '/b');
 const pathTest = fc.oneof(
   path.map((equals) => ({ equals })),
@@ -34,6 +36,11 @@ const region = fc.oneof(
   fc.constantFrom('SH', 'ENG').map((subdivision) => ({ subdivision })),
   fc.constant({ city: 'Shanghai' }),
 );
+const identity = fc.oneof(
+  fc.constantFrom('a', 'b', 'user 1', 'u7').map((equals) => ({ equals })),
+  fc.constant({ oneOf: ['a', 'ab', 'user 2'] }),
+  fc.constantFrom('a', 'u', 'u1', 'zoë', 'user').map((prefix) => ({ prefix })),
+);
 const segment = fc.constantFrom('office', 'lab', ['office', 'lab']);
 const cidr = fc.constantFrom('10.8.0.0/16', '10.8.1.0/24', '203.0.113.0/26', '2001:db8:1::/48', [
   '10.0.0.0/8',
@@ -41,7 +48,15 @@ const cidr = fc.constantFrom('10.8.0.0/16', '10.8.1.0/24', '203.0.113.0/26', '20
 ]);
 const method = fc.constantFrom('GET', 'POST', ['GET', 'HEAD']);
 
-const userConditions = { header: valueTests, cookie: valueTests, query: valueTests, segment, cidr, device };
+const userConditions = {
+  header: valueTests,
+  cookie: valueTests,
+  query: valueTests,
+  identity,
+  segment,
+  cidr,
+  device,
+};
 
 function matchOf(conditions: Record<string, fc.Arbitrary<unknown>>): fc.Arbitrary<Match> {
   const one = Object.entries(conditions).map(([kind, given]) =>

@@ -5,9 +5,10 @@ import { KeyRing } from '../../../src/policy/keys.ts';
 import {
   Latches,
   latchScope,
+  merged,
   MOST_MARKS,
   tagOf,
-  withAdmission,
+  withAdmissions,
   type Latch,
 } from '../../../src/policy/latch/latch.ts';
 import { anyText, characters, KEYS } from './fixtures.ts';
@@ -29,10 +30,32 @@ test('latches come back as they were', () => {
   );
 });
 
-test('a latch keeps the latest marks, each once', () => {
-  let latch: Latch = { scope: 's', bucket: 1, revision: 1, admitted: [], excluded: [] };
-  for (const tag of ['a', 'b', 'a', 'c', 'd', 'e']) latch = withAdmission(latch, tag);
+const EMPTY: Latch = { scope: 's', bucket: 1, revision: 1, admitted: [], excluded: [] };
+
+test('of equal admissions a latch keeps the latest, each once', () => {
+  let latch = EMPTY;
+  for (const tag of ['a', 'b', 'a', 'c', 'd', 'e']) latch = withAdmissions(latch, [tag], () => 1);
   assert.deepEqual(latch.admitted, ['a', 'c', 'd', 'e']);
+});
+
+test('a latch keeps the strongest admissions, the strongest last, and what is to be kept in any case', () => {
+  const strengths: Readonly<Record<string, number>> = { a: 5, b: 1, c: 3, d: 4, e: 2 };
+  const strengthOf = (tag: string): number => strengths[tag]!;
+  let latch = EMPTY;
+  for (const tag of ['a', 'b', 'c', 'd', 'e']) latch = withAdmissions(latch, [tag], strengthOf);
+  assert.deepEqual(latch.admitted, ['e', 'c', 'd', 'a']);
+  assert.deepEqual(withAdmissions(latch, ['b'], strengthOf, 'b').admitted, ['b', 'c', 'd', 'a']);
+  assert.deepEqual(withAdmissions(latch, ['b'], strengthOf).admitted, latch.admitted);
+});
+
+test('latches that are merged keep the strongest of each', () => {
+  const of = (...admitted: string[]): Latch => ({ ...EMPTY, admitted });
+  const one = of('a', 'b', 'c', 'd');
+  const other = of('e', 'f');
+  for (const both of [merged(one, other), merged(other, one)])
+    assert.deepEqual(both.admitted.toSorted(), ['c', 'd', 'e', 'f']);
+  assert.deepEqual(merged(one, of('b')).admitted, one.admitted);
+  assert.deepEqual(merged(of('b'), one).admitted, one.admitted);
 });
 
 test('no value makes the reader of latches throw', () => {

@@ -4,8 +4,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { doubtsOf } from '../../../src/policy/doubts.ts';
 import { DocumentError } from '../../../src/schema/faults.ts';
-import { neverHolds } from '../../../src/policy/never-holds.ts';
-import type { Match } from '../../../src/policy/schema.ts';
+import { neverHolds, type Match } from '../../../src/policy/conditions/match.ts';
 import { validateRollout } from '../../../src/policy/validate.ts';
 import { anyMatch, anyRequest } from './generators.ts';
 import { context, decideOnce, policy } from './fixtures.ts';
@@ -144,7 +143,8 @@ test('no condition that holds for a request is called one that never holds', () 
   fc.assert(
     fc.property(match, anyRequest, (each, request) => {
       fc.pre(Object.keys(each).length > 0);
-      const rules = policy([{ name: 'r', match: each, percentage: 100 }], {}, [], within);
+      const source = { identity: [{ header: 'x-a' }] };
+      const rules = policy([{ name: 'r', match: each, percentage: 100 }], source, [], within);
       if (decideOnce(rules, request).variant !== 'canary') return;
       held++;
       assert.deepEqual(neverHolds(each, '', '/'), [], JSON.stringify(each));
@@ -155,7 +155,7 @@ test('no condition that holds for a request is called one that never holds', () 
 });
 
 test('doubts are said, and refuse nothing', () => {
-  const doubts = (match: Match): string[] => doubtsOf({ rules: [{ name: 'r', match, percentage: 1 }] });
+  const doubts = (match: Match): string[] => doubtsOf({ rules: [{ name: 'r', match, percentage: 1 }] }, {});
   assert.deepEqual(
     doubts({ cidr: ['10.8.0.1/16', '10.8.0.0/16', '10.8.0.1', '2001:db8::1/32', '0.0.0.0/0'] }),
     [
@@ -166,5 +166,5 @@ test('doubts are said, and refuse nothing', () => {
   assert.match(doubts({ header: { 'Set-Cookie': { present: true } } })[0]!, /is one of answers/);
   assert.match(doubts({ header: { Upgrade: { equals: 'x' } } })[0]!, /HTTP\/2/);
   assert.deepEqual(doubts({ header: { 'x-a': { present: true }, etag: { present: false } } }), []);
-  assert.deepEqual(doubtsOf({ rules: [{ name: 'everyone', percentage: 1 }] }), []);
+  assert.deepEqual(doubtsOf({ rules: [{ name: 'everyone', percentage: 1 }] }, {}), []);
 });

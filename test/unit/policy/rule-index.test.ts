@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { compileMatch } from '../../../src/policy/conditions.ts';
+import { compileMatch, type Match } from '../../../src/policy/conditions/match.ts';
 import { DeviceCache } from '../../../src/policy/device.ts';
 import { compileNetworks, NetworkSet } from '../../../src/ip/network.ts';
 import { openRegion } from '../../../src/policy/region.ts';
-import { RequestView } from '../../../src/policy/request-view.ts';
-import { allHold, RuleIndex } from '../../../src/policy/rule-index.ts';
-import type { Match } from '../../../src/policy/schema.ts';
+import { RequestView } from '../../../src/policy/conditions/request-view.ts';
+import { allHold, RuleIndex } from '../../../src/policy/conditions/rule-index.ts';
 import { sharedCopy, writeMmdb } from '../../support/mmdb-writer.ts';
 import { anyMatch, anyRequest, facts } from './generators.ts';
 import { IPHONE, type Request } from './fixtures.ts';
@@ -39,12 +38,13 @@ const segments = new Map([
 ]);
 
 function compile(matches: readonly (Match | undefined)[], small: number) {
-  const view = new RequestView(new DeviceCache(64), region);
+  const view = new RequestView();
   const sets = new Map<string, NetworkSet>();
   const context = {
     view,
     segments,
-    hasRegion: true,
+    devices: new DeviceCache(64),
+    region,
     networks(cidrs: readonly string[]): NetworkSet {
       const key = cidrs.join();
       const set = sets.get(key) ?? new NetworkSet(compileNetworks(cidrs));
@@ -69,8 +69,8 @@ test('gives what testing every rule in turn gives, whatever the rules and the li
         for (const request of requests) {
           // Asked of a view that has seen no other request, so that nothing left over can agree with itself.
           const fresh = compile(matches, 0);
-          fresh.view.begin(facts(request));
-          view.begin(facts(request));
+          fresh.view.begin(facts(request), request.headers?.['x-a']);
+          view.begin(facts(request), request.headers?.['x-a']);
           const limit = Math.round((rules.length * share) / 100);
           const expected = fresh.rules.findIndex(
             ({ conditions }, rank) => rank < limit && allHold(conditions, fresh.view),
@@ -112,7 +112,7 @@ test('of a thousand rules on one header, only those for its value are tested', (
     12,
   );
   const { facts, asked } = counted({ headers: { 'x-customer': 'c777', 'x-other-777': '1' } });
-  view.begin(facts);
+  view.begin(facts, undefined);
   assert.equal(index.first(view, 1000), 777);
   assert.deepEqual(asked, ['x-customer', 'x-other-777']);
   view.end();
@@ -128,12 +128,12 @@ test('nothing is derived that no admitting rule reads', () => {
     const { view, index } = compile(matches, small);
     const request = { headers: { 'user-agent': IPHONE, 'x-a': '1' } };
     const first = counted(request);
-    view.begin(first.facts);
+    view.begin(first.facts, undefined);
     assert.equal(index.first(view, 1), 0);
     assert.ok(!first.asked.includes('user-agent') && !first.asked.includes('x-b'));
     view.end();
     const second = counted({ headers: { 'user-agent': IPHONE } });
-    view.begin(second.facts);
+    view.begin(second.facts, undefined);
     assert.equal(index.first(view, 2), 1);
     assert.ok(second.asked.includes('user-agent') && !second.asked.includes('x-b'));
     view.end();
@@ -146,7 +146,7 @@ test('a fact is read once, however many rules read it', () => {
     12,
   );
   const { facts, asked } = counted({ headers: { 'x-v': 'none' } });
-  view.begin(facts);
+  view.begin(facts, undefined);
   assert.equal(index.first(view, 10), -1);
   assert.deepEqual(asked, ['x-v']);
   view.end();

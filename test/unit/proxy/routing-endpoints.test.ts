@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { listedEndpoints } from '../../../src/config/upstream-defaults.ts';
+import { listedEndpoints } from '../../../src/config/variant.ts';
 import { buildSnapshot } from '../../../src/state/build-snapshot.ts';
 import { compileRouting, type Routing, type RoutingSource } from '../../../src/proxy/routing.ts';
 import type { Snapshot } from '../../../src/contract/snapshot.ts';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Configuration, ServiceDefinition } from '../../../src/config/schema.ts';
+import type { Configuration } from '../../../src/config/schema.ts';
+import type { ServiceDefinition } from '../../../src/config/service.ts';
 import { createDigester } from '../../../src/replication/digests.ts';
 import type { Digests } from '../../../src/replication/replica-record.ts';
 

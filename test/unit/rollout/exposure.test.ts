@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import type { Match, RolloutDocument } from '../../../src/policy/schema.ts';
-import { decreasesBetween, widens } from '../../../src/rollout/exposure.ts';
+import { widens, type Match } from '../../../src/policy/conditions/match.ts';
+import type { RolloutDocument } from '../../../src/policy/schema.ts';
+import { decreasesBetween } from '../../../src/rollout/exposure.ts';
 
 const everyone = (percentage: number) => ({ name: 'everyone', percentage });
 const office = { name: 'office', match: { segment: 'office' }, percentage: 100 };

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ServiceView } from '../../../src/state/service-view.ts';
-import { listedEndpoints } from '../../../src/config/upstream-defaults.ts';
+import { listedEndpoints } from '../../../src/config/variant.ts';
 import { buildSnapshot } from '../../../src/state/build-snapshot.ts';
-import { compileContext, compilePolicy, networksKey } from '../../../src/policy/compile.ts';
+import { compileContext, compilePolicy } from '../../../src/policy/compile.ts';
+import { networksKey } from '../../../src/policy/network-lists.ts';
 import { compileNetworks, type NetworkSetData } from '../../../src/ip/network.ts';
 import type { Phase } from '../../../src/policy/rollout.ts';
 import { decideOnce, KEYS, rollout } from '../policy/fixtures.ts';

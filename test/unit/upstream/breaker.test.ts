@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { upstreamSettings } from '../../../src/config/upstream-defaults.ts';
+import { upstreamSettings } from '../../../src/config/upstream.ts';
 import { Breaker } from '../../../src/upstream/breaker.ts';
 
-const { breaker: SETTINGS } = upstreamSettings({ hosts: ['*'], stable: { endpoints: ['a:1'] } });
+const { breaker: SETTINGS } = upstreamSettings({});
 const TICK = 250;
 
 /** A breaker with a clock and totals that are moved along. */

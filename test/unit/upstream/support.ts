@@ -1,5 +1,5 @@
 /** What tests of upstream parts share: endpoints, numbers that repeat, and settings to change. */
-import { upstreamSettings } from '../../../src/config/upstream-defaults.ts';
+import { upstreamSettings } from '../../../src/config/upstream.ts';
 import { Circuit, circuitBytes } from '../../../src/upstream/circuit.ts';
 import { Endpoint } from '../../../src/upstream/endpoint.ts';
 import type {
@@ -10,7 +10,7 @@ import type {
 import { LOAD_FIELDS } from '../../../src/upstream/shared-blocks.ts';
 import { VariantUpstream } from '../../../src/upstream/variant-upstream.ts';
 
-const DEFAULTS = upstreamSettings({ hosts: ['*'], stable: { endpoints: ['a:1'] } });
+const DEFAULTS = upstreamSettings({});
 export const OUTLIER: OutlierSettings = DEFAULTS.outlier;
 export const NO_LIMITS: CircuitSettings = { maxConnections: 0, maxPending: 0, maxRequests: 0 };
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { listedEndpoints } from '../../../src/config/upstream-defaults.ts';
+import { listedEndpoints } from '../../../src/config/variant.ts';
 import { serviceSnapshot } from '../../../src/state/build-snapshot.ts';
 import type { ServiceSnapshot } from '../../../src/contract/snapshot.ts';
 import { createUpstreamMemory } from '../../../src/workers/upstream-memory.ts';

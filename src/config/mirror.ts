@@ -1,7 +1,9 @@
 /**
- * What of stable's requests is also sent to the canary, as the configuration file and the API say it.
+ * A service's `mirror`: what of stable's requests is also sent to the canary. Its schema and its defaults.
  */
-import { Type } from 'typebox';
+import { Type, type Static } from 'typebox';
+import type { MirrorSettings } from '../contract/snapshot.ts';
+import { milliseconds } from '../schema/duration.ts';
 import { closed, count, duration } from './schema-parts.ts';
 
 /** Methods that can be mirrored: those with a meaning of their own for proxies, and PATCH. */
@@ -24,3 +26,21 @@ export const MirrorDefinition = Type.Object(
     description: "sends a part of stable's requests to the canary too, and throws its answers away",
   },
 );
+
+/** Safe methods (RFC 9110, 9.2.1) but TRACE, which no application serves. */
+const DEFAULT_MIRROR = {
+  methods: ['GET', 'HEAD', 'OPTIONS'],
+  timeout: 10_000,
+  maxConcurrent: 100,
+} as const;
+
+/** A mirror of 0 % is none. */
+export function mirrorSettings(mirror: Static<typeof MirrorDefinition> | undefined): MirrorSettings | null {
+  if (mirror === undefined || mirror.percentage === 0) return null;
+  return {
+    percentage: mirror.percentage,
+    methods: mirror.methods ?? DEFAULT_MIRROR.methods,
+    timeout: milliseconds(mirror.timeout, DEFAULT_MIRROR.timeout),
+    maxConcurrent: mirror.maxConcurrent ?? DEFAULT_MIRROR.maxConcurrent,
+  };
+}

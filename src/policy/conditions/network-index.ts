@@ -4,8 +4,8 @@
  * The address space is cut where any set begins or ends; each piece knows the sets that cover it. Large sets stay
  * apart and are asked one by one: cutting them would cost more than it saves, and they are few.
  */
-import type { ClientAddress } from '../ip/address.ts';
-import type { NetworkSet } from '../ip/network.ts';
+import type { ClientAddress } from '../../ip/address.ts';
+import type { NetworkSet } from '../../ip/network.ts';
 
 /** Sets with more intervals than this are asked one by one. */
 const LARGE = 512;

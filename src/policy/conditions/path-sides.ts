@@ -5,8 +5,8 @@
  * and its request is refused: otherwise whoever writes paths so could leave an exclude rule behind, or step into a rule. A path that
  * is plain is never looked at here.
  */
-import { isUnambiguous, isUnder } from './path.ts';
-import { readingsAgree, readingsOf } from './path-readings.ts';
+import { isUnambiguous, isUnder } from '../path.ts';
+import { readingsAgree, readingsOf } from '../path-readings.ts';
 
 /** A condition on the path: what it names, in normal form. */
 export interface PathSide {

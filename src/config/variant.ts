@@ -1,9 +1,15 @@
 /**
- * The endpoints of a service in the configuration: where a variant runs, and what becomes of endpoints in trouble.
- * The same rules hold as for `schema.ts`.
+ * A service's `stable` and `canary`: where a version runs, and how its endpoints are spoken to. Their schema, defaults and checks.
+ * Times are milliseconds.
  */
 import { Type, type Static } from 'typebox';
-import { closed, count, duration, path, percent } from './schema-parts.ts';
+import type { EndpointSnapshot, EndpointTls, VariantSnapshot } from '../contract/snapshot.ts';
+import type { CircuitSettings, HealthCheckSettings } from '../contract/upstream-settings.ts';
+import { parseEndpoint } from '../net/host-port.ts';
+import { milliseconds } from '../schema/duration.ts';
+import type { Fault } from '../schema/faults.ts';
+import { sourceName } from './endpoint-source.ts';
+import { closed, count, duration, path } from './schema-parts.ts';
 
 const address = Type.String({
   minLength: 1,
@@ -120,7 +126,6 @@ const KubernetesDefinition = Type.Object(
     description: 'the pods of a Service, such as { namespace: notes, service: notes-canary, port: http }',
   },
 );
-export type KubernetesDefinition = Static<typeof KubernetesDefinition>;
 
 const Kubernetes = Type.Optional(KubernetesDefinition);
 
@@ -174,50 +179,108 @@ export const CanaryDefinition = Type.Object(
 /** What stable and canary have in common; a stable's is one as well. */
 export type VariantDefinition = Static<typeof CanaryDefinition>;
 
-export const BalanceDefinition = Type.Object(
-  {
-    slowStart: duration('how long an endpoint that joins others or comes back gets less than its share'),
-    latencyDecay: duration('how fast a bad latency is forgotten'),
-  },
-  { ...closed, description: 'how requests are divided among the endpoints of a variant' },
-);
+const DEFAULT_HEALTH_CHECK: Omit<HealthCheckSettings, 'path'> = {
+  interval: 10_000,
+  timeout: 2000,
+  healthyThreshold: 2,
+  unhealthyThreshold: 3,
+  expectedStatus: [],
+};
 
-export const OutlierDefinition = Type.Object(
-  {
-    consecutiveFailures: count('failures in a row that eject an endpoint; 0: never for that', 0, 1000),
-    failurePercentage: percent(
-      'failures in a window above which an endpoint is ejected; 100: never for that',
-    ),
-    minRequests: count('attempts in a window below which the percentage says nothing', 1, 1_000_000),
-    window: duration('over which failures are counted'),
-    ejection: duration('how long the first ejection lasts; the n-th in a row lasts n times as long'),
-    maxEjection: duration('how long an ejection lasts at most'),
-    maxEjectedPercentage: percent(
-      'endpoints of a variant that may be ejected at a time, one at least; 0: none ever is',
-    ),
-    panicPercentage: percent("stable's endpoints in good standing below which all of them are used"),
-    gatewayStatuses: Type.Optional(
-      Type.Boolean({ description: 'answers of 502, 503 and 504 are failures too' }),
-    ),
-  },
-  { ...closed, description: 'when an endpoint that keeps failing is left out, and for how long' },
-);
+const NO_LIMITS: CircuitSettings = { maxConnections: 0, maxPending: 0, maxRequests: 0 };
 
-export const BreakerDefinition = Type.Object(
-  {
-    failurePercentage: percent('failures in the window above which canary users get stable; 100: never'),
-    minRequests: count('attempts in the window below which the percentage says nothing', 1, 1_000_000),
-    window: duration('over which failures are counted'),
-    open: duration('how long all canary users get stable'),
-    recovery: duration('from the first users who probe the canary to all of them'),
-  },
-  { ...closed, description: 'when canary users get stable because the canary fails' },
-);
+const DEFAULT_WEIGHT = 1;
 
-export const RetryBudgetDefinition = Type.Object(
-  {
-    percentage: percent('retries, of the requests of the last ten seconds'),
-    minPerSecond: count('retries a second that are allowed on top', 0, 100_000),
-  },
-  { ...closed, description: 'how many retries a variant may see, in each worker' },
-);
+const DEFAULT_PROTOCOL = 'http1';
+
+/** A variant as the workers see it: with its listed endpoints, or with `endpoints` where these were discovered. */
+export function variantSnapshot(
+  variant: VariantDefinition = {},
+  tls: EndpointTls | null = null,
+  endpoints: readonly EndpointSnapshot[] = listedEndpoints(variant),
+): VariantSnapshot {
+  const { protocol = DEFAULT_PROTOCOL, circuit, healthCheck } = variant;
+  return {
+    protocol,
+    endpoints,
+    source: sourceName(variant),
+    circuit: { ...NO_LIMITS, ...circuit },
+    healthCheck:
+      healthCheck === undefined
+        ? null
+        : {
+            path: healthCheck.path,
+            interval: milliseconds(healthCheck.interval, DEFAULT_HEALTH_CHECK.interval),
+            timeout: checkTimeout(healthCheck),
+            healthyThreshold: healthCheck.healthyThreshold ?? DEFAULT_HEALTH_CHECK.healthyThreshold,
+            unhealthyThreshold: healthCheck.unhealthyThreshold ?? DEFAULT_HEALTH_CHECK.unhealthyThreshold,
+            expectedStatus: healthCheck.expectedStatus ?? DEFAULT_HEALTH_CHECK.expectedStatus,
+          },
+    tls,
+  };
+}
+
+type HealthCheck = Static<typeof HealthCheckDefinition>;
+
+/** Where nothing is said, a check is over before the next one begins. */
+function checkTimeout({ interval, timeout }: HealthCheck): number {
+  const most = milliseconds(interval, DEFAULT_HEALTH_CHECK.interval);
+  return milliseconds(timeout, Math.min(most, DEFAULT_HEALTH_CHECK.timeout));
+}
+
+/** The endpoints that a definition lists. They must have been checked. */
+export function listedEndpoints({ endpoints = [] }: VariantDefinition): readonly EndpointSnapshot[] {
+  return endpoints.map(endpointSnapshot);
+}
+
+function endpointSnapshot(definition: EndpointDefinition): EndpointSnapshot {
+  const parsed = parseEndpoint(endpointAddress(definition));
+  // The definition's checks have been through it.
+  if (typeof parsed === 'string') throw new Error(parsed);
+  return { ...parsed, weight: endpointWeight(definition) };
+}
+
+/** The address of an endpoint as the definition writes it. */
+export function endpointAddress(definition: EndpointDefinition): string {
+  return typeof definition === 'string' ? definition : definition.address;
+}
+
+function endpointWeight(definition: EndpointDefinition): number {
+  return typeof definition === 'string' ? DEFAULT_WEIGHT : (definition.weight ?? DEFAULT_WEIGHT);
+}
+
+/** What must hold of a variant's health check beyond its schema. Pointers begin at the variant. */
+export function healthCheckFaults({ healthCheck: check, protocol }: VariantDefinition = {}): Fault[] {
+  if (check === undefined) return [];
+  const pointer = '/healthCheck';
+  if (protocol === 'h2c') {
+    const detail =
+      'health checks speak HTTP/1.1, which endpoints of protocol h2c do not; leave it out, and endpoints are judged by requests';
+    return [{ pointer, detail }];
+  }
+  const { healthCheck } = variantSnapshot({ healthCheck: check });
+  const { interval, timeout } = healthCheck!;
+  if (interval < 100) {
+    return [
+      {
+        pointer: `${pointer}/interval`,
+        detail: `a check every ${check.interval} is a load of its own; expected 100ms or more`,
+      },
+    ];
+  }
+  if (timeout === 0) {
+    return [
+      {
+        pointer: `${pointer}/timeout`,
+        detail: 'with 0s no answer would come in time; expected a duration above 0, such as 2s',
+      },
+    ];
+  }
+  if (timeout <= interval) return [];
+  return [
+    {
+      pointer: `${pointer}/timeout`,
+      detail: `a timeout of ${check.timeout} is longer than the interval of ${interval} ms, so checks of an endpoint would overlap; expected at most the interval`,
+    },
+  ];
+}

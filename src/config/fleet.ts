@@ -1,10 +1,40 @@
-/** What holds for the fleet where the configuration says nothing. Times are milliseconds. */
+/**
+ * The section `fleet`: how this replica takes part in a fleet. It matters only with a store that replicas share. Its schema, its
+ * defaults, its checks. Times are milliseconds.
+ */
+import { Type, type Static } from 'typebox';
 import type { EndpointAddress } from '../contract/endpoint-address.ts';
 import { parseAddress } from '../ip/address.ts';
 import { refuseDestination } from '../ip/destination.ts';
-import { milliseconds } from '../schema/duration.ts';
-import type { FleetDefinition } from './fleet-schema.ts';
-import { formatHostPort, parseListen } from '../net/host-port.ts';
+import { formatHostPort, parseEndpoint, parseListen } from '../net/host-port.ts';
+import { milliseconds, parseDuration } from '../schema/duration.ts';
+import type { Fault } from '../schema/faults.ts';
+import { closed, duration, listen } from './schema-parts.ts';
+
+export const FleetDefinition = Type.Object(
+  {
+    name: Type.Optional(
+      Type.String({
+        pattern: '^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$',
+        description: 'a name of letters, digits and inner ".", "_" and "-"; unique among the replicas',
+      }),
+    ),
+    listen: listen('where the other replicas reach this one'),
+    advertise: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description:
+          'an address such as 10.1.0.7:9092 or serin-0.serin:9092; the others are told to find this replica there',
+      }),
+    ),
+    lease: duration('from 1s to 60s; a replica counts as live for so long without a word'),
+    activation: duration(
+      'up to 5s; from the write of a percentage to the moment at which all replicas begin',
+    ),
+  },
+  closed,
+);
+export type FleetDefinition = Static<typeof FleetDefinition>;
 
 export const DEFAULT_FLEET_LISTEN = '0.0.0.0:9092';
 export const DEFAULT_LEASE = 5000;
@@ -61,4 +91,27 @@ function reachable(host: string, { interfaces }: Machine): string {
 function isRouted(text: string): boolean {
   const address = parseAddress(text);
   return address !== null && refuseDestination(address, true) === null;
+}
+
+const LIMITS = {
+  lease: { lowest: 1000, highest: 60_000, words: 'from 1s to 60s' },
+  activation: { lowest: 0, highest: 5000, words: 'from 0s to 5s' },
+} as const;
+
+/** Pointers begin at the settings. `listen` is checked with the other listeners. */
+export function fleetFaults(fleet: FleetDefinition = {}): Fault[] {
+  const faults: Fault[] = [];
+  for (const field of ['lease', 'activation'] as const) {
+    const text = fleet[field];
+    if (text === undefined) continue;
+    const { lowest, highest, words } = LIMITS[field];
+    const time = parseDuration(text);
+    if (time < lowest || time > highest)
+      faults.push({ pointer: `/${field}`, detail: `${text} is out of range; expected a duration ${words}` });
+  }
+  if (fleet.advertise !== undefined) {
+    const address = parseEndpoint(fleet.advertise);
+    if (typeof address === 'string') faults.push({ pointer: '/advertise', detail: address });
+  }
+  return faults;
 }
