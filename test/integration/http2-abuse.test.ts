@@ -189,7 +189,6 @@ async function rapidResets(resetOf: (stream: number) => Buffer): Promise<void> {
   const before = origin.at('/wait').length;
   const refused = await serin.metric('serin_http2_sessions_refused_total');
   const resets = await serin.metric('serin_http2_resets_total');
-  const began = performance.now();
   const client = await frameClient(serin.proxyPort);
   let stream = 1;
   while (!client.socket.destroyed && stream < 20_000) {
@@ -200,10 +199,9 @@ async function rapidResets(resetOf: (stream: number) => Buffer): Promise<void> {
   await mustEnd(client);
   const count = origin.at('/wait').length - before;
   assert.ok(count < 300, `${count} requests reached the endpoint`);
-  // The session's own limit is looked at between two reads, nghttp2's within one: 400, and 100 more each second.
-  const most = 400 + (performance.now() - began) / 10;
+  // The limit is looked at between two reads, and one read of 64 KiB may hold 1,300 of the 10,000 that were to be sent.
   const made = (await serin.metric('serin_http2_resets_total')) - resets;
-  assert.ok(made <= most + 1, `${made} resets`);
+  assert.ok(made < 2500, `${made} resets`);
   assert.ok((await serin.metric('serin_http2_sessions_refused_total')) > refused);
 }
 
