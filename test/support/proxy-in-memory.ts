@@ -6,7 +6,7 @@
  */
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
-import { listedEndpoints } from '../../src/config/upstream-defaults.ts';
+import { listedEndpoints } from '../../src/config/variant.ts';
 import type { ServiceSettings } from '../../src/contract/snapshot.ts';
 import { AddressCache, parseAddress } from '../../src/ip/address.ts';
 import { Admission } from '../../src/proxy/admission.ts';
