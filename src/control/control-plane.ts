@@ -192,7 +192,6 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     journal,
     changes,
     queue,
-    reach,
     shared: shared?.replication ?? null,
     clock,
     random,

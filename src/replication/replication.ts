@@ -363,7 +363,7 @@ export function createReplication(options: ReplicationOptions): Replication {
   function take(rollback: KnownRollback): boolean {
     if (!rollbacks.learn(rollback)) return false;
     const { service, rolloutId, actor, reason, requestId, changeId: id } = rollback;
-    changes.adoptRollback({ id, service, kind: 'rollout.rollback', actor, reason, requestId }, rolloutId);
+    changes.followRollback({ id, service, kind: 'rollout.rollback', actor, reason, requestId }, rolloutId);
     log.warn(
       { 'serin.service': service, 'serin.actor': actor, 'serin.change': id },
       'another replica rolled back',
