@@ -27,6 +27,9 @@ export interface FinalChange extends Pick<
   readonly alone?: true;
 }
 
+/** Characters of `progress` that are recorded; what an error said may be long. */
+const LONGEST_PROGRESS = 1000;
+
 export function finalOf(change: Omit<FinalChange, 'alone'>, alone = false): FinalChange {
   const { id, service, kind, status, progress, revision, createdAt, updatedAt } = change;
   const { actor, reason, requestId, percentage, decreaseCount } = change;
@@ -35,7 +38,7 @@ export function finalOf(change: Omit<FinalChange, 'alone'>, alone = false): Fina
     service,
     kind,
     status,
-    progress,
+    progress: progress.slice(0, LONGEST_PROGRESS),
     revision,
     createdAt,
     updatedAt,

@@ -26,6 +26,8 @@ import { redisCounters } from '../comparison/redis-counters.ts';
 import { createRedisLatches } from '../latches/redis-latches.ts';
 import { createRedisStore } from '../store/redis/redis-store.ts';
 import type { SharedStore } from '../store/shared-store.ts';
+import { createFinalLog } from '../store/file/final-log.ts';
+import { createFollowedLog } from '../store/file/followed-log.ts';
 import { createStateFile } from '../store/file/state-file.ts';
 import { FleetCounters } from '../telemetry/fleet-counters.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -119,6 +121,8 @@ export async function joinFleet(options: FleetMembershipOptions): Promise<FleetP
     shared: {
       store,
       stateFile: createStateFile({ file: options.store.snapshot }),
+      followedLog: createFollowedLog({ file: `${options.store.snapshot}.followed` }),
+      finalLog: createFinalLog({ file: `${options.store.snapshot}.finals`, clock: Date.now }),
       self: {
         name,
         boot,

@@ -112,6 +112,7 @@ export async function startApi(
     keys: [{ id: 'k1', secret: new Uint8Array(32).fill(1) }],
     store,
     shared: null,
+    finalLog: null,
     fleet,
     latches: null,
     counters,
