@@ -34,10 +34,11 @@ async function three() {
 const applied = (replica: Replica, id: string) =>
   eventually(async () => (await status(replica, id)) === 'APPLIED', `${id} is applied`);
 
-test('a change is applied when it is on the disk of all, and not before', async () => {
+test('a change is applied when it is on the disk of all, and not before', async (t) => {
   const { a, b } = await three();
   await applied(a, (await put(a)).id);
   const disk = Promise.withResolvers<void>();
+  t.after(() => disk.resolve());
   b.disk.busy = disk.promise;
   const { id } = await percent(a, 20);
   await eventually(async () => b.percentage() === 20, 'its workers decide by it');
@@ -104,10 +105,11 @@ test('a disk that fails holds up nobody', async () => {
   await eventually(async () => b.disk.saved?.revision === 4 || b.disk.followed.length > 0, 'the disk of b');
 });
 
-test('a rollback waits for no disk', async () => {
+test('a rollback waits for no disk', async (t) => {
   const { a, b, c, all } = await three();
   await applied(a, (await put(a)).id);
   const disk = Promise.withResolvers<void>();
+  t.after(() => disk.resolve());
   for (const one of all) one.disk.busy = disk.promise;
   const change = a.plane.writeRollout('notes', { kind: 'rollback' }, REQUEST);
   await eventually(
