@@ -1,9 +1,9 @@
 /**
  * How changes end, the same for all replicas: the first judgement that the shared store records is the end of a change.
  *
- * It promises that nothing is shown as final that is not recorded in the store, or, while no replica reaches the store, decided by
- * the replica that took the write and told to all others; that it is on this replica's disk by then; and that what the store forgets
- * is recorded again. Nothing here is on the way of a request or of a write. Decision 36 says why it is so.
+ * It promises that nothing is shown as final that is not recorded in the store, but for a rollback that all have applied while the
+ * store is away, which can end in no other way; that it is on this replica's disk by then; and that what the store forgets is
+ * recorded again. Nothing here is on the way of a request or of a write. Decision 36 says why it is so.
  */
 import type { Change } from '../rollout/change.ts';
 import type { Changes, JudgedBy } from '../rollout/changes.ts';
@@ -19,7 +19,10 @@ import { FINALS_LIMIT, type PeerMessage } from './peer-message.ts';
  * With which beat a judgement is recorded: at once by the replica that took the write, by another one only where that has not, and by
  * one that was not there only when those who were have had the time to put back what an emptied store forgot.
  */
-const BEATS: Readonly<Record<JudgedBy, number>> = { own: 0, other: 1, remembered: 3 };
+const BEATS: Readonly<Record<JudgedBy, number>> = { own: 0, other: 1, remembered: 60 };
+
+/** So many beats at once pass for those that are only remembered while all replicas are here. */
+const PACE = 20;
 
 /** Changes that one beat asks for. */
 const MOST_ASKED = 5000;
@@ -34,8 +37,8 @@ export interface FinalStatusesOptions {
   readonly send: (message: PeerMessage) => void;
   /** The id of the store that this replica follows. */
   readonly storeId: () => string;
-  /** Whether all replicas that are known can be reached and none of them reaches the store. */
-  readonly isAlone: () => boolean;
+  /** Whether no replica is known that can't be reached. */
+  readonly areAllHere: () => boolean;
   readonly log: Pick<Logger, 'error' | 'warn'>;
 }
 
@@ -44,8 +47,6 @@ export interface FinalStatuses {
   record(ended: Change, by: JudgedBy): void;
   /** A replica says how changes have ended. */
   heard(finals: readonly FinalChange[]): void;
-  /** Another replica, or this one, may have lost or found the store: decides what may be decided without it. */
-  reconsider(): void;
   /** Records what is due and asks for what is under way. Never rejects. */
   beat(): Promise<void>;
   /** How a change ended that is not known here. Rejects with StoreError. */
@@ -59,9 +60,11 @@ export function createFinalStatuses(
   options: FinalStatusesOptions,
   known: readonly FinalChange[],
 ): FinalStatuses {
-  const { store, changes, disk, send, storeId, isAlone, log } = options;
+  const { store, changes, disk, send, storeId, areAllHere, log } = options;
   /** Judgements that are not recorded, by the id of the change, and the beats until they are. */
   const judged = new Map<string, { readonly final: FinalChange; readonly by: JudgedBy; beats: number }>();
+  /** Ids of the changes whose end another replica has told, on their way to the disk. */
+  const arriving = new Set<string>();
   /** Recorded by this replica a moment ago, by id. */
   const fresh = new Map<string, { readonly final: FinalChange; beats: number }>();
   /** Decided without the store, and not in it yet. */
@@ -70,8 +73,6 @@ export function createFinalStatuses(
   const alone = new Set<string>();
   let busy: Promise<void> | null = null;
   let again = false;
-  /** The store was out of reach at the last attempt. */
-  let away = false;
   let diskTrouble = '';
 
   for (const final of known) if (final.alone === true) owe(final);
@@ -118,6 +119,13 @@ export function createFinalStatuses(
     });
   }
 
+  /** As another replica says. */
+  async function take(finals: readonly FinalChange[]): Promise<void> {
+    await keep(finals);
+    for (const { id } of finals) arriving.delete(id);
+    for (const final of show(finals)) if (final.alone === true && !alone.has(final.id)) owe(final);
+  }
+
   /** What is to be said to the store now. */
   function due(beat: boolean): FinalRecord[] {
     const records: FinalRecord[] = [...owed.values()].map((final) => ({
@@ -125,13 +133,9 @@ export function createFinalStatuses(
       text: textOf(final),
       replaces: true,
     }));
-    // Those who decided without the store go first: nobody may adopt what it says otherwise before it has been put right.
-    const back = away;
-    for (const [id, one] of judged) {
-      if (owed.has(id) || (one.by !== 'own' && back)) continue;
-      if (one.beats <= 0) records.push({ id, text: textOf(one.final) });
-    }
-    if (beat && !back) {
+    for (const [id, { final, beats }] of judged)
+      if (beats <= 0 && !owed.has(id)) records.push({ id, text: textOf(final) });
+    if (beat) {
       for (const [id, { final }] of fresh) records.push({ id, text: textOf(final) });
       const asked = changes.underWay().filter((id) => (judged.get(id)?.beats ?? 1) > 0);
       for (const id of asked.slice(0, MOST_ASKED)) records.push({ id, text: null });
@@ -139,27 +143,22 @@ export function createFinalStatuses(
     return records;
   }
 
-  async function exchange(beat: boolean): Promise<void> {
+  /** False where the store could not be asked. */
+  async function exchange(beat: boolean): Promise<boolean> {
     // What is sure to fail must not take its time to do so.
     if (store.condition !== 'available') {
-      away = true;
-      await decideAlone();
-      return;
+      await endAlone();
+      return false;
     }
     const records = due(beat);
-    if (records.length === 0) {
-      away = false;
-      return;
-    }
+    if (records.length === 0) return true;
     let answers: readonly (string | null)[];
     try {
       answers = await store.finals(storeId(), records);
-      away = false;
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      away = true;
-      await decideAlone();
-      return;
+      await endAlone();
+      return false;
     }
     const own: FinalChange[] = [];
     const others: FinalChange[] = [];
@@ -172,20 +171,16 @@ export function createFinalStatuses(
     await end(own, true);
     await end(others, false);
     for (const final of own) fresh.set(final.id, { final, beats: SAID_AGAIN });
+    return true;
   }
 
-  /** While nobody reaches the store, who took a write says how it ended. */
-  async function decideAlone(): Promise<void> {
-    if (!isAlone()) return;
-    const decided: FinalChange[] = [];
-    for (const [id, { final, by }] of judged) {
-      if (by !== 'own') continue;
-      const one = finalOf(final, true);
-      owe(one);
-      judged.delete(id);
-      decided.push(one);
-    }
-    await end(decided, true);
+  /** A rollback that all have applied is applied, whatever the store would say: it may be long until somebody can ask. */
+  async function endAlone(): Promise<void> {
+    const ended = [...judged.values()]
+      .filter(({ final }) => final.kind === 'rollout.rollback' && final.status === 'APPLIED')
+      .map(({ final }) => finalOf(final, true));
+    for (const final of ended) owe(final);
+    await end(ended, true);
   }
 
   /** One exchange at a time; what comes meanwhile goes with the next. */
@@ -197,11 +192,11 @@ export function createFinalStatuses(
     busy = (async () => {
       try {
         let asks = beat;
-        do {
+        for (let goesOn = true; goesOn; goesOn &&= again) {
           again = false;
-          await exchange(asks);
+          goesOn = await exchange(asks);
           asks = false;
-        } while (again && !away);
+        }
       } finally {
         busy = null;
       }
@@ -217,22 +212,22 @@ export function createFinalStatuses(
 
   return {
     record(ended, by) {
-      if (judged.has(ended.id)) return;
+      if (judged.has(ended.id) || arriving.has(ended.id)) return;
       judged.set(ended.id, { final: finalOf(ended), by, beats: BEATS[by] });
-      if (by !== 'own' || wanted) return;
+      if (wanted || (by !== 'own' && store.condition === 'available')) return;
       wanted = true;
       soon(promptly);
     },
     heard(finals) {
-      for (const { id } of finals) judged.delete(id);
-      for (const final of show(finals)) if (final.alone === true && !alone.has(final.id)) owe(final);
-      detached('keeping how changes ended', keep(finals));
-    },
-    reconsider() {
-      if (away && [...judged.values()].some(({ by }) => by === 'own') && isAlone()) promptly();
+      for (const { id } of finals) {
+        judged.delete(id);
+        arriving.add(id);
+      }
+      detached('keeping how changes ended', take(finals));
     },
     async beat() {
-      for (const one of judged.values()) one.beats -= 1;
+      const pace = areAllHere() ? PACE : 1;
+      for (const one of judged.values()) one.beats -= one.by === 'remembered' ? pace : 1;
       for (const [id, one] of fresh) {
         one.beats -= 1;
         if (one.beats < 0) fresh.delete(id);

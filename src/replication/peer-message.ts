@@ -27,7 +27,7 @@ export type PeerMessage =
       readonly rolloutId: string;
       readonly entries: readonly (readonly [identityHash: number, value: string])[];
     }
-  /** These changes have ended so, as the store has recorded, or as the replica that took them decided while the store was away. */
+  /** These changes have ended so, as the store has recorded; rollbacks also while it was away. */
   | { readonly type: 'final'; readonly finals: readonly FinalChange[] }
   /** That process of the sender stops and will not be back. */
   | { readonly type: 'left'; readonly boot: string };

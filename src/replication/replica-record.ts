@@ -49,8 +49,6 @@ export interface ReplicaRecord {
   }[];
   /** It has lost the store for so long that it gives stable to everybody. */
   readonly fenced: boolean;
-  /** It reaches no store that takes writes, so it records nothing; absent: a former version, which does not say. */
-  readonly cutOff?: boolean;
   readonly digests: Digests;
 }
 
@@ -80,7 +78,6 @@ export const ReplicaRecordSchema = Type.Object({
   rolledBack: Type.Array(text(128), { maxItems: 10_000 }),
   faults: Type.Array(Type.Object({ service: text(128), revision, detail: text(4096) }), { maxItems: 10_000 }),
   fenced: Type.Boolean(),
-  cutOff: Type.Optional(Type.Boolean()),
   digests: Type.Object({
     keys: digests,
     segments: digests,

@@ -124,7 +124,6 @@ export function createReplication(options: ReplicationOptions): Replication {
       rolledBack: inForce.rolledBackByAll(),
       faults: follower.faults,
       fenced: inForce.fenced,
-      cutOff: store.condition !== 'available',
       digests: options.digests(),
     };
   }
@@ -164,10 +163,8 @@ export function createReplication(options: ReplicationOptions): Replication {
       storeClock.sample({ sentAt: asked, receivedAt: now(), time: seen.time });
       learnOf(seen);
       if (follower.isBehind(seen)) follow();
-      else {
-        agree(since);
-        await options.history.compare(seen, follower.head);
-      }
+      else agree(since);
+      await options.history.compare(seen, follower.head);
     } catch (error) {
       complain(error);
     }
@@ -311,7 +308,6 @@ export function createReplication(options: ReplicationOptions): Replication {
           membership.hear(message.record, 0);
           if (message.record.revision > follower.head.revision) follow();
           changes.refresh();
-          finals.reconsider();
           return;
         case 'final':
           finals.heard(message.finals);

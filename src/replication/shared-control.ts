@@ -244,7 +244,7 @@ export function createSharedControl(
       disk: finalLog,
       send: (message) => options.peers.send(message),
       storeId: () => follower.head.storeId,
-      isAlone,
+      areAllHere,
       log,
     },
     beginning.finals,
@@ -274,16 +274,12 @@ export function createSharedControl(
     save,
   });
 
-  /** Whether every replica that was ever heard of says that it reaches no store either. */
-  function isAlone(): boolean {
-    const others = membership.replicas().filter(({ record }) => record.name !== self.name);
-    const heard = new Set(others.map(({ record }) => record.name));
-    const former = Object.keys(beginning.saved?.peers ?? {}).filter((name) => name !== self.name);
-    return (
-      store.condition !== 'available' &&
-      others.every(({ state, record }) => state === 'live' && record.cutOff === true) &&
-      former.every((name) => heard.has(name))
-    );
+  /** Whether all replicas that were there before this one began, or have come since, are here now. */
+  function areAllHere(): boolean {
+    const members = membership.replicas();
+    const heard = new Set(members.map(({ record }) => record.name));
+    const former = Object.keys(beginning.saved?.peers ?? {});
+    return members.every(({ state }) => state === 'live') && former.every((peer) => heard.has(peer));
   }
 
   function changed(): void {
@@ -335,7 +331,11 @@ export function createSharedControl(
     saving = null;
   }
 
-  for (const rollback of rollbacksOf(beginning, new Date(clock()).toISOString())) rollbacks.learn(rollback);
+  for (const rollback of rollbacksOf(beginning, new Date(clock()).toISOString())) {
+    const { service, actor, reason, requestId, changeId: id, rolloutId } = rollback;
+    if (rollbacks.learn(rollback))
+      changes.followRollback({ id, service, kind: 'rollout.rollback', actor, reason, requestId }, rolloutId);
+  }
   const { name } = self;
   const known = Object.entries(beginning.saved?.peers ?? {}).filter(([peer]) => peer !== name);
   options.peers.connect(new Map(known));

@@ -11,6 +11,7 @@ import type { ChangeStatus } from '../contract/change-status.ts';
 import { BLANK_CHANGE, type Change, isFinal, MOST_DECREASES, type PercentageMove } from './change.ts';
 import { digestOf } from './change-id.ts';
 import type { Decrease } from './exposure.ts';
+import { isActive } from './lifecycle.ts';
 import { changeOfFinal, type FinalChange } from './final-change.ts';
 import { createPresentChanges, parsePresentId, type Present } from './present-change.ts';
 import type { ReachOf } from './reach.ts';
@@ -119,6 +120,8 @@ export function createChanges({ clock, reach, onUpdate, record }: ChangesOptions
   const ahead = new Set<string>();
   /** By the id of a rollback: the rollout that it ended. */
   const rolloutIds = new Map<string, string>();
+  /** By the id of a rollback that found its rollout ended when the store heard of it: the change that had ended it. */
+  const endedBy = new Map<string, string>();
   const presents = createPresentChanges(reach, (change) => record?.(change, 'own'));
 
   const now = (): string => new Date(clock()).toISOString();
@@ -148,6 +151,7 @@ export function createChanges({ clock, reach, onUpdate, record }: ChangesOptions
       ends = !judged.has(id);
       if (ends) judged.set(id, { status, progress, quiet: false });
       status = 'APPLYING';
+      progress = `${progress}; to be recorded`;
     }
     const next = put({ ...change, ...fields, status, progress, updatedAt: now() });
     if (status === 'APPLYING') waiting.add(id);
@@ -161,7 +165,7 @@ export function createChanges({ clock, reach, onUpdate, record }: ChangesOptions
   function drop(change: Change): void {
     const { id, service, requestId } = change;
     byId.delete(id);
-    for (const ids of [waiting, ahead, own, writing, judged, rolloutIds]) ids.delete(id);
+    for (const ids of [waiting, ahead, own, writing, judged, rolloutIds, endedBy]) ids.delete(id);
     requestIds.forget(service, requestId, id);
     if (latestOf.get(service) === id) latestOf.delete(service);
   }
@@ -188,8 +192,9 @@ export function createChanges({ clock, reach, onUpdate, record }: ChangesOptions
     const { status, progress } = by.kind === 'rollout.rollback' ? ROLLED_BACK : SUPERSEDED;
     for (const id of waiting) {
       const change = byId.get(id);
-      // One without a revision is a rollback that is in force ahead of the store: its commit is now, or yet to come.
       if (id === by.id || change?.service !== service || change.revision === null) continue;
+      // What follows a rollback takes nothing of it back: it is applied when all have got that far.
+      if (change.kind === 'rollout.rollback') continue;
       if (change.revision <= from && !judged.has(id)) update(change, { status, progress });
     }
   }
@@ -205,7 +210,8 @@ export function createChanges({ clock, reach, onUpdate, record }: ChangesOptions
   /** As far as it has got; a final status stays. */
   function reached({ id, service, revision, status, progress }: Change): Pick<Change, 'status' | 'progress'> {
     if (isFinal(status) || judged.has(id)) return { status, progress };
-    const far = reach({ service, revision, changeId: id, rolledBack: rolloutIds.get(id) ?? null });
+    const changeId = endedBy.get(id) ?? id;
+    const far = reach({ service, revision, changeId, rolledBack: rolloutIds.get(id) ?? null });
     return { status: far.applied ? 'APPLIED' : 'APPLYING', progress: far.progress };
   }
 
@@ -215,6 +221,23 @@ export function createChanges({ clock, reach, onUpdate, record }: ChangesOptions
     overtake(change, revision);
     latestOf.set(change.service, change.id);
     return { ...(isRolledBackAhead(change) ? ROLLED_BACK : reached({ ...change, revision })), revision };
+  }
+
+  /** Rollbacks that are in force ahead of the store come to nothing more where their rollout is over by this change. */
+  function endAhead(by: Change, revision: number, rollout: RolloutState | null): void {
+    for (const id of ahead) {
+      const change = byId.get(id);
+      if (change === undefined || id === by.id || change.service !== by.service) continue;
+      const rolloutId = rolloutIds.get(id);
+      const isOver =
+        rolloutId === rolloutIds.get(by.id) ||
+        (rollout !== null && rollout.id === rolloutId && !isActive(rollout.phase)) ||
+        (rollout !== null && rollout.id !== rolloutId && rollout.startedAt > (change.createdAt ?? ''));
+      if (!isOver) continue;
+      ahead.delete(id);
+      endedBy.set(id, by.id);
+      update(change, { revision, degraded: false, ...reached({ ...change, revision }) });
+    }
   }
 
   /** The rollback of a rollout is in force, and the store does not have it yet. */
@@ -330,6 +353,7 @@ export function createChanges({ clock, reach, onUpdate, record }: ChangesOptions
     },
     applying(id, { revision, percentage, decreases, warnings }) {
       const change = need(id);
+      endAhead(change, revision, null);
       return update(change, {
         ...makes(change, revision),
         percentage,
@@ -347,6 +371,7 @@ export function createChanges({ clock, reach, onUpdate, record }: ChangesOptions
       remember(change);
       const known = byId.get(id);
       const kept = known === undefined ? put(change) : withLists(known, change);
+      endAhead(kept, revision, commit.document?.rollout ?? null);
       update(kept, { ...makes(kept, revision), degraded: false });
     },
     followRollback(change, rolloutId) {

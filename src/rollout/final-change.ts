@@ -23,7 +23,7 @@ export interface FinalChange extends Pick<
   | 'percentage'
   | 'decreaseCount'
 > {
-  /** It was decided while the store was out of reach, and shown: what the store says otherwise has been shown to nobody. */
+  /** A rollback that had been applied, and was shown so, before the store could record it. */
   readonly alone?: true;
 }
 

@@ -19,8 +19,10 @@ export function watchEndings(): Endings {
   /** By replica and change. */
   const last = new Map<string, string>();
   const faults: string[] = [];
+  const trace: string[] = [];
 
   function saw(name: string, id: string, status: string): void {
+    trace.push(`${Math.round(performance.now())} ${name} ${id} ${status}`);
     const here = `${name} ${id}`;
     const before = last.get(here);
     if (before !== undefined && isFinalText(before) && before !== status)
@@ -36,14 +38,19 @@ export function watchEndings(): Endings {
   return {
     shown,
     saw,
-    watch({ name, plane }) {
+    watch(replica) {
+      const { name, plane } = replica;
       plane.subscribe(({ event }) => {
         // A refused write is told as canceled, and nobody finds it any more.
-        if (event.type !== 'change' || event.change.progress === 'refused') return;
+        if (replica.killed || event.type !== 'change' || event.change.progress === 'refused') return;
         saw(name, event.change.id, event.change.status);
       }, null);
     },
-    check: () => assert.deepEqual(faults, []),
+    check() {
+      const ids = faults.map((fault) => fault.split(/[ :]/)[1]!);
+      const story = trace.filter((line) => ids.some((id) => line.includes(id)));
+      assert.deepEqual(faults, [], [...faults, ...story].join('\n'));
+    },
   };
 }
 

@@ -77,6 +77,8 @@ export interface Replica {
   /** What is on its disk. */
   readonly disk: Disk;
   close(): Promise<void>;
+  /** It was killed: what it still does here a dead process would not. */
+  readonly killed: boolean;
   /** Ends it as if it were killed: it says no more, and hears no more. */
   kill(): void;
 }
@@ -206,6 +208,9 @@ export function startReplicas(time: () => number = Date.now): Replicas {
       store,
       disk,
       slept: 0,
+      get killed() {
+        return gone;
+      },
       alone: false,
       phase: () => service()?.rollout?.phase,
       percentage: () => service()?.rollout?.document.rules[0]?.percentage,

@@ -95,7 +95,7 @@ test('a rollback and the change before it end the same at all, whoever hears of 
   endings.check();
 });
 
-test('while no replica reaches the store, who took the rollback says that it is applied, and all go by its word', async () => {
+test('while no replica reaches the store, a rollback that all have applied is applied', async () => {
   const { a, b, c, all, endings, memory } = await three();
   await endOf(all, (await put(a)).id);
   for (const one of all) one.store.cut = true;
@@ -108,7 +108,7 @@ test('while no replica reaches the store, who took the rollback says that it is 
   endings.check();
 });
 
-test('what was decided and shown without the store takes the place of a record that nobody was shown', async () => {
+test('a rollback that was applied without the store stays so, whatever is recorded meanwhile', async () => {
   const { a, b, all, endings, memory } = await three();
   await endOf(all, (await put(a)).id);
   for (const one of all) one.store.cut = true;
@@ -123,7 +123,7 @@ test('what was decided and shown without the store takes the place of a record t
   endings.check();
 });
 
-test('a replica that is cut off decides nothing while another one reaches the store', async () => {
+test('a replica that is cut off from the store decides nothing, and goes by what the others tell', async () => {
   const { a, b, c, all, endings } = await three();
   await endOf(all, (await put(a)).id);
   c.fleet.automatic = false;
