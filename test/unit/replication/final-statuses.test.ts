@@ -93,8 +93,7 @@ test('a change that is under way is asked for, also while it is only remembered'
   const { finals, memory, held, statusOf } = start();
   held.underWay = ['c1', 'c2'];
   finals.record(change('c2', 'APPLIED'), 'remembered');
-  for (const id of held.underWay)
-    memory.finals.set(id, JSON.stringify(finalOf(change(id, 'ROLLED_BACK'))));
+  for (const id of held.underWay) memory.finals.set(id, JSON.stringify(finalOf(change(id, 'ROLLED_BACK'))));
   await finals.beat();
   assert.deepEqual([statusOf('c1'), statusOf('c2')], ['ROLLED_BACK', 'ROLLED_BACK']);
 });
