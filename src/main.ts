@@ -53,7 +53,7 @@ import { createHttpProbe } from './health/http-probe.ts';
 import { listenAddress, listening, url } from './serve/listening.ts';
 import { REFUSALS } from './http1/refusal.ts';
 import { PROXY_HEADER_FAULTS } from './proxy-protocol/outcome.ts';
-import { createFinalLog } from './store/file/final-log.ts';
+import { ownFinalLog } from './serve/own-final-log.ts';
 import { createFileStore } from './store/file/file-store.ts';
 import { onStopSignal } from './serve/stop-signal.ts';
 import { fail } from './serve/fail.ts';
@@ -153,13 +153,6 @@ async function serve(
       clock: Date.now,
       warn: (message) => log.warn({}, message),
     });
-  const finalLog =
-    'file' in configuration.store
-      ? createFinalLog({
-          file: path.join(fileStoreSettings(configuration.store).directory, 'finals'),
-          clock: Date.now,
-        })
-      : null;
   const { workers = 'auto', sharePort = DEFAULT_SHARE_PORT } = configuration.proxy ?? {};
   const counters = new ControlCounters();
   const pool = await listening('proxy.listen', listens.proxy, () =>
@@ -268,7 +261,7 @@ async function serve(
     keys,
     store,
     shared: fleet?.shared ?? null,
-    finalLog,
+    finalLog: ownFinalLog(configuration.store),
     fleet: pool,
     latches: pool.latches,
     counters,

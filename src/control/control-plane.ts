@@ -15,12 +15,12 @@ import { SYSTEM } from '../config/watch.ts';
 import type { KeyData } from '../contract/snapshot.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { RememberedScopes } from '../policy/latch/latch-memory.ts';
-import { type Change, isFinal } from '../rollout/change.ts';
+import type { Change } from '../rollout/change.ts';
 import { type Changes, createChanges, type JudgedBy } from '../rollout/changes.ts';
 import { diff } from '../rollout/diff.ts';
 import { isActive } from '../rollout/lifecycle.ts';
 import { checkPrecondition, NO_PRECONDITION } from '../rollout/precondition.ts';
-import { changeNotFound, changeUnknown, refused } from '../rollout/refusal.ts';
+import { refused } from '../rollout/refusal.ts';
 import type { FinalLog } from '../store/file/final-log.ts';
 import { type Commit, type Store, StoreError } from '../store/store.ts';
 import type { ControlCounters } from '../telemetry/control-counters.ts';
@@ -30,6 +30,7 @@ import { createCredentials } from '../credentials/credentials.ts';
 import { createEvents } from './events.ts';
 import { type CanarySources, createCanaryGuard } from './canary-guard.ts';
 import { createExplainer } from './explaining.ts';
+import { createChangeFinder } from './find-change.ts';
 import { createFinishGuard, tcpProbe } from './finish-guard.ts';
 import { localReach, type ReachOf } from '../rollout/reach.ts';
 import type { PeerMessage } from '../replication/peer-message.ts';
@@ -212,6 +213,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       tellRollout(service);
     },
   });
+  const findChange = createChangeFinder((id) => writer.find(id), shared);
   const planner = createRolloutPlanner({
     inForce,
     helper,
@@ -244,28 +246,6 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   async function commitAt(service: string, revision: number): Promise<Commit | null> {
     const [commit] = await commitsOf(service, revision + 1, 1);
     return commit?.revision === revision ? commit : null;
-  }
-
-  async function findChange(id: string): Promise<Change> {
-    const known = writer.find(id);
-    // One that found nothing to do may have ended as far as another replica knows.
-    const isSure = known !== undefined && (known.createdAt !== null || isFinal(known.status));
-    if (isSure) return known;
-    if (shared === null) {
-      if (known === undefined) throw changeNotFound(id);
-      return known;
-    }
-    // Another replica may have made it, a moment ago or long before: a pipeline that is told 404 gives up for good.
-    try {
-      await shared.catchUp();
-      if (!isKept(writer.find(id))) await shared.finals.lookUp(id);
-    } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
-      if (known === undefined) throw changeUnknown(id, error);
-    }
-    const change = writer.find(id);
-    if (change === undefined) throw changeNotFound(id);
-    return change;
   }
 
   function readBodyOf(kind: BodyKind, body: DocumentBody, caller: string): Promise<ReadBody> {
@@ -433,11 +413,6 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     checkPrecondition(precondition, rollout === null ? null : revision, `The rollout of "${service}"`);
     return rollout !== null && isActive(rollout.phase) ? rollout.id : null;
   }
-}
-
-/** Whether it is more than what its id says. */
-function isKept(change: Change | undefined): boolean {
-  return change !== undefined && change.createdAt !== null;
 }
 
 function hex(bytes: Uint8Array): string {

@@ -11,7 +11,8 @@ const commits = Array.from({ length: 241 }, (_, index) => makeCommit(index + 1))
 
 describe('records of ended changes in Redis', () => {
   it('keep the first word on each change, for a day', async (t) => {
-    const { url, send } = await startRedis(t);
+    const redis = await startRedis(t);
+    const { url } = redis;
     const one = openRedisStore(t, url);
     const two = openRedisStore(t, url);
     await one.commit(commits[0]!);
@@ -32,12 +33,13 @@ describe('records of ended changes in Redis', () => {
       ['one 7', 'one 8', 'three', null],
     );
     assert.deepEqual(await one.finals(id, [{ id: 'c9', text: 'one 9' }]), ['three']);
-    const rest = Number(await send('pttl', '{serin}:final:c7'));
+    const rest = Number(await redis.send('pttl', '{serin}:final:c7'));
     assert.ok(rest > 23 * 3_600_000 && rest <= 24 * 3_600_000, String(rest));
   });
 
   it('are refused by another store, and taken by one that was emptied', async (t) => {
-    const { url, send } = await startRedis(t);
+    const redis = await startRedis(t);
+    const { url } = redis;
     const one = openRedisStore(t, url);
     await one.commit(commits[0]!);
     const { id } = await one.sync(null);
@@ -45,7 +47,7 @@ describe('records of ended changes in Redis', () => {
       one.finals('another', [{ id: 'c1', text: 'x' }]),
       (error) => error instanceof StoreError && error.code === 'foreign',
     );
-    await send('flushall');
+    await redis.send('flushall');
     assert.deepEqual(await one.finals(id, [{ id: 'c1', text: 'x' }]), ['x']);
     assert.equal((await one.sync(null)).id, '', 'it is as empty as before');
     assert.ok(
@@ -61,7 +63,8 @@ describe('records of ended changes in Redis', () => {
 
 describe('older history in Redis', () => {
   it('is put in front of what is there, once', async (t) => {
-    const { url, send } = await startRedis(t);
+    const redis = await startRedis(t);
+    const { url } = redis;
     const one = openRedisStore(t, url);
     const two = openRedisStore(t, url);
     const documents = documentsAfter(commits.slice(0, 240));
@@ -79,7 +82,7 @@ describe('older history in Redis', () => {
     assert.deepEqual(loaded.documents, documentsAfter(commits));
     assert.deepEqual(await one.before(3), commits.slice(0, 2));
     assert.ok(!(await two.addOlder('s1', commits, first)), 'it does not begin there any more');
-    assert.equal(Number(await send('xlen', '{serin}:commits')), 241);
+    assert.equal(Number(await redis.send('xlen', '{serin}:commits')), 241);
     await one.commit(makeCommit(242));
   });
 

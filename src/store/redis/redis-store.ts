@@ -16,10 +16,11 @@ import { type Entry, readEntries, sort } from './redis-entries.ts';
 import type { RedisConnection, RedisScript, RunOptions } from './redis-connection.ts';
 import { createRedisFinals } from './redis-finals.ts';
 import { BASES, BEAT, FORMAT, HISTORY, LEAVE, LOAD, LOOK, OLDEST, RANGE } from './redis-scripts.ts';
-import { ADD_OLDER, COMMIT, RESTORE } from './redis-write-scripts.ts';
+import { createOlderCommits, readOldest } from './redis-older.ts';
+import { COMMIT, RESTORE } from './redis-write-scripts.ts';
 import { spaced } from './spaced.ts';
 import { createSharing } from '../shared-parts.ts';
-import type { Beat, CommitOptions, Oldest, SharedStore, Since, Sync } from '../shared-store.ts';
+import type { Beat, CommitOptions, SharedStore, Since, Sync } from '../shared-store.ts';
 import { type Commit, type Loaded, StoreError, type StoredDocument, type StoreFault } from '../store.ts';
 import { createTurns } from '../turns.ts';
 import type { StoreCounters } from '../../telemetry/store-counters.ts';
@@ -35,9 +36,6 @@ const COMMIT_TIME = 3000;
 
 /** Large answers may take longer, in ms. */
 const LONG_TIME = 5000;
-
-/** A history that takes more is not made anew to put older commits in front: Redis would do nothing else for too long. In bytes. */
-const MOST_MOVED = 16 * 1024 * 1024;
 
 /** Commits, and bytes of them, that one answer holds: in all a large history takes longer than any answer may. */
 const PAGE = 500;
@@ -360,37 +358,14 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
     return answer === 'ok';
   }
 
-  async function addOlder(
-    id: string,
-    commits: readonly Commit[],
-    first: Oldest,
-    packs = true,
-  ): Promise<boolean> {
-    const room = historyBytes - first.bytes;
-    const kept = commits.filter((one) => one.revision < first.revision);
-    if (kept.length === 0 || kept.at(-1)?.revision !== first.revision - 1) return false;
-    if (room <= 0 || first.bytes > MOST_MOVED) return false;
-    const parts = restoreParts({ documents: new Map(), recent: kept }, packs, Math.min(room, MOST_MOVED));
-    const { revision, changeId } = first;
-    const args = [FORMAT, id, revision, changeId, parts.packed ? 1 : 0, channel, writer];
-    const keys = [meta, commitsKey, spans, beats, formats];
-    const [answer] = await ask(ADD_OLDER, keys, [...args, ...parts.commits.flat()], { timeout: LONG_TIME });
-    if (answer === 'whole' && packs) return addOlder(id, commits, first, false);
-    return answer === 'ok';
-  }
-
   return {
     load,
     commit,
     sync,
     since,
-    async oldest() {
-      const [, revision, changeId, bytes] = await ask(OLDEST, [meta, commitsKey], [FORMAT]);
-      if (revision === '') return null;
-      return { revision: Number(revision), changeId: String(changeId), bytes: finite(bytes, 0) };
-    },
+    oldest: async () => readOldest(await ask(OLDEST, [meta, commitsKey], [FORMAT])),
     before: async (revision) => (revision <= 1 ? [] : (await range(1, revision - 1)).commits),
-    addOlder: (id, commits, first) => addOlder(id, commits, first),
+    addOlder: createOlderCommits({ key: (name) => connection.key(name), ask, channel, writer, historyBytes }),
     finals: createRedisFinals({ key: (name) => connection.key(name), ask }),
     async history(service, before, limit) {
       const commits: Commit[] = [];

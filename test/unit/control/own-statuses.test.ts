@@ -9,6 +9,10 @@ import { fault, memoryFiles } from '../store/memory-files.ts';
 
 const open = (files = memoryFiles()) => createFinalLog({ file: '/data/finals', files, clock: Date.now });
 
+async function statusIn(call: Awaited<ReturnType<typeof startApi>>['call'], id: string): Promise<unknown> {
+  return (await call('GET', `/v1/changes/${id}`)).body.status;
+}
+
 test('a restart changes no final status', async () => {
   const files = memoryFiles();
   const store = memoryStore();
@@ -53,10 +57,7 @@ test('a status is final when it is on the disk', async () => {
   const { call } = await startApi(CONFIGURATION, memoryStore(), open(files));
   const { id, status } = (await call('PUT', ROLLOUT, RULES)).body;
   assert.equal(status, 'APPLYING');
-  await eventually(
-    async () => String((await call('GET', `/v1/changes/${id}`)).body.status) === 'APPLIED',
-    'it is applied',
-  );
+  await eventually(async () => (await statusIn(call, id)) === 'APPLIED', 'it is applied');
   assert.match(
     files
       .afterCrash(() => 0)
@@ -73,8 +74,5 @@ test('a disk that fails holds up no status', async () => {
     if (operation === 'write') throw fault('ENOSPC');
   };
   const { id } = (await call('PUT', ROLLOUT, RULES)).body;
-  await eventually(
-    async () => String((await call('GET', `/v1/changes/${id}`)).body.status) === 'APPLIED',
-    'it is applied',
-  );
+  await eventually(async () => (await statusIn(call, id)) === 'APPLIED', 'it is applied');
 });

@@ -46,7 +46,7 @@ async function endOf(all: readonly Replica[], id: string): Promise<string> {
     found = await Promise.all(all.map((one) => status(one, id).catch(() => 'PENDING')));
     return found.every((one) => one !== 'PENDING' && one !== 'APPLYING');
   }, `the end of ${id}`);
-  assert.deepEqual([...new Set(found)].length, 1, found.join(', '));
+  assert.equal(new Set(found).size, 1, found.join(', '));
   return found[0]!;
 }
 

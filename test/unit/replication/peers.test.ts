@@ -8,7 +8,6 @@ import type { KnownRollback } from '../../../src/contract/known-rollback.ts';
 import { type PeerMessage, readBody } from '../../../src/replication/peer-message.ts';
 import { createPeerSeal } from '../../../src/replication/peer-seal.ts';
 import { createPeers, type Peers, type PeersOptions } from '../../../src/replication/peers.ts';
-import type { FinalChange } from '../../../src/rollout/final-change.ts';
 import type { KeyData } from '../../../src/policy/keys.ts';
 import {
   FleetCounters,
@@ -75,21 +74,6 @@ const record = (name: string, sequence: number): PeerMessage => ({
   type: 'record',
   record: replica(name, { sequence }),
 });
-const final = (id: string): FinalChange => ({
-  id,
-  service: 'notes',
-  kind: 'rollout.put',
-  status: 'APPLIED',
-  progress: '3 of 3 replicas',
-  revision: 1,
-  createdAt: null,
-  updatedAt: null,
-  actor: null,
-  reason: null,
-  requestId: null,
-  percentage: null,
-  decreaseCount: 0,
-});
 const refusals = ({ counters }: Peer, reason: PeerRefusal): number =>
   counters.refused[PEER_REFUSALS.indexOf(reason)]!;
 
@@ -102,8 +86,6 @@ describe('the talk between replicas', () => {
       { type: 'written', revision: 12 },
       rolledBack('r1'),
       { type: 'latches', service: 'notes', rolloutId: 'r1', entries: [[123_456_789_012, 'value']] },
-      { type: 'final', finals: [final('c1')] },
-      { type: 'final', finals: [final('c2')] },
       { type: 'left', boot: 'a-1' },
     ];
     for (const message of messages) a.send(message);
@@ -115,22 +97,6 @@ describe('the talk between replicas', () => {
     assert.deepEqual(a.heard, []);
     await eventually(() => a.counters.sent[PEER_MESSAGES.indexOf('record')] === 2, 'acknowledgements');
     assert.equal(b.counters.received[PEER_MESSAGES.indexOf('rollback')], 1);
-  });
-
-  it('says how changes ended before anything that was said later, all of it, also after a failure', async () => {
-    const [a, b] = [await peer('a'), await peer('b')];
-    await b.close();
-    join(a, b);
-    for (let index = 0; index < 50; index++) a.send({ type: 'final', finals: [final(`c${index}`)] });
-    a.send(record('a', 1));
-    await eventually(() => a.counters.failed.some((count) => count > 0), 'an attempt');
-    const again = await peer('b', { listen: { host: '127.0.0.1', port: b.port } });
-    a.send(record('a', 2));
-    await eventually(() => again.heard.some(({ message }) => message.type === 'record'), 'the record');
-    assert.deepEqual(
-      again.heard.map(({ message }) => (message.type === 'final' ? message.finals[0]?.id : message.type)),
-      [...Array.from({ length: 50 }, (_, index) => `c${index}`), 'record'],
-    );
   });
 
   it('goes on while key rings are renewed one after another, and ends where they have no key in common', async () => {
@@ -349,22 +315,6 @@ describe('reading what a peer says', () => {
           Buffer.from(`{"messages":[{"type":"left","boot":${'['.repeat(200_000)}${']'.repeat(200_000)}}]}`),
         ),
     );
-  });
-
-  it('takes no change that has not ended, and one that says more', () => {
-    const read = (more: object) =>
-      readBody(
-        Buffer.from(JSON.stringify({ messages: [{ type: 'final', finals: [{ ...final('c1'), ...more }] }] })),
-      );
-    for (const more of [
-      { status: 'APPLYING' },
-      { revision: -1 },
-      { progress: 7 },
-      { id: '' },
-      { alone: false },
-    ])
-      assert.ok('refused' in read(more), JSON.stringify(more));
-    assert.ok(!('refused' in read({ alone: true, yetUnknown: 1 })));
   });
 
   it('takes no entry of latches that is not a number and a text', () => {
