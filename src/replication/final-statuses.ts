@@ -24,6 +24,9 @@ const BEATS: Readonly<Record<JudgedBy, number>> = { own: 0, other: 1, remembered
 /** So many beats at once pass for those that are only remembered while all replicas are here. */
 const PACE = 20;
 
+/** So many beats after history was put into the store nobody judges: who knew how changes ended puts that back first. */
+const PUTTING_BACK = 2;
+
 /** Changes that one beat asks for. */
 const MOST_ASKED = 5000;
 
@@ -51,8 +54,8 @@ export interface FinalStatuses {
   beat(): Promise<void>;
   /** How a change ended that is not known here. Rejects with StoreError. */
   lookUp(id: string): Promise<void>;
-  /** The store forgot: records again all that is known. Rejects with StoreError. */
-  putBack(): Promise<void>;
+  /** History was put into the store, which `restored` tells: records again all that is known. Rejects with StoreError. */
+  putBack(restored: string): Promise<void>;
 }
 
 /** Ends that were read from the disk are given as `known`. */
@@ -74,6 +77,9 @@ export function createFinalStatuses(
   let busy: Promise<void> | null = null;
   let again = false;
   let diskTrouble = '';
+  /** The store's word under which this replica judges, and the one that is to come. */
+  let word = '';
+  let next: { readonly word: string; beats: number } | null = null;
 
   for (const final of known) if (final.alone === true) owe(final);
 
@@ -134,7 +140,7 @@ export function createFinalStatuses(
       replaces: true,
     }));
     for (const [id, { final, beats }] of judged)
-      if (beats <= 0 && !owed.has(id)) records.push({ id, text: textOf(final) });
+      if (beats <= 0 && !owed.has(id)) records.push({ id, text: textOf(final), restored: word });
     if (beat) {
       for (const [id, { final }] of fresh) records.push({ id, text: textOf(final) });
       const asked = changes.underWay().filter((id) => (judged.get(id)?.beats ?? 1) > 0);
@@ -226,6 +232,10 @@ export function createFinalStatuses(
       detached('keeping how changes ended', take(finals));
     },
     async beat() {
+      if (next !== null && (next.beats -= 1) < 0) {
+        ({ word } = next);
+        next = null;
+      }
       const pace = areAllHere() ? PACE : 1;
       for (const one of judged.values()) one.beats -= one.by === 'remembered' ? pace : 1;
       for (const [id, one] of fresh) {
@@ -239,7 +249,8 @@ export function createFinalStatuses(
       const final = parseFinal(text ?? '');
       if (final !== null) await end([final], false);
     },
-    async putBack() {
+    async putBack(restored) {
+      if (restored !== word) next = { word: restored, beats: PUTTING_BACK };
       const ended = changes.ended();
       if (ended.length === 0) return;
       const records = ended.map((one) => {

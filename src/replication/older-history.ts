@@ -35,7 +35,7 @@ export function createOlderHistory(options: OlderHistoryOptions): OlderHistory {
   let comparing: Promise<void> | null = null;
 
   async function compare({ restored, time, revision }: Sync, head: Head): Promise<void> {
-    if (restored !== '') await finals.putBack();
+    if (restored !== '') await finals.putBack(restored);
     const first = await store.oldest();
     if (first !== null && first.revision < knownFrom) {
       changes.rebuild(await store.before(Math.min(knownFrom, revision + 1)));

@@ -57,6 +57,8 @@ export interface FinalRecord {
   readonly text: string | null;
   /** It takes the place of one that is there. */
   readonly replaces?: boolean;
+  /** It is recorded only while the store is not empty and `Sync.restored` is this: who knew better may have yet to put it back. */
+  readonly restored?: string;
 }
 
 /** Where the history begins. */

@@ -182,8 +182,9 @@ export function sharedMemory(time: () => number): SharedMemory {
       async finals(storeId, records) {
         await reach();
         if (memory.id !== '' && memory.id !== storeId) throw new StoreError('foreign', 'Another store.');
-        return records.map(({ id, text, replaces = false }) => {
-          if (text !== null && (replaces || !memory.finals.has(id))) memory.finals.set(id, text);
+        return records.map(({ id, text, replaces = false, restored: word }) => {
+          const open = word === undefined || (memory.id !== '' && word === restored);
+          if (text !== null && open && (replaces || !memory.finals.has(id))) memory.finals.set(id, text);
           return memory.finals.get(id) ?? null;
         });
       },

@@ -29,7 +29,8 @@ export function createRedisFinals({ key, ask }: RedisFinalsOptions) {
 
   async function some(storeId: string, records: readonly FinalRecord[]): Promise<(string | null)[]> {
     const args: (string | number)[] = [FORMAT, storeId, KEPT_MS];
-    for (const { text, replaces = false } of records) args.push(text ?? '', replaces ? 1 : 0);
+    for (const { text, replaces = false, restored = '*' } of records)
+      args.push(text ?? '', replaces ? 1 : 0, restored);
     // A store that takes no writes can be asked all the same.
     const script = { ...FINALS, writes: records.some(({ text }) => text !== null) };
     const [answer, ...found] = await ask(

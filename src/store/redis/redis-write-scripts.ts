@@ -201,8 +201,8 @@ return { 'ok' }
 );
 
 /**
- * KEYS meta, then the key of each record. ARGV format, the store's id, ms, then for each its text ('' asks only) and 1 where it takes the
- * place of one that is there. Answers ok, then what is recorded of each ('' nothing) | other: another store | newer, format.
+ * KEYS meta, then the key of each record. ARGV format, the store's id, ms, then for each its text ('' asks only), 1 where it takes the
+ * place of one that is there, and the word `restored` that it is recorded under (* any). Answers ok, then what is recorded of each ('' nothing) | other: another store | newer, format.
  */
 export const FINALS = redisScript(
   `${HEAD}
@@ -211,9 +211,10 @@ if not meta then return { 'newer', newer } end
 if meta.id ~= '' and meta.id ~= ARGV[2] then return { 'other' } end
 local answer = { 'ok' }
 for i = 2, #KEYS do
-  local text, replaces = ARGV[2 * i], ARGV[2 * i + 1] == '1'
+  local text, replaces, restored = ARGV[3 * i - 2], ARGV[3 * i - 1] == '1', ARGV[3 * i]
   local found = redis.call('GET', KEYS[i])
-  if text ~= '' and (not found or replaces) then
+  local open = restored == '*' or (meta.id ~= '' and restored == meta.restored)
+  if text ~= '' and open and (not found or replaces) then
     redis.call('SET', KEYS[i], text, 'PX', ARGV[3])
     found = text
   end

@@ -26,6 +26,7 @@ const change = (id: string, status: Change['status'], more: Partial<Change> = {}
 });
 
 function start({ known = [] as readonly FinalChange[], memory = sharedMemory(() => 0) } = {}) {
+  if (memory.id === '') memory.id = 'store-1';
   const store = memory.connect();
   const shown = new Map<string, FinalChange>();
   const said: PeerMessage[] = [];
@@ -142,8 +143,30 @@ test('what a failover or an emptied store forgets is said again', async () => {
   memory.finals.clear();
   await finals.beat();
   assert.equal(recorded('c1'), undefined, 'it is not said for ever');
-  await finals.putBack();
+  await finals.putBack('');
   assert.equal(recorded('c1'), 'SUPERSEDED');
+});
+
+test('in an emptied store nobody judges before those who know have put it back', async () => {
+  const one = start();
+  const two = start({ memory: one.memory });
+  one.finals.record(change('c1', 'SUPERSEDED'), 'own');
+  await one.finals.beat();
+  one.memory.flush();
+  two.finals.record(change('c1', 'APPLIED'), 'own');
+  await two.finals.beat();
+  await two.store.restore('store-1', { revision: 0, documents: new Map(), recent: [] });
+  await two.finals.beat();
+  const { restored } = await two.store.sync(null);
+  await two.finals.putBack(restored);
+  await two.finals.beat();
+  assert.equal(two.statusOf('c1'), undefined);
+  await one.finals.putBack(restored);
+  for (let count = 0; count < 3; count++) await two.finals.beat();
+  assert.deepEqual([one.recorded('c1'), two.statusOf('c1')], ['SUPERSEDED', 'SUPERSEDED']);
+  two.finals.record(change('c2', 'APPLIED'), 'own');
+  await two.finals.beat();
+  assert.equal(two.statusOf('c2'), 'APPLIED');
 });
 
 test('an end that is not known here is looked up; a store that cannot be asked says so', async () => {
