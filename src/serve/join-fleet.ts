@@ -52,6 +52,8 @@ export interface FleetMembershipOptions {
 export interface FleetParts {
   readonly name: string;
   readonly store: SharedStore;
+  /** The store keeps how changes ended. */
+  readonly finalLog: null;
   readonly shared: SharedOptions;
   /** From now on this is told what peers say. */
   hearBy(listener: (message: PeerMessage, from: string) => void | Promise<void>): void;
@@ -118,6 +120,7 @@ export async function joinFleet(options: FleetMembershipOptions): Promise<FleetP
   return {
     name,
     store,
+    finalLog: null,
     shared: {
       store,
       stateFile: createStateFile({ file: options.store.snapshot }),

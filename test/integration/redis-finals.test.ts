@@ -43,12 +43,15 @@ describe('records of ended changes in Redis', () => {
     const one = openRedisStore(t, url);
     await one.commit(commits[0]!);
     const { id } = await one.sync(null);
+    assert.deepEqual(await one.finals(id, [{ id: 'c0', text: 'x', restored: 'other' }]), [null]);
+    assert.deepEqual(await one.finals(id, [{ id: 'c0', text: 'x', restored: '' }]), ['x']);
     await assert.rejects(
       one.finals('another', [{ id: 'c1', text: 'x' }]),
       (error) => error instanceof StoreError && error.code === 'foreign',
     );
     await redis.send('flushall');
     assert.deepEqual(await one.finals(id, [{ id: 'c1', text: 'x' }]), ['x']);
+    assert.deepEqual(await one.finals(id, [{ id: 'c2', text: 'x', restored: '' }]), [null]);
     assert.equal((await one.sync(null)).id, '', 'it is as empty as before');
     assert.ok(
       await one.restore(id, {

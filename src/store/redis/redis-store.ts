@@ -11,7 +11,7 @@ import { DEFAULT_HISTORY_BYTES } from '../../config/defaults.ts';
 import { checkedCommit, claimedRevision, readDocument } from '../commit-shape.ts';
 import { createPacker } from '../packed-commit.ts';
 import { createBases } from './redis-bases.ts';
-import { finite, restoreParts, storedText, unnamed } from './redis-parts.ts';
+import { readReplicas, restoreParts, storedText, unnamed } from './redis-parts.ts';
 import { type Entry, readEntries, sort } from './redis-entries.ts';
 import type { RedisConnection, RedisScript, RunOptions } from './redis-connection.ts';
 import { createRedisFinals } from './redis-finals.ts';
@@ -250,14 +250,6 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
     }
     const [, id, revision, changeId, time, leads, fence, list, restored] = parts;
     setOffset(Number(time));
-    const texts = Array.isArray(list) ? list.map(String) : [];
-    const found: Sync['replicas'][number][] = [];
-    for (let at = 0; at + 2 < texts.length; at += 3)
-      found.push({
-        name: texts[at] ?? '',
-        record: texts[at + 1] ?? '',
-        age: finite(texts[at + 2], FORGET_REPLICA),
-      });
     return {
       id: String(id),
       revision: Number(revision),
@@ -266,7 +258,7 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
       time: Number(time),
       leader: leads === '' ? null : String(leads),
       fence: Number.isSafeInteger(Number(fence)) ? Number(fence) : 0,
-      replicas: found,
+      replicas: readReplicas(list, FORGET_REPLICA),
     };
   }
 
