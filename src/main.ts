@@ -30,7 +30,6 @@ import {
 import { loadConfiguration } from './config/load.ts';
 import { readRegular } from './files/regular-file.ts';
 import { openKeyRing } from './config/secret.ts';
-import { fileStoreSettings } from './config/store.ts';
 import { watchConfiguration } from './config/watch.ts';
 import { type ControlPlane, startControlPlane } from './control/control-plane.ts';
 import { joinFleet } from './serve/join-fleet.ts';
@@ -51,7 +50,7 @@ import { createHttpProbe } from './health/http-probe.ts';
 import { listenAddress, listening, url } from './serve/listening.ts';
 import { REFUSALS } from './http1/refusal.ts';
 import { PROXY_HEADER_FAULTS } from './proxy-protocol/outcome.ts';
-import { createFileStore } from './store/file/file-store.ts';
+import { createOwnStore } from './serve/own-store.ts';
 import { onStopSignal } from './serve/stop-signal.ts';
 import { fail } from './serve/fail.ts';
 import { threadClock } from './runtime/awake-timer.ts';
@@ -143,13 +142,7 @@ async function serve(
           },
           listening: ({ listen }, start) => listening('fleet.listen', listen, start),
         });
-  const store =
-    fleet?.store ??
-    createFileStore({
-      ...fileStoreSettings(configuration.store),
-      clock: Date.now,
-      warn: (message) => log.warn({}, message),
-    });
+  const { store, finalLog } = fleet ?? createOwnStore(configuration.store, log);
   const { workers = 'auto', sharePort = DEFAULT_SHARE_PORT } = configuration.proxy ?? {};
   const counters = new ControlCounters();
   const pool = await listening('proxy.listen', listens.proxy, () =>
@@ -258,6 +251,7 @@ async function serve(
     keys,
     store,
     shared: fleet?.shared ?? null,
+    finalLog,
     fleet: pool,
     latches: pool.latches,
     counters,

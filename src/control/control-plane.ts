@@ -16,11 +16,12 @@ import type { KeyData } from '../contract/snapshot.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { RememberedScopes } from '../policy/latch/latch-memory.ts';
 import type { Change } from '../rollout/change.ts';
-import { createChanges } from '../rollout/changes.ts';
+import { type Changes, createChanges, type JudgedBy } from '../rollout/changes.ts';
 import { diff } from '../rollout/diff.ts';
 import { isActive } from '../rollout/lifecycle.ts';
 import { checkPrecondition, NO_PRECONDITION } from '../rollout/precondition.ts';
-import { changeNotFound, refused } from '../rollout/refusal.ts';
+import { refused } from '../rollout/refusal.ts';
+import type { FinalLog } from '../store/file/final-log.ts';
 import { type Commit, type Store, StoreError } from '../store/store.ts';
 import type { ControlCounters } from '../telemetry/control-counters.ts';
 import type { CertificateReading } from '../telemetry/metrics-source.ts';
@@ -29,6 +30,7 @@ import { createCredentials } from '../credentials/credentials.ts';
 import { createEvents } from './events.ts';
 import { type CanarySources, createCanaryGuard } from './canary-guard.ts';
 import { createExplainer } from './explaining.ts';
+import { createChangeFinder } from './find-change.ts';
 import { createFinishGuard, tcpProbe } from './finish-guard.ts';
 import { localReach, type ReachOf } from '../rollout/reach.ts';
 import type { PeerMessage } from '../replication/peer-message.ts';
@@ -37,6 +39,7 @@ import { createHelper } from '../helper/helper.ts';
 import { historyPage, policyOf } from './history.ts';
 import { createInForce } from '../state/active-state.ts';
 import { createJournal } from './journal.ts';
+import { createOwnStatuses } from './own-statuses.ts';
 import { createNetworkCache } from '../state/network-cache.ts';
 import { loadRegionDatabase } from '../state/region-database.ts';
 import { askedBy, commitKind, createRolloutPlanner } from './rollout-writes.ts';
@@ -66,6 +69,8 @@ export interface ControlPlaneOptions extends Pick<CanarySources, 'breaker'> {
   readonly store: Store;
   /** Null where this replica is alone with its store. */
   readonly shared: SharedOptions | null;
+  /** Where a replica that is alone keeps how changes ended; null: nowhere, or where it is not alone. */
+  readonly finalLog: FinalLog | null;
   readonly fleet: WorkerFleet;
   /** The latches of header identities that the workers hold; null: none. */
   readonly latches: RememberedScopes | null;
@@ -156,9 +161,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   let shared: SharedControl | null = null;
   const alone = localReach(() => fleet.appliedRevision().map(({ revision }) => revision));
   const reach: ReachOf = (target) => (shared === null ? alone(target) : shared.replication.reach(target));
-  const changes = createChanges({
+  const own =
+    options.finalLog === null ? null : await createOwnStatuses(options.finalLog, () => changes, log);
+  const record = (ended: Change, by: JudgedBy): void => (shared?.finals ?? own)?.record(ended, by);
+  const changes: Changes = createChanges({
     clock,
     reach,
+    ...(options.shared === null && own === null ? {} : { record }),
     onUpdate(change, before) {
       events.publish({ type: 'change', service: change.service, change });
       const { status, createdAt } = change;
@@ -186,13 +195,14 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const parts = { inForce, changes, queue, fleet, keyIds, onFollowed, clock, now, random, log };
     shared = createSharedControl(options.shared, beginning, parts);
   }
+  for (const final of own?.known ?? []) changes.recorded(final);
   changes.rebuild(loaded.recent);
+  await own?.kept();
   const writer = createWriter({
     inForce,
     journal,
     changes,
     queue,
-    reach,
     shared: shared?.replication ?? null,
     clock,
     random,
@@ -203,6 +213,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       tellRollout(service);
     },
   });
+  const findChange = createChangeFinder((id) => writer.find(id), shared);
   const planner = createRolloutPlanner({
     inForce,
     helper,
@@ -237,18 +248,6 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     return commit?.revision === revision ? commit : null;
   }
 
-  async function findChange(id: string): Promise<Change> {
-    let change = writer.find(id);
-    if (change === undefined && shared !== null) {
-      // Another replica may have made it a moment ago: a pipeline that is told 404 gives up for good.
-      const { replication } = shared;
-      await queue.run(() => replication.catchUp()).catch(() => {});
-      change = writer.find(id);
-    }
-    if (change === undefined) throw changeNotFound(id);
-    return change;
-  }
-
   function readBodyOf(kind: BodyKind, body: DocumentBody, caller: string): Promise<ReadBody> {
     return isSmall(body)
       ? Promise.resolve(body).then(() => readBody(kind, body))
@@ -266,6 +265,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   }
 
   if (shared !== null) {
+    await shared.save();
     // Known to the others, and in step with them, before the first request.
     await shared.replication.beat();
     shared.replication.start();
@@ -401,6 +401,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         log.error({ err: error, 'serin.owed': journal.owed.length }, 'what is owed to the store is lost');
       }
       await shared?.close();
+      await options.finalLog?.close();
       await helper.close();
     },
   };

@@ -14,7 +14,7 @@ import { DocumentError } from '../schema/faults.ts';
 import type { RolloutState } from '../policy/rollout.ts';
 import type { RolloutDocument } from '../policy/schema.ts';
 import type { Change } from '../rollout/change.ts';
-import { percentageMove } from '../rollout/changes.ts';
+import { percentageMove } from '../rollout/remembered-change.ts';
 import { advance, type NewRollout, type Outcome, type RolloutCommand } from '../rollout/lifecycle.ts';
 import { raises } from '../rollout/raise.ts';
 import { checkPrecondition } from '../rollout/precondition.ts';

@@ -8,16 +8,10 @@
 import { createHash } from 'node:crypto';
 import type { WriteRequest } from '../rollout/write-request.ts';
 import type { Change, PercentageMove } from '../rollout/change.ts';
-import {
-  changeId,
-  type Changes,
-  digestOf,
-  newChangeId,
-  parsePresentId,
-  presentChange,
-} from '../rollout/changes.ts';
+import { changeId, digestOf, newChangeId } from '../rollout/change-id.ts';
+import type { Changes } from '../rollout/changes.ts';
+import { parsePresentId } from '../rollout/present-change.ts';
 import type { Decrease } from '../rollout/exposure.ts';
-import type { ReachOf } from '../rollout/reach.ts';
 import { refused } from '../rollout/refusal.ts';
 import { messageOf } from '../schema/thrown.ts';
 import { type Commit, type CommitKind, type ServiceDocument, StoreError } from '../store/store.ts';
@@ -64,7 +58,6 @@ export interface WriterOptions {
   readonly journal: Journal;
   readonly changes: Changes;
   readonly queue: WriteQueue;
-  readonly reach: ReachOf;
   /** Null where this replica alone writes to the store. */
   readonly shared: SharedWrites | null;
   readonly clock: () => number;
@@ -84,8 +77,7 @@ export interface Writer {
 }
 
 export function createWriter(options: WriterOptions): Writer {
-  const { inForce, journal, changes, queue, reach, shared, clock, random, log, patience, onWritten } =
-    options;
+  const { inForce, journal, changes, queue, shared, clock, random, log, patience, onWritten } = options;
   /** Writes that are not answered yet, by the ids of their changes. */
   const unanswered = new Map<string, Promise<Change>>();
   /** Ids of rollbacks that were answered before the store took them: somebody polls them, so they may not vanish. */
@@ -97,7 +89,7 @@ export function createWriter(options: WriterOptions): Writer {
     if (kept !== undefined) return kept;
     const present = parsePresentId(id);
     const exists = present !== null && inForce.views.has(present.service);
-    return exists && present.revision <= inForce.state.revision ? presentChange(present, reach) : undefined;
+    return exists && present.revision <= inForce.state.revision ? changes.findPresent(present) : undefined;
   }
 
   function known({ service, kind, request }: Job, digest: string): Promise<Change> | null {
@@ -123,7 +115,7 @@ export function createWriter(options: WriterOptions): Writer {
     const rolloutId = job.rollback?.() ?? null;
     if (rolloutId === null && shared?.available === false) throw unavailable(null);
     const id = newChangeId(random, digest);
-    changes.begin({ id, service, kind, actor, reason, requestId });
+    changes.addPending({ id, service, kind, actor, reason, requestId });
     let ahead: RollbackAhead | null = null;
     if (rolloutId !== null) {
       ahead = inForce.rollBackAhead(rolloutId);
@@ -167,9 +159,7 @@ export function createWriter(options: WriterOptions): Writer {
 
   async function perform(id: string, job: Job, ahead: RollbackAhead | null): Promise<Change> {
     try {
-      if (changes.find(id)?.status === 'CANCELED') {
-        throw refused('change_canceled', 'The change was canceled before it was written.');
-      }
+      if (changes.find(id)?.status === 'CANCELED') throw canceled();
       for (let attempt = 1; ; attempt++) {
         const elsewhere = await doneElsewhere(id, job);
         if (elsewhere !== null) {
@@ -192,7 +182,7 @@ export function createWriter(options: WriterOptions): Writer {
       if (ahead !== null && shared !== null && error instanceof StoreError) return owed(id, ahead, shared);
       ahead?.undo();
       if (early.has(id)) changes.fail(id, messageOf(error));
-      else if (changes.find(id)?.status !== 'CANCELED') changes.forget(id);
+      else if (changes.find(id)?.status !== 'CANCELED') changes.removeRefused(id);
       throw error instanceof StoreError ? unavailable(error) : error;
     }
   }
@@ -206,9 +196,9 @@ export function createWriter(options: WriterOptions): Writer {
     const now =
       plan.kind === 'retry'
         ? plan.change
-        : presentChange({ ...job, revision: inForce.written(job.service).revision }, reach);
-    if (early.has(id)) changes.conclude(id, now);
-    else changes.settle(id, now);
+        : changes.findPresent({ ...job, revision: inForce.written(job.service).revision });
+    if (early.has(id)) changes.endAs(id, now);
+    else changes.replaceBy(id, now);
     ahead?.undo();
     return now;
   }
@@ -228,8 +218,8 @@ export function createWriter(options: WriterOptions): Writer {
     if (before.digest !== digestOf(id)) throw reused(job, before.id);
     const change = find(before.id);
     if (change === undefined) return null;
-    if (early.has(id)) changes.conclude(id, change);
-    else changes.settle(id, change);
+    if (early.has(id)) changes.endAs(id, change);
+    else changes.replaceBy(id, change);
     return change;
   }
 
@@ -253,6 +243,7 @@ export function createWriter(options: WriterOptions): Writer {
     const revision = inForce.state.revision + 1;
     const next = successor(inForce.state, revision, service, document);
     await inForce.ready(next);
+    if (!changes.startWriting(id)) throw canceled();
     const at = new Date(clock()).toISOString();
     const activateAt = shared?.activateAt(kind);
     const commit: Commit = {
@@ -345,6 +336,10 @@ function unavailable(error: StoreError | null): Error {
   const detail =
     'The store cannot take the write now; the last applied policy keeps serving. Try again later. A rollback is possible all the same.';
   return refused('store_unavailable', detail, { store: error?.code ?? 'unavailable' });
+}
+
+function canceled(): Error {
+  return refused('change_canceled', 'The change was canceled before it was written.');
 }
 
 function reused(

@@ -314,7 +314,7 @@ export function createFollower(options: FollowerOptions): Follower {
     for (const commit of commits) {
       const former =
         before.get(commit.service) ?? state.documents.get(commit.service)?.document.rollout ?? null;
-      changes.adopt(commit, former);
+      changes.followCommit(commit, former);
       before.set(commit.service, commit.document?.rollout ?? null);
     }
     inForce.enact(next, { delays });

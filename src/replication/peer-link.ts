@@ -3,8 +3,10 @@
  * a rollback never waits behind anything else, nor behind another one that the peer is still writing to its disk. Connections
  * are kept alive.
  *
+ * What is said is heard in its order, but for rollbacks and latches: who hears a record has heard how changes ended before it.
+ *
  * It never waits and never throws. What can't be delivered stays within bounds: of records and hints only the newest, of latches
- * the newest ten thousand; rollbacks all stay until the peer has acknowledged them. A peer that failed is tried again with
+ * and of how changes ended the newest ten thousand; rollbacks all stay until the peer has acknowledged them. A peer that failed is tried again with
  * the next record or the next rollback, never by a timer.
  */
 import { Pool } from 'undici';
@@ -20,6 +22,8 @@ const CONNECT_TIME = 1000;
 const ANSWER_TIME = 1000;
 /** Requests with rollbacks that may be under way at a time; those that come meanwhile go together with the next. */
 const MOST_URGENT = 4;
+/** Messages about ended changes that wait; each may tell of several. */
+const MOST_FINALS = 10_000;
 /** Bytes of waiting messages that go into one body. */
 const BODY_FILL = BODY_LIMIT / 2;
 
@@ -58,7 +62,8 @@ interface Waiting {
 interface Parcel {
   readonly messages: readonly Waiting[];
   readonly delivered: () => void;
-  readonly failed: () => void;
+  /** `refused`: the peer had it, and did not take it. */
+  readonly failed: (refused: boolean) => void;
 }
 
 /** Requests of which no more than `most` are under way at a time. */
@@ -89,6 +94,7 @@ export function createPeerLink(options: LinkOptions): PeerLink {
   const newest = new Map<PeerMessage['type'], Waiting>();
   let latches: Waiting[] = [];
   let latchEntries = 0;
+  let finals: Waiting[] = [];
   const rollbacks = new Map<string, KnownRollback>();
   /** Those that a request under way says. */
   const saying = new Set<KnownRollback>();
@@ -105,9 +111,20 @@ export function createPeerLink(options: LinkOptions): PeerLink {
     busy: 0,
     wanted: false,
     take() {
-      const messages = [...newest.values()];
-      newest.clear();
-      let size = messages.reduce((sum, { text }) => sum + text.length, 0);
+      const messages: Waiting[] = [];
+      let size = 0;
+      while (finals.length > 0 && (size === 0 || size + finals[0]!.text.length <= BODY_FILL)) {
+        const next = finals.shift()!;
+        size += next.text.length;
+        messages.push(next);
+      }
+      if (finals.length === 0) {
+        for (const one of newest.values()) {
+          size += one.text.length;
+          messages.push(one);
+        }
+        newest.clear();
+      }
       while (latches.length > 0 && (messages.length === 0 || size + latches[0]!.text.length <= BODY_FILL)) {
         const next = latches.shift()!;
         latchEntries -= next.entries;
@@ -115,7 +132,10 @@ export function createPeerLink(options: LinkOptions): PeerLink {
         messages.push(next);
       }
       if (messages.length === 0) return null;
-      const failed = (): void => {
+      const failed = (refused: boolean): void => {
+        // What was refused would be refused again, and hold up all that comes after it; the store has it as well.
+        const again = refused ? [] : messages.filter(({ type }) => type === 'final');
+        finals = [...again, ...finals].slice(-MOST_FINALS);
         addLatches(
           messages.filter(({ type }) => type === 'latches'),
           true,
@@ -173,7 +193,7 @@ export function createPeerLink(options: LinkOptions): PeerLink {
       for (const { type } of messages) counters.peerSent(type);
       return true;
     }
-    failed();
+    failed(failure.reason === 'refused' || failure.reason === 'too_large');
     counters.peerFailed(failure.reason);
     onFailure(peer, failure.reason, failure.detail);
     return false;
@@ -234,6 +254,9 @@ export function createPeerLink(options: LinkOptions): PeerLink {
       }
       if (message.type === 'latches') {
         addLatches([{ type: 'latches', text, entries: message.entries.length }], false);
+      } else if (message.type === 'final') {
+        finals.push({ type: 'final', text, entries: message.finals.length });
+        if (finals.length > MOST_FINALS) finals.shift();
       } else {
         newest.set(message.type, { type: message.type, text, entries: 0 });
       }

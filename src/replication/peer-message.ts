@@ -2,13 +2,14 @@
  * What replicas say to each other directly, and how it is read. Strict: a body is taken whole or refused with a reason.
  *
  * Only things are said that stay true once they are: a replica's record of one boot and sequence, a rollout that is
- * rolled back, a revision that is written, a user who is latched in one rollout. So a message that comes twice, late or
+ * rolled back, a revision that is written, a user who is latched in one rollout, a change that has ended. So a message that comes twice, late or
  * out of order, or that somebody recorded and plays again, tells nothing new and does no harm.
  */
 import { Type } from 'typebox';
 import { checkSchema } from '../schema/check.ts';
 import { isRecord } from '../schema/json-value.ts';
 import { PEER_MESSAGES } from '../telemetry/fleet-counters.ts';
+import { type FinalChange, isFinalChange } from '../rollout/final-change.ts';
 import type { KnownRollback } from '../contract/known-rollback.ts';
 import { type ReplicaRecord, ReplicaRecordSchema } from './replica-record.ts';
 
@@ -26,11 +27,15 @@ export type PeerMessage =
       readonly rolloutId: string;
       readonly entries: readonly (readonly [identityHash: number, value: string])[];
     }
+  /** These changes have ended so, as the store has recorded; rollbacks also while it was away. */
+  | { readonly type: 'final'; readonly finals: readonly FinalChange[] }
   /** That process of the sender stops and will not be back. */
   | { readonly type: 'left'; readonly boot: string };
 
 /** The most entries of one `latches` message. */
 export const LATCHES_LIMIT = 10_000;
+/** The most entries of one `final` message. */
+export const FINALS_LIMIT = 1000;
 
 const closed = { additionalProperties: false } as const;
 const text = (maxLength: number) => Type.String({ minLength: 1, maxLength });
@@ -48,6 +53,27 @@ const KnownRollbackSchema = Type.Object(
   },
   closed,
 );
+
+/** Open: a newer version may say more of a change. */
+const FinalChangeSchema = Type.Object({
+  id: text(200),
+  service: text(128),
+  kind: text(64),
+  status: text(32),
+  progress: Type.String({ maxLength: 10_000 }),
+  revision: Type.Union([Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }), Type.Null()]),
+  createdAt: nullable(64),
+  updatedAt: nullable(64),
+  actor: nullable(256),
+  reason: nullable(10_000),
+  requestId: nullable(1000),
+  percentage: Type.Union([
+    Type.Object({ rule: Type.String({ maxLength: 256 }), from: Type.Number(), to: Type.Number() }),
+    Type.Null(),
+  ]),
+  decreaseCount: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+  alone: Type.Optional(Type.Literal(true)),
+});
 
 const SCHEMAS = {
   record: Type.Object({ type: Type.Literal('record'), record: ReplicaRecordSchema }, closed),
@@ -77,6 +103,10 @@ const SCHEMAS = {
     },
     closed,
   ),
+  final: Type.Object(
+    { type: Type.Literal('final'), finals: Type.Array(FinalChangeSchema, { maxItems: FINALS_LIMIT }) },
+    closed,
+  ),
   left: Type.Object({ type: Type.Literal('left'), boot: text(64) }, closed),
 } as const;
 
@@ -85,6 +115,7 @@ const CHECKS = {
   rollback: checkSchema(SCHEMAS.rollback),
   written: checkSchema(SCHEMAS.written),
   latches: checkSchema(SCHEMAS.latches),
+  final: checkSchema(SCHEMAS.final),
   left: checkSchema(SCHEMAS.left),
 } as const;
 
@@ -124,6 +155,8 @@ export function readBody(bytes: Uint8Array): readonly PeerMessage[] | Unreadable
     const message = one as PeerMessage;
     if (message.type === 'latches' && !message.entries.every(isEntry))
       return { refused: 'invalid', detail: 'latches: an entry is no pair of a number and a text' };
+    if (message.type === 'final' && !message.finals.every(isFinalChange))
+      return { refused: 'invalid', detail: 'final: an entry is no change that has ended' };
     messages.push(message);
   }
   return messages;

@@ -3,7 +3,7 @@
  * store and one of them went different ways. A rollback that the store lost is part of what is said.
  */
 import type { RolloutState } from '../policy/rollout.ts';
-import { newChangeId } from '../rollout/changes.ts';
+import { newChangeId } from '../rollout/change-id.ts';
 import { isActive } from '../rollout/lifecycle.ts';
 import type { SharedStore } from '../store/shared-store.ts';
 import { type Commit, type Loaded, StoreError } from '../store/store.ts';

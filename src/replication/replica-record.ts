@@ -34,7 +34,7 @@ export interface ReplicaRecord {
   readonly address: string;
   /** RFC 3339. */
   readonly startedAt: string;
-  /** The last revision that it knows, and the change that made it. */
+  /** The last revision that it knows and has on its disk, and the change that made it. */
   readonly revision: number;
   readonly changeId: string;
   /** The revision that each worker decides by; -1: none. */

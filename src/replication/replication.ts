@@ -23,6 +23,9 @@ import type { Follower } from './follower.ts';
 import { viewOfFleet } from './fleet-view.ts';
 import type { InForce } from '../state/active-state.ts';
 import type { KnownRollbacks } from './known-rollbacks.ts';
+import type { FinalStatuses } from './final-statuses.ts';
+import type { Position } from './kept-head.ts';
+import type { OlderHistory } from './older-history.ts';
 import { storeNow, storeOwed } from './store-owed.ts';
 import type { WorkerFleet } from '../contract/workers.ts';
 import type { WriteQueue } from '../state/write-queue.ts';
@@ -42,6 +45,10 @@ export interface ReplicationOptions {
   readonly inForce: InForce;
   readonly changes: Changes;
   readonly rollbacks: KnownRollbacks;
+  readonly finals: FinalStatuses;
+  readonly history: OlderHistory;
+  /** Up to where the state is on this replica's disk. */
+  readonly kept: () => Position;
   readonly queue: WriteQueue;
   readonly fleet: WorkerFleet;
   readonly membership: Membership;
@@ -70,6 +77,8 @@ export interface ReplicationOptions {
 
 export interface Replication extends SharedWrites {
   readonly reach: ReachOf;
+  /** Tells the peers how this replica stands, once for all that happens in one turn of the event loop. */
+  tell(): void;
   /** Tells and asks the store once; never rejects. */
   beat(): Promise<void>;
   /** A peer's message. When it resolves, what must not be lost is on disk. */
@@ -88,7 +97,7 @@ export interface Replication extends SharedWrites {
 }
 
 export function createReplication(options: ReplicationOptions): Replication {
-  const { self, store, follower, inForce, changes, rollbacks, queue, fleet } = options;
+  const { self, store, follower, inForce, changes, rollbacks, finals, queue, fleet } = options;
   const { membership, storeClock, peers, now, elapsed, log } = options;
   let sequence = 0;
   let leader: string | null = null;
@@ -104,7 +113,8 @@ export function createReplication(options: ReplicationOptions): Replication {
 
   function record(): ReplicaRecord {
     sequence += 1;
-    const { revision, changeId } = follower.head;
+    // What is told to be applied is kept: if all replicas end, and the store forgets, it is not lost.
+    const { revision, changeId } = options.kept();
     return {
       ...self,
       sequence,
@@ -118,7 +128,6 @@ export function createReplication(options: ReplicationOptions): Replication {
     };
   }
 
-  /** Tells the peers how this replica stands, once for all that happens in one turn of the event loop. */
   function tell(): void {
     if (telling || closed) return;
     telling = true;
@@ -155,12 +164,14 @@ export function createReplication(options: ReplicationOptions): Replication {
       learnOf(seen);
       if (follower.isBehind(seen)) follow();
       else agree(since);
+      await options.history.compare(seen, follower.head);
     } catch (error) {
       complain(error);
     }
     mindStaleness();
     agreeOnKey();
     await storeOwed({ store, queue, rollbacks, follower, inForce, log, catchUp }).catch(complain);
+    await finals.beat();
     tellNow();
     const known = rollbacks.all();
     if (known.length > 0) peers.send({ type: 'rollback', rollbacks: known });
@@ -245,6 +256,7 @@ export function createReplication(options: ReplicationOptions): Replication {
 
   return {
     beat,
+    tell,
     reach: (target) => membership.acknowledgement(target),
     get fence() {
       return fence;
@@ -296,6 +308,9 @@ export function createReplication(options: ReplicationOptions): Replication {
           membership.hear(message.record, 0);
           if (message.record.revision > follower.head.revision) follow();
           changes.refresh();
+          return;
+        case 'final':
+          finals.heard(message.finals);
           return;
         case 'written':
           if (message.revision > follower.head.revision) follow();
@@ -363,7 +378,7 @@ export function createReplication(options: ReplicationOptions): Replication {
   function take(rollback: KnownRollback): boolean {
     if (!rollbacks.learn(rollback)) return false;
     const { service, rolloutId, actor, reason, requestId, changeId: id } = rollback;
-    changes.adoptRollback({ id, service, kind: 'rollout.rollback', actor, reason, requestId }, rolloutId);
+    changes.followRollback({ id, service, kind: 'rollout.rollback', actor, reason, requestId }, rolloutId);
     log.warn(
       { 'serin.service': service, 'serin.actor': actor, 'serin.change': id },
       'another replica rolled back',

@@ -12,12 +12,19 @@ import type { Digests, ReplicaRecord } from './replica-record.ts';
 import type { StoreClock } from './store-clock.ts';
 import type { Changes } from '../rollout/changes.ts';
 import type { SharedStore } from '../store/shared-store.ts';
+import { type FinalChange, parseFinal } from '../rollout/final-change.ts';
+import type { FinalLog } from '../store/file/final-log.ts';
+import { type FollowedLog, withFollowed } from '../store/file/followed-log.ts';
 import type { SavedState, StateFile } from '../store/file/state-file.ts';
+import { applyCommit } from '../store/log-records.ts';
 import { type Loaded, StoreError } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { createFollower, type Head, headOf, type ServiceFault } from './follower.ts';
 import type { InForce } from '../state/active-state.ts';
 import { createKnownRollbacks } from './known-rollbacks.ts';
+import { createFinalStatuses, type FinalStatuses } from './final-statuses.ts';
+import { createKeptHead } from './kept-head.ts';
+import { createOlderHistory, type OlderHistory } from './older-history.ts';
 import { createReplication, type Replication } from './replication.ts';
 import { revivedRollouts } from './revived.ts';
 import type { ControlState } from '../state/state.ts';
@@ -40,6 +47,10 @@ const TRY_AGAIN = 1000;
 export interface SharedOptions {
   readonly store: SharedStore;
   readonly stateFile: StateFile;
+  /** The commits that were followed since the state file was written. */
+  readonly followedLog: FollowedLog;
+  /** How changes ended. */
+  readonly finalLog: FinalLog;
   readonly self: Pick<ReplicaRecord, 'name' | 'boot' | 'version' | 'address' | 'startedAt'>;
   readonly membership: Membership;
   readonly storeClock: StoreClock;
@@ -64,6 +75,8 @@ export interface Beginning {
   readonly loaded: Loaded;
   readonly head: Head;
   readonly saved: SavedState | null;
+  /** How changes ended, as this replica's disk has it. */
+  readonly finals: readonly FinalChange[];
   /** What of the store could not be read: such a service begins by what is on disk, or without a rollout. */
   readonly faults: readonly ServiceFault[];
   /** How old the state is, in ms: 0 where it is the store's. */
@@ -72,22 +85,25 @@ export interface Beginning {
 
 /** Finds the state to begin with. Rejects with a StoreError that is not about reach. */
 export async function beginShared(
-  { store, stateFile, onWaiting }: SharedOptions,
+  shared: SharedOptions,
   { clock, log }: { readonly clock: () => number; readonly log: Logger },
 ): Promise<Beginning> {
-  const saved = await readSaved(stateFile, log);
+  const { store, onWaiting } = shared;
+  const saved = await readSaved(shared, log);
+  const finals = await readFinals(shared.finalLog, log);
   for (;;) {
     try {
       const { id } = await store.sync(null);
       const loaded = await store.load();
       // The store forgot what this replica remembers: what it remembers counts, and goes back into the store.
       const forgotten = id === '' || (id === saved?.storeId && saved.revision > loaded.revision);
-      if (saved !== null && saved.revision > 0 && forgotten) return remembered(saved, 0);
+      if (saved !== null && saved.revision > 0 && forgotten) return { ...remembered(saved, 0), finals };
       const { faults = [] } = loaded;
       return {
         loaded: { ...loaded, documents: withSaved(loaded.documents, faults, saved) },
         head: headOf(id, loaded),
         saved,
+        finals,
         faults,
         age: 0,
       };
@@ -99,7 +115,7 @@ export async function beginShared(
           { err: error, 'serin.revision': saved.revision, 'serin.age_ms': age },
           'the store is out of reach: serving by the state on disk',
         );
-        return remembered(saved, age);
+        return { ...remembered(saved, age), finals };
       }
       onWaiting(error.message);
       await sleep(TRY_AGAIN);
@@ -107,16 +123,35 @@ export async function beginShared(
   }
 }
 
-async function readSaved(stateFile: StateFile, log: Logger): Promise<SavedState | null> {
+async function readSaved(
+  { stateFile, followedLog }: Pick<SharedOptions, 'stateFile' | 'followedLog'>,
+  log: Logger,
+): Promise<SavedState | null> {
+  let saved: SavedState | null = null;
   try {
-    return await stateFile.read();
+    saved = await stateFile.read();
   } catch (error) {
     log.error({ err: error }, 'the state on disk cannot be used; it is made anew');
-    return null;
+  }
+  try {
+    const followed = await followedLog.read();
+    return saved === null ? null : withFollowed(saved, followed);
+  } catch (error) {
+    log.error({ err: error }, 'the commits on disk cannot be used; the state goes on without them');
+    return saved;
   }
 }
 
-function remembered(saved: SavedState, age: number): Beginning {
+async function readFinals(finalLog: FinalLog, log: Logger): Promise<readonly FinalChange[]> {
+  try {
+    return (await finalLog.read()).flatMap((text) => parseFinal(text) ?? []);
+  } catch (error) {
+    log.error({ err: error }, 'how changes ended cannot be read from disk; the store has it');
+    return [];
+  }
+}
+
+function remembered(saved: SavedState, age: number): Omit<Beginning, 'finals'> {
   const { storeId, revision, changeId, documents, recent } = saved;
   return {
     loaded: { revision, documents, recent },
@@ -148,6 +183,11 @@ function rollbacksOf({ saved, loaded }: Beginning, now: string): readonly KnownR
 
 export interface SharedControl {
   readonly replication: Replication;
+  readonly finals: FinalStatuses;
+  /** Brings this replica up to the store, its history too. Rejects with StoreError. */
+  catchUp(): Promise<void>;
+  /** Resolves when the state is on disk, or can't be. Never rejects. */
+  save(): Promise<void>;
   /** The state has changed. */
   changed(): void;
   close(): Promise<void>;
@@ -171,11 +211,12 @@ export function createSharedControl(
   beginning: Beginning,
   parts: SharedParts,
 ): SharedControl {
-  const { store, stateFile, membership } = options;
-  const { inForce, now, clock, log } = parts;
+  const { store, stateFile, followedLog, finalLog, membership } = options;
+  const { inForce, changes, now, clock, log } = parts;
   let saving: Promise<void> | null = null;
   let again = false;
   let timer: NodeJS.Timeout | undefined;
+  const { self } = options;
 
   const rollbacks = createKnownRollbacks({
     now,
@@ -195,18 +236,55 @@ export function createSharedControl(
       parts.onFollowed(services);
     },
   });
+  for (const final of beginning.finals) changes.recorded(final);
+  const finals = createFinalStatuses(
+    {
+      store,
+      changes,
+      disk: finalLog,
+      send: (message) => options.peers.send(message),
+      storeId: () => follower.head.storeId,
+      areAllHere,
+      log,
+    },
+    beginning.finals,
+  );
+  const history: OlderHistory = createOlderHistory({
+    store,
+    changes,
+    finals,
+    knownFrom: beginning.loaded.recent[0]?.revision ?? null,
+    log,
+  });
+  const { storeId = '', revision = 0, changeId = '' } = beginning.saved ?? {};
+  const kept = createKeptHead(
+    { disk: followedLog, head: () => follower.head, save, onKept: () => replication.tell(), log },
+    { storeId, revision, changeId },
+  );
   const replication: Replication = createReplication({
     ...options,
     ...parts,
     rollbacks,
     follower,
+    finals,
+    history,
+    kept: () => kept.position,
     age: beginning.age,
     digests: () => options.digests(inForce.state, inForce.regionDatabase),
     save,
   });
 
+  /** Whether all replicas that were there before this one began, or have come since, are here now. */
+  function areAllHere(): boolean {
+    const members = membership.replicas();
+    const heard = new Set(members.map(({ record }) => record.name));
+    const former = Object.keys(beginning.saved?.peers ?? {});
+    return members.every(({ state }) => state === 'live') && former.every((peer) => heard.has(peer));
+  }
+
   function changed(): void {
     rollbacks.settle();
+    kept.moved();
     timer ??= after(
       SAVE_DELAY,
       guarded('keeping the state', () => {
@@ -227,6 +305,7 @@ export function createSharedControl(
     do {
       again = false;
       const { storeId, revision, changeId, recent } = follower.head;
+      let whole = false;
       try {
         await stateFile.write({
           // When the store was last known to agree: that is what its age is counted from.
@@ -234,24 +313,30 @@ export function createSharedControl(
           storeId,
           revision,
           changeId,
-          documents: inForce.state.documents,
+          documents: documentsAt(follower.head, inForce.state),
           recent: recent.slice(-SAVED_COMMITS),
           rollbacks: rollbacks.all(),
           peers: Object.fromEntries(membership.replicas().map(({ record }) => [record.name, record.address])),
         });
+        whole = true;
       } catch (error) {
         log.error(
           { err: error },
           'the state cannot be kept on disk: a restart without the store would not know it',
         );
       }
+      kept.saved({ revision, changeId }, whole);
     } while (again);
     // In the same step as the question: who comes after it must not wait for this write.
     saving = null;
   }
 
-  for (const rollback of rollbacksOf(beginning, new Date(clock()).toISOString())) rollbacks.learn(rollback);
-  const { name } = options.self;
+  for (const rollback of rollbacksOf(beginning, new Date(clock()).toISOString())) {
+    const { service, actor, reason, requestId, changeId: id, rolloutId } = rollback;
+    if (rollbacks.learn(rollback))
+      changes.followRollback({ id, service, kind: 'rollout.rollback', actor, reason, requestId }, rolloutId);
+  }
+  const { name } = self;
   const known = Object.entries(beginning.saved?.peers ?? {}).filter(([peer]) => peer !== name);
   options.peers.connect(new Map(known));
   const refresh = every(
@@ -261,12 +346,29 @@ export function createSharedControl(
 
   return {
     replication,
+    finals,
     changed,
+    save,
+    async catchUp() {
+      await parts.queue.run(() => replication.catchUp());
+      await history.compare(await store.sync(null), follower.head);
+    },
     async close() {
       clearInterval(refresh);
       clearTimeout(timer);
       await replication.close();
       await save();
+      await followedLog.close();
+      await finalLog.close();
     },
   };
+}
+
+/** The documents of where the replica stands: it notes its own commit a moment before it enacts it. */
+function documentsAt({ recent }: Head, { revision, documents }: ControlState): ControlState['documents'] {
+  const ahead = recent.filter((one) => one.revision > revision);
+  if (ahead.length === 0) return documents;
+  const next = new Map(documents);
+  for (const commit of ahead) applyCommit(next, commit);
+  return next;
 }

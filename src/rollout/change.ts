@@ -37,6 +37,21 @@ export interface Change {
   readonly warnings: readonly string[];
 }
 
+/** Decreases that a change shows; `decreaseCount` counts all. */
+export const MOST_DECREASES = 100;
+
+/** What a change has before anything is known of it. */
+export const BLANK_CHANGE = {
+  status: 'PENDING',
+  progress: 'waiting to be written',
+  revision: null,
+  degraded: false,
+  percentage: null,
+  decreaseCount: 0,
+  decreases: [],
+  warnings: [],
+} as const satisfies Partial<Change>;
+
 /** No more is to come of a change in one of these. */
 export function isFinal(status: ChangeStatus): boolean {
   return status !== 'PENDING' && status !== 'APPLYING';

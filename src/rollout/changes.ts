@@ -1,15 +1,22 @@
 /**
- * Follows changes from their acceptance until every worker of every replica decides by them, and remembers them for a day.
+ * The register of changes: follows each from its acceptance until every worker of every replica decides by it, and keeps it for a day.
  *
- * It promises that a status only moves forward, that a final one never moves again, and that the same request id finds
- * the same change, also after a restart and on other replicas (from the store's commits). It never touches the policy itself.
+ * It promises that a status only moves forward, that a final one never moves again, that it shows as final only what is recorded
+ * (where it is given a recorder; see `record`), and that the same request id finds the same change, also after a restart and on
+ * other replicas (from the store's commits). It never touches the policy itself.
  */
 import type { RolloutState } from '../policy/rollout.ts';
 import type { Commit, CommitKind } from '../store/store.ts';
 import type { ChangeStatus } from '../contract/change-status.ts';
-import { type Change, isFinal, type PercentageMove } from './change.ts';
-import { type Decrease, decreasesBetween } from './exposure.ts';
+import { BLANK_CHANGE, type Change, isFinal, MOST_DECREASES, type PercentageMove } from './change.ts';
+import { digestOf } from './change-id.ts';
+import type { Decrease } from './exposure.ts';
+import { isActive } from './lifecycle.ts';
+import { changeOfFinal, type FinalChange } from './final-change.ts';
+import { createPresentChanges, parsePresentId, type Present } from './present-change.ts';
 import type { ReachOf } from './reach.ts';
+import { rememberedChange, withLists } from './remembered-change.ts';
+import { createRequestIds, type RequestMade } from './request-ids.ts';
 
 /** How long a change can be read: a pipeline whose poll gets a 404 ends for good. */
 const KEPT = 24 * 3_600_000;
@@ -17,10 +24,11 @@ const KEPT = 24 * 3_600_000;
 /** More than anybody makes in a day; a bound for memory. */
 const MOST_CHANGES = 100_000;
 
-const MOST_DECREASES = 100;
-
-/** Characters of a digest in a change's id. */
-const DIGEST_LENGTH = 8;
+/**
+ * Who judges that a change has ended: the replica that took the write, another one, or one that was not there and only remembers
+ * that a later write followed.
+ */
+export type JudgedBy = 'own' | 'other' | 'remembered';
 
 export interface NewChange {
   /** Ends with the digest of what is asked for, so that it is known after a restart as well: see `changeId`. */
@@ -39,24 +47,31 @@ export interface ChangesOptions {
   readonly reach: ReachOf;
   /** Called after every move of a change; `before` is its former status, null for a new one. */
   readonly onUpdate: (change: Change, before: ChangeStatus | null) => void;
+  /**
+   * Records how a change has ended, as this replica judges, and then calls `recorded` with what is final: others may have been
+   * first with another judgement. Until then the change is shown as under way. Absent: a judgement is final at once.
+   */
+  readonly record?: (ended: Change, by: JudgedBy) => void;
 }
 
 export interface Changes {
   find(id: string): Change | undefined;
+  /** The change of a write that found its end reached. */
+  findPresent(present: Present): Change;
   /** The change that a request id made or found done, and the digest of what it asked for. */
-  byRequestId(
-    service: string,
-    requestId: string,
-  ): { readonly id: string; readonly digest: string } | undefined;
+  byRequestId(service: string, requestId: string): RequestMade | undefined;
   /** The youngest change that made a revision of the service. */
   latest(service: string): Change | undefined;
-  begin(change: NewChange): Change;
+  /** A write that this replica takes; it waits for its turn. */
+  addPending(change: NewChange): Change;
+  /** The write is on its way to the store from now on, and can't be canceled any more. False where it was canceled before. */
+  startWriting(id: string): boolean;
   /** The write was refused: who follows hears that it is over, and nobody finds it any more. */
-  forget(id: string): void;
-  /** As `settle`, for a change that was answered already: it stays, for whoever polls it, and is what `instead` is. */
-  conclude(id: string, instead: Change): void;
+  removeRefused(id: string): void;
   /** The write found nothing to do: from now on its request id finds the change `instead`. */
-  settle(id: string, instead: Change): void;
+  replaceBy(id: string, instead: Change): void;
+  /** As `replaceBy`, for a change that was answered already: it stays, for whoever polls it, and is what `instead` is. */
+  endAs(id: string, instead: Change): void;
   /** The change is in force from `revision` on. What the service had under way before is overtaken. */
   applying(
     id: string,
@@ -70,76 +85,94 @@ export interface Changes {
   /** The rollback of a rollout is in force before it has a revision. It cannot be canceled any more. */
   aheadOfStore(id: string, rolloutId: string): void;
   /** Another replica wrote this; `before` is the service's rollout until then. */
-  adopt(commit: Commit, before: RolloutState | null): void;
+  followCommit(commit: Commit, before: RolloutState | null): void;
   /** Another replica rolled a rollout back without the store. */
-  adoptRollback(change: NewChange, rolloutId: string): void;
+  followRollback(change: NewChange, rolloutId: string): void;
   setDegraded(id: string, degraded: boolean): Change;
   fail(id: string, why: string): void;
-  /** CANCELED if it was pending, else as it is. */
+  /** CANCELED if it was pending and not yet on its way to the store, else as it is. */
   cancel(id: string): Change | undefined;
   /** Workers, here or elsewhere, have applied something. */
   refresh(): void;
-  /** Takes over what the store remembers, oldest first. */
+  /** Takes over what the store remembers, oldest first; what is known already stays. */
   rebuild(commits: readonly Commit[]): void;
+  /** The change has ended so, for all replicas. False where another end was shown here before; that one stays. */
+  recorded(final: FinalChange): boolean;
+  /** Ids of the changes that have not ended. */
+  underWay(): readonly string[];
+  /** Those that have ended, as far as they are kept. */
+  ended(): readonly Change[];
 }
 
-export function createChanges({ clock, reach, onUpdate }: ChangesOptions): Changes {
+export function createChanges({ clock, reach, onUpdate, record }: ChangesOptions): Changes {
   const byId = new Map<string, Change>();
-  const byRequest = new Map<string, { readonly id: string; readonly digest: string }>();
+  const requestIds = createRequestIds(MOST_CHANGES);
   const latestOf = new Map<string, string>();
   /** Ids of the changes that wait for workers. */
   const waiting = new Set<string>();
+  /** How changes have ended that are not recorded yet, by id. */
+  const judged = new Map<string, Judgement>();
+  /** Ids of the writes that this replica took. */
+  const own = new Set<string>();
+  /** Ids of the pending ones that are on their way to the store. */
+  const writing = new Set<string>();
   /** Ids of the rollbacks that are in force ahead of the store. */
   const ahead = new Set<string>();
   /** By the id of a rollback: the rollout that it ended. */
   const rolloutIds = new Map<string, string>();
+  /** By the id of a rollback that found its rollout ended when the store heard of it: the change that had ended it. */
+  const endedBy = new Map<string, string>();
+  const presents = createPresentChanges(reach, (change) => record?.(change, 'own'));
+
+  const now = (): string => new Date(clock()).toISOString();
 
   function rememberRollout({ kind, changeId: id, document }: Commit): void {
     const rollout = document?.rollout;
     if (kind === 'rollout.rollback' && rollout) rolloutIds.set(id, rollout.id);
   }
 
-  const requestKey = (service: string, requestId: string): string => `${service}\n${requestId}`;
-
   function put(change: Change): Change {
     byId.set(change.id, change);
     return change;
   }
 
-  function remember(service: string, requestId: string | null, id: string, digest: string): void {
-    if (requestId === null) return;
-    const key = requestKey(service, requestId);
-    byRequest.delete(key);
-    byRequest.set(key, { id, digest });
-    for (const oldest of byRequest.keys()) {
-      if (byRequest.size <= MOST_CHANGES) break;
-      byRequest.delete(oldest);
-    }
+  function remember({ id, service, requestId }: Pick<Change, 'id' | 'service' | 'requestId'>): void {
+    requestIds.remember(service, requestId, { id, digest: digestOf(id) });
   }
 
+  /** Every move of a change goes through here, but for the ends that are recorded. */
   function update(change: Change, fields: Partial<Change>): Change {
-    const next = put({ ...change, ...fields, updatedAt: new Date(clock()).toISOString() });
-    if (next.status === 'APPLYING') waiting.add(next.id);
-    else waiting.delete(next.id);
+    const { id } = change;
+    const wanted = { status: change.status, progress: change.progress, ...fields };
+    let { status, progress } = wanted;
+    let ends = false;
+    if (isFinal(change.status)) ({ status, progress } = change);
+    else if (isFinal(status) && record !== undefined) {
+      ends = !judged.has(id);
+      if (ends) judged.set(id, { status, progress, quiet: false });
+      status = 'APPLYING';
+      progress = `${progress}; to be recorded`;
+    }
+    const next = put({ ...change, ...fields, status, progress, updatedAt: now() });
+    if (status === 'APPLYING') waiting.add(id);
+    else waiting.delete(id);
+    writing.delete(id);
     onUpdate(next, change.status);
-    return next;
+    if (ends) record?.({ ...next, status: wanted.status }, own.has(id) ? 'own' : 'other');
+    return byId.get(id) ?? next;
   }
 
   function drop(change: Change): void {
-    byId.delete(change.id);
-    waiting.delete(change.id);
-    ahead.delete(change.id);
-    rolloutIds.delete(change.id);
-    if (change.requestId !== null) {
-      const key = requestKey(change.service, change.requestId);
-      if (byRequest.get(key)?.id === change.id) byRequest.delete(key);
-    }
-    if (latestOf.get(change.service) === change.id) latestOf.delete(change.service);
+    const { id, service, requestId } = change;
+    byId.delete(id);
+    for (const ids of [waiting, ahead, own, writing, judged, rolloutIds, endedBy]) ids.delete(id);
+    requestIds.forget(service, requestId, id);
+    if (latestOf.get(service) === id) latestOf.delete(service);
   }
 
   function expire(): void {
     const oldest = clock() - KEPT;
-    // The map is in order of creation.
+    // The map is in order of creation, but for what was learned later.
     for (const change of byId.values()) {
       const tooMany = byId.size > MOST_CHANGES;
       if (!tooMany && Date.parse(change.createdAt ?? '') >= oldest) return;
@@ -154,14 +187,15 @@ export function createChanges({ clock, reach, onUpdate }: ChangesOptions): Chang
     return change;
   }
 
-  function overtake(by: Change): void {
+  function overtake(by: Change, from: number): void {
     const { service } = by;
     const { status, progress } = by.kind === 'rollout.rollback' ? ROLLED_BACK : SUPERSEDED;
     for (const id of waiting) {
       const change = byId.get(id);
-      // One without a revision is a rollback that is in force ahead of the store: its commit is now, or yet to come.
       if (id === by.id || change?.service !== service || change.revision === null) continue;
-      update(change, { status, progress });
+      // What follows a rollback takes nothing of it back: it is applied when all have got that far.
+      if (change.kind === 'rollout.rollback') continue;
+      if (change.revision <= from && !judged.has(id)) update(change, { status, progress });
     }
   }
 
@@ -175,17 +209,35 @@ export function createChanges({ clock, reach, onUpdate }: ChangesOptions): Chang
 
   /** As far as it has got; a final status stays. */
   function reached({ id, service, revision, status, progress }: Change): Pick<Change, 'status' | 'progress'> {
-    if (isFinal(status)) return { status, progress };
-    const far = reach({ service, revision, changeId: id, rolledBack: rolloutIds.get(id) ?? null });
+    if (isFinal(status) || judged.has(id)) return { status, progress };
+    const changeId = endedBy.get(id) ?? id;
+    const far = reach({ service, revision, changeId, rolledBack: rolloutIds.get(id) ?? null });
     return { status: far.applied ? 'APPLIED' : 'APPLYING', progress: far.progress };
   }
 
   /** The change made `revision`: it overtakes what the service had under way, and is how far it has got. */
   function makes(change: Change, revision: number): Pick<Change, 'status' | 'progress' | 'revision'> {
     ahead.delete(change.id);
-    overtake(change);
+    overtake(change, revision);
     latestOf.set(change.service, change.id);
     return { ...(isRolledBackAhead(change) ? ROLLED_BACK : reached({ ...change, revision })), revision };
+  }
+
+  /** Rollbacks that are in force ahead of the store come to nothing more where their rollout is over by this change. */
+  function endAhead(by: Change, revision: number, rollout: RolloutState | null): void {
+    for (const id of ahead) {
+      const change = byId.get(id);
+      if (change === undefined || id === by.id || change.service !== by.service) continue;
+      const rolloutId = rolloutIds.get(id);
+      const isOver =
+        rolloutId === rolloutIds.get(by.id) ||
+        (rollout !== null && rollout.id === rolloutId && !isActive(rollout.phase)) ||
+        (rollout !== null && rollout.id !== rolloutId && rollout.startedAt > (change.createdAt ?? ''));
+      if (!isOver) continue;
+      ahead.delete(id);
+      endedBy.set(id, by.id);
+      update(change, { revision, degraded: false, ...reached({ ...change, revision }) });
+    }
   }
 
   /** The rollback of a rollout is in force, and the store does not have it yet. */
@@ -204,39 +256,104 @@ export function createChanges({ clock, reach, onUpdate }: ChangesOptions): Chang
     }
   }
 
+  function rebuild(commits: readonly Commit[]): void {
+    const previous = new Map<string, Commit>();
+    for (const commit of commits) {
+      const { service, changeId: id } = commit;
+      const change = rememberedChange(commit, previous.get(service)?.document?.rollout);
+      const known = byId.get(id);
+      put(known === undefined ? change : withLists(known, change));
+      rememberRollout(commit);
+      if (requestIds.find(service, commit.requestId ?? '') === undefined) remember(change);
+      previous.set(service, commit);
+      const latest = byId.get(latestOf.get(service) ?? '');
+      if (latest === undefined || (latest.revision ?? 0) <= commit.revision) latestOf.set(service, id);
+      if (known === undefined) waiting.add(id);
+    }
+    expire();
+    for (const { service, changeId: id } of commits) {
+      const change = byId.get(id);
+      if (change === undefined || isFinal(change.status) || judged.has(id)) continue;
+      if (latestOf.get(service) !== id) judgeRemembered(change);
+    }
+    refresh();
+  }
+
+  /** One that a later write followed was in force in its time, unless somebody who was there says otherwise. */
+  function judgeRemembered(change: Change): void {
+    const overtaken = { ...change, progress: 'a later write came' };
+    if (record === undefined) {
+      waiting.delete(change.id);
+      put({ ...overtaken, status: 'APPLIED' });
+      return;
+    }
+    judged.set(change.id, { status: 'APPLIED', progress: overtaken.progress, quiet: true });
+    put(overtaken);
+    record({ ...overtaken, status: 'APPLIED' }, 'remembered');
+  }
+
+  function recorded(final: FinalChange): boolean {
+    const { id, status, progress, updatedAt } = final;
+    if (parsePresentId(id) !== null) {
+      presents.keep(changeOfFinal(final));
+      return true;
+    }
+    const change = byId.get(id);
+    if (change === undefined) {
+      if (!(Date.parse(final.createdAt ?? '') >= clock() - KEPT)) return true;
+      const learned = put(changeOfFinal(final));
+      if (requestIds.find(learned.service, learned.requestId ?? '') === undefined) remember(learned);
+      return true;
+    }
+    if (isFinal(change.status)) return change.status === status;
+    const quiet = judged.get(id)?.quiet ?? false;
+    for (const ids of [waiting, judged, writing]) ids.delete(id);
+    const revision = change.revision ?? final.revision;
+    const next = put({ ...change, status, progress, revision, updatedAt });
+    if (!quiet) onUpdate(next, change.status);
+    return true;
+  }
+
   return {
     find: (id) => byId.get(id),
-    byRequestId: (service, requestId) => byRequest.get(requestKey(service, requestId)),
+    findPresent: (present) => presents.find(present),
+    byRequestId: (service, requestId) => requestIds.find(service, requestId),
     latest: (service) => byId.get(latestOf.get(service) ?? ''),
-    begin(change) {
+    addPending(change) {
       expire();
-      const now = new Date(clock()).toISOString();
-      const begun: Change = { ...BLANK, ...change, createdAt: now, updatedAt: now };
-      put(begun);
-      remember(change.service, change.requestId, change.id, digestOf(change.id));
-      onUpdate(begun, null);
-      return begun;
+      const at = now();
+      const pending: Change = { ...BLANK_CHANGE, ...change, createdAt: at, updatedAt: at };
+      put(pending);
+      own.add(change.id);
+      remember(pending);
+      onUpdate(pending, null);
+      return pending;
     },
-    forget(id) {
+    startWriting(id) {
+      const change = need(id);
+      if (change.status === 'CANCELED') return false;
+      if (change.status === 'PENDING') writing.add(id);
+      return true;
+    },
+    removeRefused(id) {
       const change = need(id);
       drop(change);
       onUpdate({ ...change, status: 'CANCELED', progress: 'refused' }, change.status);
     },
-    settle(id, instead) {
+    replaceBy(id, instead) {
       const change = need(id);
       drop(change);
-      remember(change.service, change.requestId, instead.id, digestOf(id));
+      requestIds.remember(change.service, change.requestId, { id: instead.id, digest: digestOf(id) });
       const { status, progress, revision } = instead;
       onUpdate({ ...change, status, progress, revision }, change.status);
     },
-    conclude(id, { revision, status, progress }) {
+    endAs(id, { revision, status, progress }) {
       ahead.delete(id);
-      const change = need(id);
-      const final = isFinal(change.status);
-      update(change, { revision, degraded: false, ...(final ? {} : { status, progress }) });
+      update(need(id), { revision, degraded: false, status, progress });
     },
     applying(id, { revision, percentage, decreases, warnings }) {
       const change = need(id);
+      endAhead(change, revision, null);
       return update(change, {
         ...makes(change, revision),
         percentage,
@@ -246,19 +363,22 @@ export function createChanges({ clock, reach, onUpdate }: ChangesOptions): Chang
       });
     },
     aheadOfStore: (id, rolloutId) => goAhead(need(id), rolloutId),
-    adopt(commit, before) {
+    followCommit(commit, before) {
       expire();
-      const { service, changeId: id, revision } = commit;
+      const { changeId: id, revision } = commit;
       rememberRollout(commit);
-      remember(service, commit.requestId, id, digestOf(id));
-      const change = byId.get(id) ?? put(remembered(commit, before, false));
-      update(change, { ...makes(change, revision), degraded: false });
+      const change = rememberedChange(commit, before);
+      remember(change);
+      const known = byId.get(id);
+      const kept = known === undefined ? put(change) : withLists(known, change);
+      endAhead(kept, revision, commit.document?.rollout ?? null);
+      update(kept, { ...makes(kept, revision), degraded: false });
     },
-    adoptRollback(change, rolloutId) {
+    followRollback(change, rolloutId) {
       if (byId.has(change.id)) return;
-      const now = new Date(clock()).toISOString();
-      remember(change.service, change.requestId, change.id, digestOf(change.id));
-      goAhead({ ...BLANK, ...change, degraded: true, createdAt: now, updatedAt: now }, rolloutId);
+      remember(change);
+      const at = now();
+      goAhead({ ...BLANK_CHANGE, ...change, degraded: true, createdAt: at, updatedAt: at }, rolloutId);
     },
     setDegraded(id, degraded) {
       const change = need(id);
@@ -266,141 +386,33 @@ export function createChanges({ clock, reach, onUpdate }: ChangesOptions): Chang
     },
     fail(id, why) {
       const change = byId.get(id);
-      if (change !== undefined && !isFinal(change.status))
+      if (change !== undefined && !isFinal(change.status) && !judged.has(id))
         update(change, { status: 'FAILED', progress: why });
     },
     cancel(id) {
       const change = byId.get(id);
-      if (change?.status !== 'PENDING') return change;
-      return update(change, { status: 'CANCELED', progress: 'canceled before it was written' });
+      if (change?.status !== 'PENDING' || writing.has(id)) return change;
+      const progress = 'canceled before it was written';
+      const canceled = put({ ...change, status: 'CANCELED', progress, updatedAt: now() });
+      onUpdate(canceled, 'PENDING');
+      // Only this replica knows of it, so nobody can judge otherwise.
+      record?.(canceled, 'own');
+      return canceled;
     },
     refresh,
-    rebuild(commits) {
-      const last = new Map(commits.map((commit) => [commit.service, commit]));
-      const previous = new Map<string, Commit>();
-      for (const commit of commits) {
-        const before = previous.get(commit.service)?.document?.rollout;
-        put(remembered(commit, before, last.get(commit.service) !== commit));
-        rememberRollout(commit);
-        remember(commit.service, commit.requestId, commit.changeId, digestOf(commit.changeId));
-        previous.set(commit.service, commit);
-      }
-      for (const { service, changeId } of last.values()) {
-        latestOf.set(service, changeId);
-        waiting.add(changeId);
-      }
-      expire();
-      refresh();
-    },
+    rebuild,
+    recorded,
+    underWay: () => [...waiting],
+    ended: () => [...byId.values(), ...presents.ended()].filter(({ status }) => isFinal(status)),
   };
 }
 
-/** The id of a new change. A write that nobody asked for has no digest. */
-export function newChangeId(
-  random: (size: number) => Uint8Array,
-  digest = '0'.repeat(DIGEST_LENGTH),
-): string {
-  return changeId(Buffer.from(random(10)).toString('hex'), digest);
+interface Judgement {
+  readonly status: ChangeStatus;
+  readonly progress: string;
+  /** It ended before this replica was there: nobody who follows needs to hear of it. */
+  readonly quiet: boolean;
 }
-
-/** The id of a change: something random, and the first 8 digits of a digest of what is asked for. */
-export function changeId(random: string, digest: string): string {
-  return `${random}-${digest.slice(0, DIGEST_LENGTH)}`;
-}
-
-export function digestOf(id: string): string {
-  return id.slice(-DIGEST_LENGTH);
-}
-
-const BLANK = {
-  status: 'PENDING',
-  progress: 'waiting to be written',
-  revision: null,
-  degraded: false,
-  percentage: null,
-  decreaseCount: 0,
-  decreases: [],
-  warnings: [],
-} as const satisfies Partial<Change>;
 
 const ROLLED_BACK = { status: 'ROLLED_BACK', progress: 'a rollback came first' } as const;
 const SUPERSEDED = { status: 'SUPERSEDED', progress: 'a later write came first' } as const;
-
-/** A commit's change after a restart. One that a later write followed was in force in its time. */
-function remembered(commit: Commit, before: RolloutState | null | undefined, overtaken: boolean): Change {
-  const after = commit.document?.rollout;
-  const decreases =
-    before && after && before.id === after.id ? decreasesBetween(before.document, after.document) : [];
-  return {
-    ...BLANK,
-    id: commit.changeId,
-    service: commit.service,
-    kind: commit.kind,
-    status: overtaken ? 'APPLIED' : 'APPLYING',
-    progress: overtaken ? 'a later write came' : 'waiting for workers',
-    revision: commit.revision,
-    createdAt: commit.at,
-    updatedAt: commit.at,
-    actor: commit.actor,
-    reason: commit.reason,
-    requestId: commit.requestId,
-    percentage: percentageMove(commit.kind, before, after),
-    decreaseCount: decreases.length,
-    decreases: decreases.slice(0, MOST_DECREASES),
-  };
-}
-
-/** Which percentage a `percentage` or a `step` moved; null for other kinds and where it cannot be told. */
-export function percentageMove(
-  kind: CommitKind,
-  before: RolloutState | null | undefined,
-  after: RolloutState | null | undefined,
-): PercentageMove | null {
-  if (kind !== 'rollout.percentage' && kind !== 'rollout.step') return null;
-  const former = before?.document.rules ?? [];
-  for (const [index, { name, percentage }] of (after?.document.rules ?? []).entries()) {
-    const from = former[index]?.percentage;
-    if (from !== undefined && from !== percentage) return { rule: name, from, to: percentage };
-  }
-  return null;
-}
-
-const PRESENT = /^present\.([a-z0-9-]+)\.((?:rollout|service)\.[a-z]+)\.([0-9]+)$/;
-
-/**
- * The change of a write that found its end reached already. Its id says all there is to know, so it can be read for as
- * long as anybody likes, after a restart and from every replica, without being kept.
- */
-export function presentChange(
-  {
-    service,
-    kind,
-    revision,
-  }: { readonly service: string; readonly kind: CommitKind; readonly revision: number },
-  reach: ReachOf,
-): Change {
-  const { applied, progress } = reach({ service, revision, changeId: null, rolledBack: null });
-  return {
-    ...BLANK,
-    id: `present.${service}.${kind}.${revision}`,
-    service,
-    kind,
-    status: applied ? 'APPLIED' : 'APPLYING',
-    progress,
-    revision,
-    createdAt: null,
-    updatedAt: null,
-    actor: null,
-    reason: null,
-    requestId: null,
-  };
-}
-
-/** Reads the id of a `presentChange` back; null for any other id. */
-export function parsePresentId(
-  id: string,
-): { readonly service: string; readonly kind: CommitKind; readonly revision: number } | null {
-  const [, service, kind, revision] = PRESENT.exec(id) ?? [];
-  if (service === undefined || kind === undefined || revision === undefined) return null;
-  return { service, kind: kind as CommitKind, revision: Number(revision) };
-}

@@ -73,6 +73,12 @@ export function refused(code: RefusalCode, detail: string, figures: Refusal['fig
   return new RefusedError({ code, detail, figures });
 }
 
+/** Whether there is such a change can't be told now. `store` says what is wrong with it. */
+export function changeUnknown(id: string, store: { readonly code: string }): Error {
+  const detail = `This replica does not know the change ${id.slice(0, 100)}, and the store, which may, cannot be asked now. Try again.`;
+  return refused('store_unavailable', detail, { store: store.code });
+}
+
 export function changeNotFound(id: string): Error {
   return refused(
     'change_not_found',

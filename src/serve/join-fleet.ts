@@ -26,6 +26,8 @@ import { redisCounters } from '../comparison/redis-counters.ts';
 import { createRedisLatches } from '../latches/redis-latches.ts';
 import { createRedisStore } from '../store/redis/redis-store.ts';
 import type { SharedStore } from '../store/shared-store.ts';
+import { createFinalLog } from '../store/file/final-log.ts';
+import { createFollowedLog } from '../store/file/followed-log.ts';
 import { createStateFile } from '../store/file/state-file.ts';
 import { FleetCounters } from '../telemetry/fleet-counters.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -50,6 +52,8 @@ export interface FleetMembershipOptions {
 export interface FleetParts {
   readonly name: string;
   readonly store: SharedStore;
+  /** The store keeps how changes ended. */
+  readonly finalLog: null;
   readonly shared: SharedOptions;
   /** From now on this is told what peers say. */
   hearBy(listener: (message: PeerMessage, from: string) => void | Promise<void>): void;
@@ -116,9 +120,12 @@ export async function joinFleet(options: FleetMembershipOptions): Promise<FleetP
   return {
     name,
     store,
+    finalLog: null,
     shared: {
       store,
       stateFile: createStateFile({ file: options.store.snapshot }),
+      followedLog: createFollowedLog({ file: `${options.store.snapshot}.followed` }),
+      finalLog: createFinalLog({ file: `${options.store.snapshot}.finals`, clock: Date.now }),
       self: {
         name,
         boot,

@@ -27,6 +27,8 @@ export interface Sync {
   /** The last revision, and the change that made it (`''` at revision 0). */
   readonly revision: number;
   readonly changeId: string;
+  /** Changes whenever history is put into the store otherwise than by commits; `''`: it never was. */
+  readonly restored: string;
   /** The store's clock, in ms since 1970. */
   readonly time: number;
   /** The replica that leads, or null. */
@@ -46,6 +48,25 @@ export interface CommitOptions {
 export interface Since {
   readonly commits: readonly Commit[];
   readonly faults: readonly StoreFault[];
+}
+
+/** A record that is to be kept for a day, or is asked for. */
+export interface FinalRecord {
+  readonly id: string;
+  /** Null: only asked for. */
+  readonly text: string | null;
+  /** It takes the place of one that is there. */
+  readonly replaces?: boolean;
+  /** It is recorded only while the store is not empty and `Sync.restored` is this: who knew better may have yet to put it back. */
+  readonly restored?: string;
+}
+
+/** Where the history begins. */
+export interface Oldest {
+  readonly revision: number;
+  readonly changeId: string;
+  /** What all commits take, in bytes. */
+  readonly bytes: number;
 }
 
 export interface SharedStore extends Store {
@@ -69,6 +90,20 @@ export interface SharedStore extends Store {
    * former id, so that all replicas know it again.
    */
   restore(id: string, state: Loaded): Promise<boolean>;
+  /** The first commit of the history; null while there is none. Rejects with StoreError. */
+  oldest(): Promise<Oldest | null>;
+  /** The commits below a revision, oldest first, as far as they are there and can be read. Rejects with StoreError. */
+  before(revision: number): Promise<readonly Commit[]>;
+  /**
+   * Puts older commits in front of the history of the store `id`, as far as its bounds keep them. False where the history does not
+   * begin by `first` any more, or where they do not lead to it. Rejects with StoreError.
+   */
+  addOlder(id: string, commits: readonly Commit[], first: Oldest): Promise<boolean>;
+  /**
+   * Records each text where nothing is recorded under its id, for a day, and gives what is recorded of each then, null for nothing.
+   * `storeId` is the store's, which may be empty at the moment. Rejects with StoreError.
+   */
+  finals(storeId: string, records: readonly FinalRecord[]): Promise<readonly (string | null)[]>;
   /** Takes the replica off the register, and gives up its leadership. */
   leave(replica: string): Promise<void>;
   /** Calls `listener` when another replica may have written, and after each reconnection. Hints come at most every few ms. */

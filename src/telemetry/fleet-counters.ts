@@ -1,7 +1,7 @@
 /** What a replica counts of its talk with the others. Lives on the main thread. Counting never throws. */
 
 /** What replicas say to each other. */
-export const PEER_MESSAGES = ['record', 'rollback', 'written', 'latches', 'left'] as const;
+export const PEER_MESSAGES = ['record', 'rollback', 'written', 'latches', 'final', 'left'] as const;
 export type PeerMessageType = (typeof PEER_MESSAGES)[number];
 
 /** Why a request to a peer came to nothing. */

@@ -33,7 +33,7 @@ describe('a Redis store', () => {
     const seen = await one.sync(null);
     assert.deepEqual(
       { ...seen, time: 0 },
-      { id: '', revision: 0, changeId: '', time: 0, leader: null, fence: 0, replicas: [] },
+      { id: '', revision: 0, changeId: '', restored: '', time: 0, leader: null, fence: 0, replicas: [] },
     );
     assert.deepEqual(await one.since(0), { commits: [], faults: [] });
     assert.equal(await server.send('dbsize'), 0);

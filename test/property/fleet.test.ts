@@ -1,7 +1,8 @@
 /**
  * Replicas over a store that misbehaves: cut connections, lost hints, writes that a failover loses, an emptied store, killed and
  * restarted replicas, writes and rollbacks by any of them. Afterwards all must have come to one state, no rollout that was
- * rolled back may be under way, and no accepted write of a store that lost nothing may be gone.
+ * rolled back may be under way, and no accepted write of a store that lost nothing may be gone. No change may have ended in two ways
+ * at any of them, nor gone on after its end.
  *
  * SERIN_FLEET_SEEDS runs more of them.
  */
@@ -10,6 +11,7 @@ import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { RefusedError } from '../../src/rollout/refusal.ts';
 import { eventually } from '../support/bounded.ts';
+import { watchEndings } from '../support/endings.ts';
 import { type Replica, REQUEST, startReplicas } from '../support/replicas.ts';
 import { seeded } from '../support/seeded.ts';
 
@@ -29,7 +31,13 @@ for (let seed = Number(process.env['SERIN_FLEET_FIRST'] ?? 1); seed <= SEEDS; se
     const below = (limit: number): number => Math.floor(random() * limit);
     const { memory, start } = startReplicas();
     const replicas = new Map<string, Replica>();
-    for (const name of NAMES) replicas.set(name, await start({ name }));
+    const endings = watchEndings();
+    const begin: typeof start = async (options) => {
+      const replica = await start(options);
+      endings.watch(replica);
+      return replica;
+    };
+    for (const name of NAMES) replicas.set(name, await begin({ name }));
     const rolledBack = new Set<string>();
     const accepted = new Set<string>();
     let lossy = false;
@@ -72,11 +80,11 @@ for (let seed = Number(process.env['SERIN_FLEET_FIRST'] ?? 1); seed <= SEEDS; se
           return;
         }
         case 5: {
-          const { saved } = one.disk;
+          const { disk } = one;
           one.kill();
           replicas.set(
             one.name,
-            await start({ name: one.name, saved, cut: saved !== null && below(2) === 0 }),
+            await begin({ name: one.name, disk, cut: disk.saved !== null && below(2) === 0 }),
           );
           return;
         }
@@ -150,6 +158,26 @@ for (let seed = Number(process.env['SERIN_FLEET_FIRST'] ?? 1); seed <= SEEDS; se
     }
     const revisions = memory.commits.map(({ revision }) => revision);
     assert.ok(revisions.every((revision, index) => index === 0 || revision > revisions[index - 1]!));
+    // What each of them says in the end must be what it said, and what the others say.
+    let waits = '';
+    const ended = async (): Promise<boolean> => {
+      for (const one of all) {
+        for (const id of accepted) {
+          const change = await one.plane.change(id).catch(() => null);
+          if (change === null) continue;
+          endings.saw(one.name, id, change.status);
+          if (change.status === 'APPLYING' || change.status === 'PENDING') {
+            waits = `${one.name} ${JSON.stringify(change)}`;
+            return false;
+          }
+        }
+      }
+      return true;
+    };
+    await eventually(ended, 'the end of all changes').catch((error: unknown) =>
+      assert.fail(`${String(error)}\n${waits}\n${JSON.stringify(all.map((one) => one.plane.fleet()))}`),
+    );
+    endings.check();
     if (!lossy) {
       const ids = new Set(memory.commits.map(({ changeId }) => changeId));
       for (const id of accepted) assert.ok(ids.has(id) || id.startsWith('present.'), `${id} is in the store`);

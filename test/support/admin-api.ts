@@ -9,6 +9,7 @@ import { createUpstreamWatch } from '../../src/control/upstream-watch.ts';
 import { LISTED_ONLY } from '../../src/discovery/discovery.ts';
 import { createCounterExchange } from '../../src/comparison/counter-exchange.ts';
 import { startControlPlane, type ControlPlane } from '../../src/control/control-plane.ts';
+import type { FinalLog } from '../../src/store/file/final-log.ts';
 import { ControlCounters } from '../../src/telemetry/control-counters.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { fakeFleet, memoryStore, type FakeFleet, type MemoryStore } from './memory-store.ts';
@@ -82,6 +83,7 @@ after(async () => {
 export async function startApi(
   configuration: Configuration = CONFIGURATION,
   store: MemoryStore = memoryStore(),
+  finalLog: FinalLog | null = null,
 ): Promise<Api> {
   const fleet = fakeFleet();
   const counters = new ControlCounters();
@@ -112,6 +114,7 @@ export async function startApi(
     keys: [{ id: 'k1', secret: new Uint8Array(32).fill(1) }],
     store,
     shared: null,
+    finalLog,
     fleet,
     latches: null,
     counters,

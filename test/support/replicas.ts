@@ -14,7 +14,9 @@ import type { Digests } from '../../src/replication/replica-record.ts';
 import { createStoreClock } from '../../src/replication/store-clock.ts';
 import type { KeyData } from '../../src/policy/keys.ts';
 import { NO_PRECONDITION } from '../../src/rollout/precondition.ts';
+import type { FollowedCommit } from '../../src/store/file/followed-log.ts';
 import type { SavedState } from '../../src/store/file/state-file.ts';
+import { StoreError } from '../../src/store/store.ts';
 import { ControlCounters } from '../../src/telemetry/control-counters.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { CONFIGURATION } from './admin-api.ts';
@@ -42,9 +44,22 @@ export interface ReplicaOptions {
   /** How wrong its wall clock is, in ms. */
   readonly skew?: number;
   readonly saved?: SavedState | null;
+  /** The disk of a former one; `saved` does not count then. */
+  readonly disk?: Disk;
   readonly maxStaleness?: number;
   readonly activation?: number;
   readonly cut?: boolean;
+}
+
+/** What a replica has on its disk. */
+export interface Disk {
+  saved: SavedState | null;
+  readonly followed: FollowedCommit[];
+  readonly finals: string[];
+  /** Writes wait for it. */
+  busy?: Promise<void>;
+  /** While true no write succeeds. */
+  broken?: boolean;
 }
 
 export interface Replica {
@@ -60,8 +75,10 @@ export interface Replica {
   /** While true it neither hears its peers nor is heard. */
   alone: boolean;
   /** What is on its disk. */
-  readonly disk: { saved: SavedState | null };
+  readonly disk: Disk;
   close(): Promise<void>;
+  /** It was killed: what it still does here a dead process would not. */
+  readonly killed: boolean;
   /** Ends it as if it were killed: it says no more, and hears no more. */
   kill(): void;
 }
@@ -86,7 +103,11 @@ export function startReplicas(time: () => number = Date.now): Replicas {
     const store = memory.connect();
     store.cut = options.cut ?? false;
     const fleet = fakeFleet();
-    const disk = { saved: options.saved ?? null };
+    const disk: Disk = options.disk ?? { saved: options.saved ?? null, followed: [], finals: [] };
+    const write = async (): Promise<void> => {
+      await disk.busy;
+      if (disk.broken === true) throw new StoreError('unavailable', 'The disk is full.');
+    };
     const boot = randomBytes(8).toString('hex');
     const now = (): number => performance.now() + skew * 7;
     const clock = (): number => Date.now() + skew;
@@ -121,8 +142,30 @@ export function startReplicas(time: () => number = Date.now): Replicas {
         stateFile: {
           read: async () => disk.saved,
           async write(state) {
-            disk.saved = structuredClone(state);
+            await write();
+            if (!gone) disk.saved = structuredClone(state);
           },
+        },
+        followedLog: {
+          read: async () => disk.followed,
+          async append(storeId, commits) {
+            await write();
+            if (gone) return;
+            disk.followed.push(...commits.map((commit) => structuredClone({ storeId, commit })));
+          },
+          async clear() {
+            await write();
+            if (!gone) disk.followed.length = 0;
+          },
+          close: async () => {},
+        },
+        finalLog: {
+          read: async () => disk.finals,
+          async append(records) {
+            await write();
+            if (!gone) disk.finals.push(...records);
+          },
+          close: async () => {},
         },
         self: {
           name,
@@ -146,6 +189,7 @@ export function startReplicas(time: () => number = Date.now): Replicas {
         elapsed: () => now() + (all.get(name)?.slept ?? 0),
         onWaiting: () => {},
       },
+      finalLog: null,
       fleet,
       latches: null,
       counters: new ControlCounters(),
@@ -164,6 +208,9 @@ export function startReplicas(time: () => number = Date.now): Replicas {
       store,
       disk,
       slept: 0,
+      get killed() {
+        return gone;
+      },
       alone: false,
       phase: () => service()?.rollout?.phase,
       percentage: () => service()?.rollout?.document.rules[0]?.percentage,

@@ -15,6 +15,8 @@ export interface SharedMemory {
   id: string;
   commits: Commit[];
   documents: Map<string, StoredDocument>;
+  /** How changes ended, by id. */
+  finals: Map<string, string>;
   /** Commits that nobody can read, by what stands in their place. */
   faults: StoreFault[];
   /** Ms since 1970 by its own clock. */
@@ -37,18 +39,22 @@ export function sharedMemory(time: () => number): SharedMemory {
   const registered = new Map<string, { record: string; at: number; lease: number }>();
   const connections = new Set<{ hint(): void }>();
   let made = 0;
+  let restored = '';
   let leader: { name: string; until: number } | null = null;
   let fence = 0;
   const memory: SharedMemory = {
     id: '',
     commits: [],
     documents: new Map(),
+    finals: new Map(),
     faults: [],
     time,
     flush() {
       memory.id = '';
       memory.commits = [];
       memory.documents = new Map();
+      memory.finals.clear();
+      restored = '';
       registered.clear();
       leader = null;
     },
@@ -126,6 +132,7 @@ export function sharedMemory(time: () => number): SharedMemory {
           id: memory.id,
           revision: last(),
           changeId: head().changeId,
+          restored,
           time: now,
           leader: leader?.name ?? null,
           fence,
@@ -147,9 +154,39 @@ export function sharedMemory(time: () => number): SharedMemory {
         if (last() > 0) return false;
         memory.id = id;
         memory.commits = [...state.recent];
+        restored = `${id}:${++made}`;
         memory.documents = new Map(state.documents);
         for (const one of connections) setImmediate(() => one.hint());
         return true;
+      },
+      async oldest() {
+        await reach();
+        const [first] = memory.commits;
+        return first === undefined
+          ? null
+          : { revision: first.revision, changeId: first.changeId, bytes: 1000 * memory.commits.length };
+      },
+      async before(revision) {
+        await reach();
+        return memory.commits.filter((one) => one.revision < revision);
+      },
+      async addOlder(id, commits, { revision, changeId }) {
+        await reach();
+        const [first] = memory.commits;
+        if (id !== memory.id || first?.revision !== revision || first.changeId !== changeId) return false;
+        memory.commits.unshift(...commits.filter((one) => one.revision < revision));
+        restored = `${id}:${++made}`;
+        for (const one of connections) setImmediate(() => one.hint());
+        return true;
+      },
+      async finals(storeId, records) {
+        await reach();
+        if (memory.id !== '' && memory.id !== storeId) throw new StoreError('foreign', 'Another store.');
+        return records.map(({ id, text, replaces = false, restored: word }) => {
+          const open = word === undefined || (memory.id !== '' && word === restored);
+          if (text !== null && open && (replaces || !memory.finals.has(id))) memory.finals.set(id, text);
+          return memory.finals.get(id) ?? null;
+        });
       },
       async leave(replica) {
         await reach();

@@ -12,6 +12,7 @@ import type { KnownRollback } from '../../contract/known-rollback.ts';
 import { isRecord } from '../../schema/json-value.ts';
 import { fileTrouble, messageOf } from '../../schema/thrown.ts';
 import { isCommit, isRevision, isStoredDocument } from '../log-records.ts';
+import { commitText } from '../commit-text.ts';
 import { type Commit, StoreError, type StoredDocument } from '../store.ts';
 import { NODE_FILES, type StoreFile, type StoreFiles } from '../../files/file-system.ts';
 import { replaceWhole } from '../../files/atomic-file.ts';
@@ -52,18 +53,6 @@ export interface StateFileOptions {
 
 export function createStateFile({ file, files = NODE_FILES }: StateFileOptions): StateFile {
   const remedy = 'Remove it: the replica then begins by what the store holds.';
-  /** Commits stay the same objects from one write to the next, and there are many. */
-  const texts = new WeakMap<Commit, string>();
-
-  const textOf = (commit: Commit): string => {
-    let text = texts.get(commit);
-    if (text === undefined) {
-      text = JSON.stringify(commit);
-      texts.set(commit, text);
-    }
-    return text;
-  };
-
   return {
     async read() {
       let bytes: Buffer | null;
@@ -113,7 +102,7 @@ export function createStateFile({ file, files = NODE_FILES }: StateFileOptions):
     async write(state) {
       const { documents, recent, ...rest } = state;
       const body = Buffer.from(
-        `${JSON.stringify({ ...rest, documents: [...documents] }).slice(0, -1)},"recent":[${recent.map(textOf).join(',')}]}\n`,
+        `${JSON.stringify({ ...rest, documents: [...documents] }).slice(0, -1)},"recent":[${recent.map(commitText).join(',')}]}\n`,
       );
       const header = Buffer.from(`serin-state ${VERSION} ${sumOf(VERSION, body)}\n`);
       try {

@@ -1,6 +1,7 @@
 /** What is sent to Redis for commits and documents, packed where that is possible and whole otherwise, and its numbers. Pure. */
 import { packedDocument } from '../commit-shape.ts';
 import { createPacker, type Packed } from '../packed-commit.ts';
+import type { Sync } from '../shared-store.ts';
 import type { Commit, Loaded } from '../store.ts';
 
 /** The text that stands for the service's document after the commit; `''`: there is none. */
@@ -68,4 +69,13 @@ export function restoreParts(
 export function finite(text: unknown, otherwise: number): number {
   const number = Number(text);
   return Number.isFinite(number) ? number : otherwise;
+}
+
+/** The register of replicas: name, record and age in turn. An age that is none counts as `oldest`, in ms. */
+export function readReplicas(list: unknown, oldest: number): Sync['replicas'] {
+  const texts = Array.isArray(list) ? list.map(String) : [];
+  const found: Sync['replicas'][number][] = [];
+  for (let at = 0; at + 2 < texts.length; at += 3)
+    found.push({ name: texts[at] ?? '', record: texts[at + 1] ?? '', age: finite(texts[at + 2], oldest) });
+  return found;
 }

@@ -5,7 +5,8 @@
  * one that Redis refuses where memory is full or writes are not allowed. The keys, all with one hash tag:
  *
  * - `meta`, a hash: `format` and `readable` (the format that it is in, and the lowest that can still read it), `id`, `revision`,
- *   `changeId`, `documents` and `bases`, how many of these there are, and `bytes`, how many the commits have;
+ *   `changeId`, `documents` and `bases`, how many of these there are, `bytes`, how many the commits have, and `restored`, a word
+ *   that is new whenever history was put there otherwise than by commits;
  * - `documents`, a hash: service → `{"revision": …, "document": …}`, or `{"base": …, "revision": …, "baseChange": …, "changes": …}`;
  * - `commits`, a stream: an entry `<revision>-0` with `service`, `changeId`, `at` (the store's clock in ms), `commit`, and
  *   `base` where the commit is packed;
@@ -13,7 +14,8 @@
  *   that are needed and have left the stream;
  * - `replicas`, a hash: name → record, and `beats`, a sorted set of the same names by the time of the last beat;
  * - `formats`, a hash: name → the same time, where that replica reads what is packed: one of a former version leaves it behind;
- * - `leader`, a hash: `name`, `until`, `fence`.
+ * - `leader`, a hash: `name`, `until`, `fence`;
+ * - `final:<change>`, a text for each change that has ended, which goes by itself after a day.
  *
  * A store of which a part is gone (Redis evicted a key, or somebody removed one) looks empty to `sync`, so that whoever knows what
  * was in it puts it back; it is neither loaded nor written to, since what is left is not what was decided.
@@ -41,13 +43,13 @@ local function text(number)
   return string.format('%.0f', number)
 end
 local function readMeta(key, format)
-  local meta = redis.call('HMGET', key, 'readable', 'id', 'revision', 'changeId', 'documents', 'bases')
+  local meta = redis.call('HMGET', key, 'readable', 'id', 'revision', 'changeId', 'documents', 'bases', 'restored')
   local readable = meta[1] and #meta[1] < 10 and string.match(meta[1], '^[1-9]%d*$') and tonumber(meta[1])
   if readable and readable > tonumber(format) then return nil, meta[1] end
   if (meta[1] or meta[2]) and not readable then return nil, 'broken' end
   if meta[2] and not (meta[3] and string.match(meta[3], '^%d+$') and #meta[3] < 16) then return nil, 'broken' end
   return { id = meta[2] or '', revision = tonumber(meta[3] or '0'), changeId = meta[4] or '', documents = meta[5], bases = meta[6],
-    readable = readable or 1 }
+    restored = meta[7] or '', readable = readable or 1 }
 end
 local function allRead(beats, formats, now)
   for _, name in ipairs(redis.call('ZRANGEBYSCORE', beats, text(now - ${HEARD_OF}), '+inf')) do
@@ -82,7 +84,7 @@ end
 
 const SEEN = `
 local function leftOf(meta)
-  if isLost(meta, KEYS[5], KEYS[6], KEYS[7]) then return { id = '', revision = 0, changeId = '' } end
+  if isLost(meta, KEYS[5], KEYS[6], KEYS[7]) then return { id = '', revision = 0, changeId = '', restored = '' } end
   return meta
 end
 local function seen(meta, now)
@@ -99,11 +101,11 @@ local function seen(meta, now)
       replicas[#replicas + 1] = text(math.max(0, now - tonumber(at)))
     end
   end
-  return { 'ok', meta.id, text(meta.revision), meta.changeId, text(now), leads, leader[3] or '0', replicas }
+  return { 'ok', meta.id, text(meta.revision), meta.changeId, text(now), leads, leader[3] or '0', replicas, meta.restored }
 end
 `;
 
-/** KEYS meta, replicas, beats, leader, documents, commits, bases, formats. ARGV format. Answers ok, id, revision, changeId, time, leader, fence, replicas | newer, format. */
+/** KEYS meta, replicas, beats, leader, documents, commits, bases, formats. ARGV format. Answers ok, id, revision, changeId, time, leader, fence, replicas, restored | newer, format. */
 export const LOOK = redisScript(
   `${HEAD}${SEEN}
 local meta, newer = readMeta(KEYS[1], ARGV[1])
@@ -244,6 +246,19 @@ for _ = 1, 20 do
   from = '(' .. entries[#entries][1]
 end
 return { 'ok', from, found }
+`,
+  { writes: false },
+);
+
+/** KEYS meta, commits. ARGV format. Answers ok, revision, changeId, bytes of the first commit ('' none) | newer, format. */
+export const OLDEST = redisScript(
+  `${HEAD}
+local meta, newer = readMeta(KEYS[1], ARGV[1])
+if not meta then return { 'newer', newer } end
+local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
+if not first then return { 'ok', '' } end
+local bytes = redis.call('HGET', KEYS[1], 'bytes') or '0'
+return { 'ok', string.match(first[1], '^%d+'), field(first, 'changeId') or '', bytes }
 `,
   { writes: false },
 );

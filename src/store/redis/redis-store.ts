@@ -11,10 +11,12 @@ import { DEFAULT_HISTORY_BYTES } from '../../config/store.ts';
 import { checkedCommit, claimedRevision, readDocument } from '../commit-shape.ts';
 import { createPacker } from '../packed-commit.ts';
 import { createBases } from './redis-bases.ts';
-import { finite, restoreParts, storedText, unnamed } from './redis-parts.ts';
+import { readReplicas, restoreParts, storedText, unnamed } from './redis-parts.ts';
 import { type Entry, readEntries, sort } from './redis-entries.ts';
 import type { RedisConnection, RedisScript, RunOptions } from './redis-connection.ts';
-import { BASES, BEAT, FORMAT, HISTORY, LEAVE, LOAD, LOOK, RANGE } from './redis-scripts.ts';
+import { createRedisFinals } from './redis-finals.ts';
+import { BASES, BEAT, FORMAT, HISTORY, LEAVE, LOAD, LOOK, OLDEST, RANGE } from './redis-scripts.ts';
+import { createOlderCommits, readOldest } from './redis-older.ts';
 import { COMMIT, RESTORE } from './redis-write-scripts.ts';
 import { spaced } from './spaced.ts';
 import { createSharing } from '../shared-parts.ts';
@@ -246,24 +248,17 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
       if (beat === null || (condition !== 'readOnly' && condition !== 'full')) throw error;
       parts = await ask(LOOK, keys, [FORMAT]);
     }
-    const [, id, revision, changeId, time, leads, fence, list] = parts;
+    const [, id, revision, changeId, time, leads, fence, list, restored] = parts;
     setOffset(Number(time));
-    const texts = Array.isArray(list) ? list.map(String) : [];
-    const found: Sync['replicas'][number][] = [];
-    for (let at = 0; at + 2 < texts.length; at += 3)
-      found.push({
-        name: texts[at] ?? '',
-        record: texts[at + 1] ?? '',
-        age: finite(texts[at + 2], FORGET_REPLICA),
-      });
     return {
       id: String(id),
       revision: Number(revision),
       changeId: String(changeId),
+      restored: String(restored),
       time: Number(time),
       leader: leads === '' ? null : String(leads),
       fence: Number.isSafeInteger(Number(fence)) ? Number(fence) : 0,
-      replicas: found,
+      replicas: readReplicas(list, FORGET_REPLICA),
     };
   }
 
@@ -360,6 +355,10 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
     commit,
     sync,
     since,
+    oldest: async () => readOldest(await ask(OLDEST, [meta, commitsKey], [FORMAT])),
+    before: async (revision) => (revision <= 1 ? [] : (await range(1, revision - 1)).commits),
+    addOlder: createOlderCommits({ key: (name) => connection.key(name), ask, channel, writer, historyBytes }),
+    finals: createRedisFinals({ key: (name) => connection.key(name), ask }),
     async history(service, before, limit) {
       const commits: Commit[] = [];
       let from = before > Number.MAX_SAFE_INTEGER ? '+' : before > 0 ? `(${before}-0` : '';

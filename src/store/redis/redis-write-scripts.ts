@@ -124,7 +124,7 @@ if ARGV[8] ~= '1' then
   if meta.revision > 0 and not isLost(meta, KEYS[2], KEYS[3], KEYS[4]) then return { 'held' } end
 end
 if ARGV[2] ~= '1' and not allRead(KEYS[6], KEYS[7], clock()) then return { 'whole' } end
-redis.call('HSET', KEYS[1], 'format', ARGV[1], 'readable', ARGV[2], 'id', ARGV[3], 'revision', ARGV[4], 'changeId', ARGV[5], 'documents', ARGV[9], 'bases', '0')
+redis.call('HSET', KEYS[1], 'format', ARGV[1], 'readable', ARGV[2], 'id', ARGV[3], 'revision', ARGV[4], 'changeId', ARGV[5], 'documents', ARGV[9], 'bases', '0', 'restored', ARGV[3] .. ':' .. text(clock()))
 redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5])
 local at = 9
 for _ = 1, tonumber(ARGV[at]) do
@@ -148,6 +148,79 @@ end
 redis.call('HSET', KEYS[1], 'bytes', text(bytes))
 redis.call('PUBLISH', ARGV[6], ARGV[7])
 return { 'ok' }
+`,
+  { writes: true },
+);
+
+/** Moving a longer history takes Redis too long at once. */
+const MOST_MOVED = 10_000;
+
+/**
+ * Puts older commits in front of the history; a stream takes none, so it is made anew. KEYS meta, commits, spans, beats, formats. ARGV
+ * format, id, the revision and the change that the history begins by, 1 where something is packed, channel, writer, then for each commit
+ * what RESTORE has. Answers ok | held: the history does not begin so, or is too long | whole: nothing may be packed | newer, format.
+ */
+export const ADD_OLDER = redisScript(
+  `${HEAD}
+redis.call('XLEN', KEYS[2])
+redis.call('HLEN', KEYS[3])
+local meta, newer = readMeta(KEYS[1], ARGV[1])
+if not meta then return { 'newer', newer } end
+local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
+if meta.id ~= ARGV[2] or not first or redis.call('XLEN', KEYS[2]) > ${MOST_MOVED} then return { 'held' } end
+if first[1] ~= ARGV[3] .. '-0' or field(first, 'changeId') ~= ARGV[4] then return { 'held' } end
+local now = clock()
+if ARGV[5] == '1' and meta.readable < 2 and not allRead(KEYS[4], KEYS[5], now) then return { 'whole' } end
+local bytes = tonumber(redis.call('HGET', KEYS[1], 'bytes') or '0') or 0
+redis.call('HSET', KEYS[1], 'restored', ARGV[2] .. ':' .. ARGV[8] .. ':' .. text(now))
+if ARGV[5] == '1' then redis.call('HSET', KEYS[1], 'readable', '2') end
+local moved = redis.call('XRANGE', KEYS[2], '-', '+')
+redis.call('DEL', KEYS[2])
+local at = 8
+while ARGV[at] do
+  local entry = { 'service', ARGV[at + 1], 'changeId', ARGV[at + 2], 'at', ARGV[at + 3], 'commit', ARGV[at + 6] }
+  if ARGV[at + 4] ~= '' then
+    entry[9] = 'base'
+    entry[10] = ARGV[at + 4]
+    local revision = string.match(ARGV[at], '^%d+')
+    local needed = string.match(redis.call('HGET', KEYS[3], ARGV[at + 4]) or '', '^(%d+) ')
+    if tonumber(needed or '0') < tonumber(revision) then
+      redis.call('HSET', KEYS[3], ARGV[at + 4], revision .. ' ' .. ARGV[at + 5] .. ' ' .. ARGV[at + 1])
+    end
+  end
+  redis.call('XADD', KEYS[2], ARGV[at], unpack(entry))
+  bytes = bytes + #ARGV[at + 6]
+  at = at + 7
+end
+for _, one in ipairs(moved) do redis.call('XADD', KEYS[2], one[1], unpack(one[2])) end
+redis.call('HSET', KEYS[1], 'bytes', text(bytes))
+redis.call('PUBLISH', ARGV[6], ARGV[7])
+return { 'ok' }
+`,
+  { writes: true },
+);
+
+/**
+ * KEYS meta, then the key of each record. ARGV format, the store's id, ms, then for each its text ('' asks only), 1 where it takes the
+ * place of one that is there, and the word `restored` that it is recorded under (* any). Answers ok, then what is recorded of each ('' nothing) | other: another store | newer, format.
+ */
+export const FINALS = redisScript(
+  `${HEAD}
+local meta, newer = readMeta(KEYS[1], ARGV[1])
+if not meta then return { 'newer', newer } end
+if meta.id ~= '' and meta.id ~= ARGV[2] then return { 'other' } end
+local answer = { 'ok' }
+for i = 2, #KEYS do
+  local text, replaces, restored = ARGV[3 * i - 2], ARGV[3 * i - 1] == '1', ARGV[3 * i]
+  local found = redis.call('GET', KEYS[i])
+  local open = restored == '*' or (meta.id ~= '' and restored == meta.restored)
+  if text ~= '' and open and (not found or replaces) then
+    redis.call('SET', KEYS[i], text, 'PX', ARGV[3])
+    found = text
+  end
+  answer[i] = found or ''
+end
+return answer
 `,
   { writes: true },
 );

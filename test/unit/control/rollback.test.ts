@@ -90,7 +90,6 @@ async function startWriter(store: MemoryStore, patience: number) {
     journal,
     changes,
     queue: createWriteQueue(),
-    reach,
     shared: null,
     clock: Date.now,
     random: (size) => new Uint8Array(size).fill(7),

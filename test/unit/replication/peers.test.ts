@@ -285,7 +285,7 @@ describe('the listener for replicas', () => {
 
 describe('reading what a peer says', () => {
   it('gives messages or a reason for any bytes, and never throws', () => {
-    const kinds = fc.constantFrom('record', 'rollback', 'written', 'latches', 'left', 'other');
+    const kinds = fc.constantFrom('record', 'rollback', 'written', 'latches', 'final', 'left', 'other');
     const hostile = fc.oneof(
       fc.uint8Array({ maxLength: 200 }),
       fc.json().map((text) => Buffer.from(text)),

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RolloutState } from '../../../src/policy/rollout.ts';
 import { type Change, isFinal } from '../../../src/rollout/change.ts';
-import { changeId, createChanges, parsePresentId, presentChange } from '../../../src/rollout/changes.ts';
+import { changeId } from '../../../src/rollout/change-id.ts';
+import { createChanges } from '../../../src/rollout/changes.ts';
+import { parsePresentId, presentChange } from '../../../src/rollout/present-change.ts';
 import { localReach } from '../../../src/rollout/reach.ts';
 import type { Commit } from '../../../src/store/store.ts';
 
@@ -22,7 +24,7 @@ function start(workers = 2) {
     onUpdate: (change, before) => updates.push({ change, before }),
   });
   let count = 0;
-  const begin = (fields: Partial<Parameters<typeof changes.begin>[0]> = {}): string => {
+  const begin = (fields: Partial<Parameters<typeof changes.addPending>[0]> = {}): string => {
     count += 1;
     const id = changeId(`c${count}`, 'abcdef0123');
     const common = {
@@ -32,7 +34,7 @@ function start(workers = 2) {
       reason: null,
       requestId: null,
     } as const;
-    changes.begin({ id, ...common, ...fields });
+    changes.addPending({ id, ...common, ...fields });
     return id;
   };
   return { changes, begin, held, updates };
@@ -133,7 +135,7 @@ test('changes are kept for 24 hours, and those under way for as long as they tak
 test('a refused write leaves nothing behind; one that had nothing to do leaves its request id', () => {
   const { changes, begin, updates } = start();
   const refused = begin({ requestId: 'a' });
-  changes.forget(refused);
+  changes.removeRefused(refused);
   assert.equal(changes.find(refused), undefined);
   assert.equal(changes.byRequestId('notes', 'a'), undefined);
   assert.equal(updates.at(-1)?.change.status, 'CANCELED', 'who follows hears of its end');
@@ -142,7 +144,7 @@ test('a refused write leaves nothing behind; one that had nothing to do leaves i
     { service: 'notes', kind: 'rollout.promote', revision: 4 },
     localReach(() => [4, 4]),
   );
-  changes.settle(idle, present);
+  changes.replaceBy(idle, present);
   assert.deepEqual(changes.byRequestId('notes', 'b'), { id: present.id, digest: 'abcdef01' });
   assert.equal(changes.byRequestId('shop', 'b'), undefined, 'another service has ids of its own');
   assert.deepEqual(parsePresentId(present.id), { service: 'notes', kind: 'rollout.promote', revision: 4 });

@@ -1,0 +1,59 @@
+/** Older commits in front of the history in Redis: a stream takes none there, so a script makes it anew, all of it or nothing. */
+import type { Oldest } from '../shared-store.ts';
+import type { Commit } from '../store.ts';
+import type { RedisScript, RunOptions } from './redis-connection.ts';
+import { finite, restoreParts } from './redis-parts.ts';
+import { FORMAT } from './redis-scripts.ts';
+import { ADD_OLDER } from './redis-write-scripts.ts';
+
+/** A history that takes more is not made anew: Redis would do nothing else for too long. In bytes. */
+const MOST_MOVED = 16 * 1024 * 1024;
+
+/** In ms. */
+const TIME = 5000;
+
+export interface OlderCommitsOptions {
+  readonly key: (name: string) => string;
+  /** As `ask` of the store: the parts of an answer. */
+  readonly ask: (
+    script: RedisScript,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+    options?: RunOptions,
+  ) => Promise<readonly unknown[]>;
+  /** Where others hear of it, and who says so. */
+  readonly channel: string;
+  readonly writer: string;
+  /** Bytes that the history may take. */
+  readonly historyBytes: number;
+}
+
+export function createOlderCommits({ key, ask, channel, writer, historyBytes }: OlderCommitsOptions) {
+  const keys = ['meta', 'commits', 'spans', 'beats', 'formats'].map(key);
+
+  async function add(
+    id: string,
+    commits: readonly Commit[],
+    first: Oldest,
+    packs: boolean,
+  ): Promise<boolean> {
+    const { revision, changeId, bytes } = first;
+    const room = historyBytes - bytes;
+    const kept = commits.filter((one) => one.revision < revision);
+    if (kept.at(-1)?.revision !== revision - 1 || room <= 0 || bytes > MOST_MOVED) return false;
+    const parts = restoreParts({ documents: new Map(), recent: kept }, packs, Math.min(room, MOST_MOVED));
+    const args = [FORMAT, id, revision, changeId, parts.packed ? 1 : 0, channel, writer];
+    const [answer] = await ask(ADD_OLDER, keys, [...args, ...parts.commits.flat()], { timeout: TIME });
+    if (answer === 'whole' && packs) return add(id, commits, first, false);
+    return answer === 'ok';
+  }
+
+  return (id: string, commits: readonly Commit[], first: Oldest): Promise<boolean> =>
+    add(id, commits, first, true);
+}
+
+/** What OLDEST answers. */
+export function readOldest([, revision, changeId, bytes]: readonly unknown[]): Oldest | null {
+  if (revision === '') return null;
+  return { revision: Number(revision), changeId: String(changeId), bytes: finite(bytes, 0) };
+}
