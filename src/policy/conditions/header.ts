@@ -39,22 +39,30 @@ export const header: ConditionKind<typeof Headers> = {
     }),
 };
 
-/** Names of headers mind no case, so two tests can be of one header; what is wrong where no value meets both. */
+/** Names of headers mind no case, so several tests can be of one header; what is wrong where no value meets all of them. */
 function contradiction(tests: Readonly<Record<string, TextTest>>): string | null {
-  const seen = new Map<string, [string, TextTest]>();
-  for (const [name, test] of Object.entries(tests)) {
-    const before = seen.get(name.toLowerCase());
-    if (before !== undefined && contradicts(before[1], test))
-      return `"${before[0]}" and "${name}" are one header, and no value meets both tests; leave out one`;
-    seen.set(name.toLowerCase(), [name, test]);
+  const spellings = Map.groupBy(Object.keys(tests), (name) => name.toLowerCase());
+  for (const names of spellings.values()) {
+    if (names.length === 1 || canAllHold(names.map((name) => tests[name]!))) continue;
+    const [last, ...others] = names.map((name) => `"${name}"`).toReversed();
+    return `${others.toReversed().join(', ')} and ${last} are one header, and no value meets all tests; leave out one`;
   }
   return null;
 }
 
-function contradicts(a: TextTest, b: TextTest): boolean {
-  if ((a.present === false) !== (b.present === false)) return true;
-  const [ours, theirs] = [valuesOf(a), valuesOf(b)];
-  return ours !== null && theirs !== null && !ours.some((value) => theirs.includes(value));
+/** Whether some value may meet all tests. A range of versions is believed to fit whatever else is asked. */
+function canAllHold(tests: readonly TextTest[]): boolean {
+  const absent = tests.filter(({ present }) => present === false);
+  if (absent.length > 0) return absent.length === tests.length;
+  const values = tests.map(valuesOf).find((list) => list !== null);
+  const prefixes = tests.flatMap(({ prefix = [] }) => prefix);
+  if (values === undefined) {
+    // One of them has to begin with all others.
+    return prefixes.every((one) => prefixes.every((other) => one.startsWith(other) || other.startsWith(one)));
+  }
+  const isMet = (value: string, test: TextTest): boolean =>
+    (valuesOf(test)?.includes(value) ?? true) && value.startsWith(test.prefix ?? '');
+  return values.some((value) => tests.every((test) => isMet(value, test)));
 }
 
 /** Fields of answers, which requests do not have (RFC 9110, and what browsers read in answers). */

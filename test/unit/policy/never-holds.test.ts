@@ -72,9 +72,23 @@ test('values that no header or cookie has', () => {
     { header: { 'X-A': { present: false }, 'x-a': { equals: 'v' } } },
     /"X-A" and "x-a" are one header/,
   );
-  refuses({ header: { 'X-A': { equals: 'v' }, 'x-a': { oneOf: ['w'] } } }, /no value meets both/);
+  refuses({ header: { 'X-A': { equals: 'v' }, 'x-a': { oneOf: ['w'] } } }, /no value meets all tests/);
   refuses({ header: { 'x-a': { equals: 'v' }, 'X-A': { oneOf: ['w'] } } }, /"x-a" and "X-A" are one header/);
-  accepts({ header: { 'X-A': { prefix: 'v' }, 'x-a': { semver: '>=1' } } });
+  refuses(
+    { header: { 'X-A': { equals: 'v' }, 'x-a': { prefix: 'v' }, 'X-a': { equals: 'w' } } },
+    /"X-A", "x-a" and "X-a" are one header/,
+  );
+  refuses({ header: { 'X-A': { oneOf: ['a1', 'b2'] }, 'x-a': { prefix: 'c' } } }, /no value meets all tests/);
+  refuses({ header: { 'X-A': { prefix: 'ab' }, 'x-a': { prefix: 'ac' } } }, /no value meets all tests/);
+  refuses({ header: { 'X-A': { present: true }, 'x-a': { present: false } } }, /no value meets all tests/);
+  for (const header of [
+    { 'X-A': { prefix: 'v' }, 'x-a': { semver: '>=1' } },
+    { 'X-A': { oneOf: ['a1', 'c2'] }, 'x-a': { prefix: 'c' }, 'X-a': { oneOf: ['c2'] } },
+    { 'X-A': { prefix: 'ab' }, 'x-a': { prefix: 'a' } },
+    { 'X-A': { present: false }, 'x-a': { present: false } },
+    { 'X-A': { present: true }, 'x-a': { equals: 'v' } },
+  ] as const)
+    accepts({ header });
 });
 
 test('ranges that no version is in', () => {
