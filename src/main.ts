@@ -48,7 +48,7 @@ import { startDiscovery } from './discovery/start.ts';
 import { startDemo } from './demo/demo.ts';
 import { createHttpProbe } from './health/http-probe.ts';
 import { listenAddress, listening, url } from './serve/listening.ts';
-import { REFUSALS } from './http1/refusal.ts';
+import { PROTOCOL_ERRORS } from './http1/protocol-errors.ts';
 import { PROXY_HEADER_FAULTS } from './proxy-protocol/outcome.ts';
 import { createOwnStore } from './serve/own-store.ts';
 import { onStopSignal } from './serve/stop-signal.ts';
@@ -210,7 +210,7 @@ async function serve(
       onError: (error) => complain({ err: error }, 'the ops server failed'),
       metrics: createExposition({
         version: packageJson.version,
-        refusals: REFUSALS.map(({ code }) => code),
+        refusals: PROTOCOL_ERRORS.map(({ code }) => code),
         handshakeFailures: HANDSHAKE_FAILURES,
         proxyHeaderFaults: PROXY_HEADER_FAULTS,
         certificates: () => controlPlane?.certificates() ?? [],

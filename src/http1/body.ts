@@ -8,18 +8,18 @@
  */
 import { FieldBlock, parseFields } from './field-block.ts';
 import { CR, HEX, HTAB, LF, SP, TOKEN } from './grammar.ts';
-import { refusalNumber } from './refusal.ts';
+import { protocolErrorNumber } from './protocol-errors.ts';
 import { isForbiddenTrailer, trailersKept } from './trailers.ts';
 
-const CHUNK_SIZE = refusalNumber('chunk_size');
-const CHUNK_EXTENSION = refusalNumber('chunk_extension');
-const CHUNK_END = refusalNumber('chunk_end');
-const BARE_CR = refusalNumber('bare_cr');
-const BARE_LF = refusalNumber('bare_lf');
-const BAD_TRAILER = refusalNumber('bad_trailer');
-const TOO_MANY_FIELDS = refusalNumber('too_many_fields');
-const TRAILER_TOO_LARGE = refusalNumber('trailer_too_large');
-const FORBIDDEN_TRAILER = refusalNumber('forbidden_trailer');
+const CHUNK_SIZE = protocolErrorNumber('chunk_size');
+const CHUNK_EXTENSION = protocolErrorNumber('chunk_extension');
+const CHUNK_END = protocolErrorNumber('chunk_end');
+const BARE_CR = protocolErrorNumber('bare_cr');
+const BARE_LF = protocolErrorNumber('bare_lf');
+const BAD_TRAILER = protocolErrorNumber('bad_trailer');
+const TOO_MANY_FIELDS = protocolErrorNumber('too_many_fields');
+const TRAILER_TOO_LARGE = protocolErrorNumber('trailer_too_large');
+const FORBIDDEN_TRAILER = protocolErrorNumber('forbidden_trailer');
 
 /** Bytes: of all extensions of a body together, of all trailers; and the number of trailer fields. */
 export interface ChunkedLimits {

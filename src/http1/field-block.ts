@@ -6,16 +6,16 @@
  */
 import { F, NAME_LENGTH, nameAt, shortNameAt } from './fields.ts';
 import { COLON, CR, HTAB, isSpace, LF, LOWER, NAME, SP, trimSpace, VALUE } from './grammar.ts';
-import { refusalNumber } from './refusal.ts';
+import { protocolErrorNumber } from './protocol-errors.ts';
 import { hasControl, viewOf } from './words.ts';
 
-const BAD_FIELD_NAME = refusalNumber('bad_field_name');
-const SPACE_BEFORE_COLON = refusalNumber('space_before_colon');
-const OBS_FOLD = refusalNumber('obs_fold');
-const BARE_CR = refusalNumber('bare_cr');
-const BARE_LF = refusalNumber('bare_lf');
-const CONTROL_CHARACTER = refusalNumber('control_character');
-const TOO_MANY_FIELDS = refusalNumber('too_many_fields');
+const BAD_FIELD_NAME = protocolErrorNumber('bad_field_name');
+const SPACE_BEFORE_COLON = protocolErrorNumber('space_before_colon');
+const OBS_FOLD = protocolErrorNumber('obs_fold');
+const BARE_CR = protocolErrorNumber('bare_cr');
+const BARE_LF = protocolErrorNumber('bare_lf');
+const CONTROL_CHARACTER = protocolErrorNumber('control_character');
+const TOO_MANY_FIELDS = protocolErrorNumber('too_many_fields');
 
 const FIRST_CAPACITY = 32;
 const COOKIE_BIT = 1 << F.COOKIE;

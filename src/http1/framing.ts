@@ -7,16 +7,16 @@
 import { F } from './fields.ts';
 import type { FieldBlock } from './field-block.ts';
 import { HTAB, SP, TOKEN, trimSpace } from './grammar.ts';
-import { refusalNumber } from './refusal.ts';
+import { protocolErrorNumber } from './protocol-errors.ts';
 
-const LENGTH_AND_CODING = refusalNumber('length_and_coding');
-const DUPLICATE_LENGTH = refusalNumber('duplicate_length');
-const BAD_LENGTH = refusalNumber('bad_length');
-const UNKNOWN_CODING = refusalNumber('unknown_coding');
-const BAD_CODING = refusalNumber('bad_coding');
-const CODING_IN_HTTP10 = refusalNumber('coding_in_http10');
-const BAD_CONNECTION = refusalNumber('bad_connection');
-const CONNECTION_NOMINATES_ESSENTIAL = refusalNumber('connection_nominates_essential');
+const LENGTH_AND_CODING = protocolErrorNumber('length_and_coding');
+const DUPLICATE_LENGTH = protocolErrorNumber('duplicate_length');
+const BAD_LENGTH = protocolErrorNumber('bad_length');
+const UNKNOWN_CODING = protocolErrorNumber('unknown_coding');
+const BAD_CODING = protocolErrorNumber('bad_coding');
+const CODING_IN_HTTP10 = protocolErrorNumber('coding_in_http10');
+const BAD_CONNECTION = protocolErrorNumber('bad_connection');
+const CONNECTION_NOMINATES_ESSENTIAL = protocolErrorNumber('connection_nominates_essential');
 
 const LENGTH_BIT = 1 << F.CONTENT_LENGTH;
 const CODING_BIT = 1 << F.TRANSFER_ENCODING;

@@ -8,17 +8,17 @@ import { FieldBlock, parseFields } from './field-block.ts';
 import { F } from './fields.ts';
 import { OPTION_CLOSE, OPTION_KEEP_ALIVE, OPTION_UPGRADE, readConnection, readFraming } from './framing.ts';
 import { CR, LF, SP, VALUE } from './grammar.ts';
-import { refusalNumber } from './refusal.ts';
+import { protocolErrorNumber } from './protocol-errors.ts';
 import type { HeadLimits } from './request-head.ts';
 
-const BAD_VERSION = refusalNumber('bad_version');
-const BAD_STATUS = refusalNumber('bad_status');
-const BAD_REASON = refusalNumber('bad_reason');
-const BARE_CR = refusalNumber('bare_cr');
-const BARE_LF = refusalNumber('bare_lf');
-const HEAD_TOO_LARGE = refusalNumber('head_too_large');
-const BODY_ON_BODILESS = refusalNumber('body_on_bodiless');
-const CLOSING_INTERIM = refusalNumber('closing_interim');
+const BAD_VERSION = protocolErrorNumber('bad_version');
+const BAD_STATUS = protocolErrorNumber('bad_status');
+const BAD_REASON = protocolErrorNumber('bad_reason');
+const BARE_CR = protocolErrorNumber('bare_cr');
+const BARE_LF = protocolErrorNumber('bare_lf');
+const HEAD_TOO_LARGE = protocolErrorNumber('head_too_large');
+const BODY_ON_BODILESS = protocolErrorNumber('body_on_bodiless');
+const CLOSING_INTERIM = protocolErrorNumber('closing_interim');
 
 const UPGRADE_BIT = 1 << F.UPGRADE;
 

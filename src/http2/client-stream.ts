@@ -10,7 +10,7 @@ import { constants, type ServerHttp2Stream } from 'node:http2';
 import { ResponseReader } from '../http1/response-reader.ts';
 import { EdgeSocket, reset, STREAM_REFUSED } from './edge-socket.ts';
 import { fieldObject, responseFields } from './field-list.ts';
-import { refusalNumber } from '../http1/refusal.ts';
+import { protocolErrorNumber } from '../http1/protocol-errors.ts';
 import { requestText } from './request-text.ts';
 import { keptTrailers } from './chunk-text.ts';
 import { StreamBody } from './stream-body.ts';
@@ -20,7 +20,7 @@ import { guarded, soon } from '../runtime/guard.ts';
 const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM } =
   constants;
 
-const MALFORMED_FIELD = refusalNumber('malformed_field');
+const MALFORMED_FIELD = protocolErrorNumber('malformed_field');
 
 /** The status whose answer has no content, although HTTP/1.1 frames it as if it might (RFC 9110, section 15.3.6). */
 const RESET_CONTENT = 205;

@@ -5,22 +5,22 @@
  * connection are refused, never dropped; so the codec reads as many fields as the client sent, and nothing can be smuggled
  * on the way from HTTP/2 to HTTP/1.1. Source: RFC 9113, sections 8.2 and 8.3. Pure.
  */
-import { refusalNumber } from '../http1/refusal.ts';
+import { protocolErrorNumber } from '../http1/protocol-errors.ts';
 import { TARGET, TOKEN } from '../http1/grammar.ts';
 import { CONNECTION_FIELDS, isFieldName, isFieldValue, isOf, trimmedValue } from './field-grammar.ts';
 import { declaredLength, type BodyForm, type BodyFraming } from './stream-body.ts';
 
-const BAD_METHOD = refusalNumber('bad_method');
-const BAD_TARGET = refusalNumber('bad_target');
-const BAD_FIELD_NAME = refusalNumber('bad_field_name');
-const BAD_LENGTH = refusalNumber('bad_length');
-const DUPLICATE_LENGTH = refusalNumber('duplicate_length');
-const CONTROL_CHARACTER = refusalNumber('control_character');
-const CONNECT = refusalNumber('connect');
-const DUPLICATE_HOST = refusalNumber('duplicate_host');
-const HOST_MISMATCH = refusalNumber('host_mismatch');
-const BAD_PSEUDO_FIELD = refusalNumber('bad_pseudo_field');
-const CONNECTION_FIELD = refusalNumber('connection_field');
+const BAD_METHOD = protocolErrorNumber('bad_method');
+const BAD_TARGET = protocolErrorNumber('bad_target');
+const BAD_FIELD_NAME = protocolErrorNumber('bad_field_name');
+const BAD_LENGTH = protocolErrorNumber('bad_length');
+const DUPLICATE_LENGTH = protocolErrorNumber('duplicate_length');
+const CONTROL_CHARACTER = protocolErrorNumber('control_character');
+const CONNECT = protocolErrorNumber('connect');
+const DUPLICATE_HOST = protocolErrorNumber('duplicate_host');
+const HOST_MISMATCH = protocolErrorNumber('host_mismatch');
+const BAD_PSEUDO_FIELD = protocolErrorNumber('bad_pseudo_field');
+const CONNECTION_FIELD = protocolErrorNumber('connection_field');
 
 /** Methods whose requests are expected to say how long their content is, even if there is none (RFC 9110, section 8.6). */
 const WITH_CONTENT = new Set(['POST', 'PUT', 'PATCH']);

@@ -1,7 +1,7 @@
 /** What the product's own readers make of bytes: messages, how far they have accepted them, and why they stopped. */
 import { BodyReader } from '../../src/http1/body-reader.ts';
 import { HeadAccumulator } from '../../src/http1/head-accumulator.ts';
-import { REFUSALS } from '../../src/http1/refusal.ts';
+import { PROTOCOL_ERRORS } from '../../src/http1/protocol-errors.ts';
 import type { RequestHead } from '../../src/http1/request-head.ts';
 import { RequestReader, type MessageLimits } from '../../src/http1/request-reader.ts';
 import type { ResponseHead } from '../../src/http1/response-head.ts';
@@ -39,7 +39,7 @@ const requests = new RequestReader();
 const responses = new ResponseReader();
 
 function codeOf(number: number): string {
-  return REFUSALS[-number - 1]!.code;
+  return PROTOCOL_ERRORS[-number - 1]!.code;
 }
 
 function fieldsOf(head: RequestHead | ResponseHead): string[] {

@@ -2,7 +2,7 @@
  * What the product's own readers make of bytes that come in pieces: the reader of requests as a client connection pushes to it, and for
  * responses the relay that writes them to the client.
  */
-import { REFUSALS } from '../../src/http1/refusal.ts';
+import { PROTOCOL_ERRORS } from '../../src/http1/protocol-errors.ts';
 import { RequestReader } from '../../src/http1/request-reader.ts';
 import { ResponseRelay, type RelayStep } from '../../src/proxy/exchange/response-relay.ts';
 import { LIMITS } from './by-codec.ts';
@@ -36,7 +36,7 @@ export function deliveries(length: number, atMost = 400): Cuts[] {
 }
 
 function codeOf(number: number): string {
-  return REFUSALS[-number - 1]!.code;
+  return PROTOCOL_ERRORS[-number - 1]!.code;
 }
 
 /** Reads requests as a client connection does. */

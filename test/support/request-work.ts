@@ -2,7 +2,7 @@
  * All that the proxy works out for one request head, in process and without sockets: read, find the service and the client, decide,
  * make the head for the endpoint. What it costs is what a head can make the proxy spend.
  */
-import { REFUSALS } from '../../src/http1/refusal.ts';
+import { PROTOCOL_ERRORS } from '../../src/http1/protocol-errors.ts';
 import { parseRequestHead, type HeadLimits } from '../../src/http1/request-head.ts';
 import type { ClientSide } from '../../src/proxy/connection/client-side.ts';
 import { upstreamRequestHead } from '../../src/proxy/exchange/forward-headers.ts';
@@ -113,7 +113,7 @@ export function createRequestWork(size: PolicySize): RequestWork {
     const { head } = view;
     const used = parseRequestHead(bytes, 0, bytes.length, LIMITS, head);
     if (used <= 0) {
-      const refusal = REFUSALS[-used - 1];
+      const refusal = PROTOCOL_ERRORS[-used - 1];
       if (refusal !== undefined) refusalResponse(refusal, false, '');
       return used;
     }

@@ -8,7 +8,7 @@
  */
 import type { Socket } from 'node:net';
 import { HeadAccumulator } from '../../http1/head-accumulator.ts';
-import { REFUSALS } from '../../http1/refusal.ts';
+import { PROTOCOL_ERRORS } from '../../http1/protocol-errors.ts';
 import { keepable } from '../../net/read-buffer.ts';
 import { SocketWriter, type SocketWriterOwner } from '../../net/socket-writer.ts';
 import type { DownstreamInfo } from './downstream-info.ts';
@@ -376,7 +376,7 @@ export class ClientConnection implements ClientSide, SocketWriterOwner {
   /** Answers a head that can't be read, by the number of its refusal; the connection ends. */
   refuse(refused: number, headOnly = false): void {
     const index = -refused - 1;
-    const refusal = REFUSALS[index];
+    const refusal = PROTOCOL_ERRORS[index];
     this.context.counters.refused(index);
     if (refusal !== undefined) {
       const { status, code } = refusal;

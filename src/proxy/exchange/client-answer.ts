@@ -5,7 +5,7 @@
  * It writes only answers of our own; an endpoint's come through the relay, which asks here for their heads.
  */
 import type { BodyReader, BodyFraming } from '../../http1/body-reader.ts';
-import type { Refusal } from '../../http1/refusal.ts';
+import type { ProtocolError } from '../../http1/protocol-errors.ts';
 import type { ResponseHead } from '../../http1/response-head.ts';
 import { joinAnswer } from '../../http2/joined-streams.ts';
 import type { SocketWriter } from '../../net/socket-writer.ts';
@@ -112,7 +112,7 @@ export class ClientAnswer implements RelayTarget {
   }
 
   /** Answers a request whose body can't be read; the connection ends. */
-  refusal(refusal: Refusal): void {
+  refusal(refusal: ProtocolError): void {
     this.#record.errorType = refusal.code;
     this.#write(refusal.status, refusalResponse(refusal, this.#headOnly, this.#context.dateLine));
   }

@@ -4,7 +4,7 @@
  * Nothing else in the data plane makes up an error answer. Each failure has a stable code that logs, metrics and the
  * answer's body share. An answer never tells an endpoint's address or an internal message.
  */
-import type { Refusal } from '../../http1/refusal.ts';
+import type { ProtocolError } from '../../http1/protocol-errors.ts';
 
 export const ERROR_RESPONSES = {
   no_service: { status: 404, title: 'Not Found', detail: 'No service is configured for this host and path.' },
@@ -128,7 +128,7 @@ export function errorResponse(code: ErrorCode, close: boolean, headOnly: boolean
 
 /** The complete answer to a message that the codec refuses. */
 export function refusalResponse(
-  { status, title, code, detail }: Refusal,
+  { status, title, code, detail }: ProtocolError,
   headOnly: boolean,
   date: string,
 ): string {

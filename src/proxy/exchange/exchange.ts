@@ -11,7 +11,7 @@
  * delivered twice unless it may be; an upstream connection is used again only when both messages on it are complete.
  */
 import { IDEMPOTENT } from '../../http1/methods.ts';
-import { REFUSALS } from '../../http1/refusal.ts';
+import { PROTOCOL_ERRORS } from '../../http1/protocol-errors.ts';
 import type { UpstreamHandler } from '../../upstream/connection.ts';
 import { endpointKeepAlive } from './answer-head.ts';
 import { BodyDrain } from './body-drain.ts';
@@ -212,7 +212,7 @@ export class Exchange implements UpstreamHandler {
   /** The rest of a body is invalid: the endpoint sees the request cut, the client a refusal where it still can. */
   #refuseBody(refused: number): void {
     const index = -refused - 1;
-    const refusal = REFUSALS[index]!;
+    const refusal = PROTOCOL_ERRORS[index]!;
     this.#context.counters.refused(index);
     this.delivery.attempts.drop('client_gone');
     if (this.request.phase === 'answering') {
@@ -308,7 +308,7 @@ export class Exchange implements UpstreamHandler {
 
   /** `code`: the number of the refusal; 0 for an interim answer that nothing asked for. */
   #invalidAnswer(code: number): void {
-    const reason = code < 0 ? REFUSALS[-code - 1]!.code : 'unexpected_interim';
+    const reason = code < 0 ? PROTOCOL_ERRORS[-code - 1]!.code : 'unexpected_interim';
     warnOfResponse(this.#context, this.request, this.delivery.attempts.endpointName, reason);
     this.delivery.attempts.drop('bad_response');
     if (this.#relay.reader.begun) this.#truncate();

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { it } from 'node:test';
 import { STATUS } from '../../../src/admin/problem.ts';
 import { ERROR_RESPONSES } from '../../../src/proxy/exchange/error-responses.ts';
-import { REFUSALS } from '../../../src/http1/refusal.ts';
+import { PROTOCOL_ERRORS } from '../../../src/http1/protocol-errors.ts';
 import type { StoreErrorCode } from '../../../src/store/store.ts';
 
 const TEXT = readFileSync(path.join(import.meta.dirname, '../../../docs/errors.md'), 'utf8');
@@ -21,7 +21,7 @@ const STORE: Record<StoreErrorCode, true> = {
 };
 
 it('docs/errors.md lists every code of the codec with its status, of the proxy, and of the store', () => {
-  for (const { code, status } of REFUSALS)
+  for (const { code, status } of PROTOCOL_ERRORS)
     assert.match(TEXT, new RegExp(`^\\| \`${code}\` +\\| ${status} `, 'm'));
   for (const [code, { status }] of Object.entries(ERROR_RESPONSES))
     assert.match(TEXT, new RegExp(`^\\| \`${code}\` +\\| ${status} `, 'm'));

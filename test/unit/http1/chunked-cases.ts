@@ -1,7 +1,7 @@
 /** Chunked bodies that are refused, by the code that says why: one fault each. */
-import type { RefusalCode } from '../../../src/http1/refusal.ts';
+import type { ProtocolErrorCode } from '../../../src/http1/protocol-errors.ts';
 
-export const CHUNKED: Partial<Record<RefusalCode, readonly string[]>> = {
+export const CHUNKED: Partial<Record<ProtocolErrorCode, readonly string[]>> = {
   chunk_size: [
     '',
     'g',

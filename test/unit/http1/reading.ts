@@ -1,7 +1,7 @@
 /** Short ways to have the codec read text: what it says, as plain values that a test can compare. */
 import type { ChunkedLimits } from '../../../src/http1/body.ts';
 import { ChunkedReader } from '../../../src/http1/body.ts';
-import { refusalOf } from '../../../src/http1/refusal.ts';
+import { protocolErrorOf } from '../../../src/http1/protocol-errors.ts';
 import { parseRequestHead, RequestHead, type HeadLimits } from '../../../src/http1/request-head.ts';
 import { parseResponseHead, ResponseHead } from '../../../src/http1/response-head.ts';
 
@@ -12,7 +12,7 @@ export const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 
 /** `used` or the code of the refusal. */
 export function outcome(number: number): number | string {
-  return number < 0 ? refusalOf(number).code : number;
+  return number < 0 ? protocolErrorOf(number).code : number;
 }
 
 /** What the parser says to a request head. */

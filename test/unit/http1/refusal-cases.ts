@@ -1,8 +1,8 @@
 /** Messages that are refused, by the code that says why: one fault each. */
-import type { RefusalCode } from '../../../src/http1/refusal.ts';
+import type { ProtocolErrorCode } from '../../../src/http1/protocol-errors.ts';
 import { LIMITS, withLines } from './reading.ts';
 
-type Cases = Partial<Record<RefusalCode, readonly string[]>>;
+type Cases = Partial<Record<ProtocolErrorCode, readonly string[]>>;
 
 const line = (start: string): string => `${start}\r\nHost: notes.test\r\n\r\n`;
 const target = (text: string, host = 'notes.test'): string => `GET ${text} HTTP/1.1\r\nHost: ${host}\r\n\r\n`;

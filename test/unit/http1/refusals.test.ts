@@ -2,13 +2,18 @@
 import { REFUSED_HEADS } from '../http2/refused-heads.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { REFUSALS, refusalNumber, refusalOf, type RefusalCode } from '../../../src/http1/refusal.ts';
+import {
+  PROTOCOL_ERRORS,
+  protocolErrorNumber,
+  protocolErrorOf,
+  type ProtocolErrorCode,
+} from '../../../src/http1/protocol-errors.ts';
 import { readChunked, requestOutcome, responseOutcome } from './reading.ts';
 import { CHUNKED } from './chunked-cases.ts';
 import { REQUESTS, RESPONSES } from './refusal-cases.ts';
 
 function check(
-  table: Partial<Record<RefusalCode, readonly string[]>>,
+  table: Partial<Record<ProtocolErrorCode, readonly string[]>>,
   read: (text: string) => number | string,
 ): void {
   for (const [code, texts] of Object.entries(table)) {
@@ -28,18 +33,18 @@ test('every code has a case', () => {
   const tables = [REQUESTS, RESPONSES, CHUNKED, REFUSED_HEADS];
   const tried = new Set([...tables.flatMap((table) => Object.keys(table)), ...IN_SESSIONS]);
   assert.deepEqual(
-    REFUSALS.map(({ code }) => code).filter((code) => !tried.has(code)),
+    PROTOCOL_ERRORS.map(({ code }) => code).filter((code) => !tried.has(code)),
     [],
   );
 });
 
 test('a code, its number and its status belong together', () => {
-  for (const [index, { code, status, title, detail }] of REFUSALS.entries()) {
+  for (const [index, { code, status, title, detail }] of PROTOCOL_ERRORS.entries()) {
     assert.match(code, /^[a-z][a-z0-9_]*$/);
-    assert.equal(refusalNumber(code as RefusalCode), -(index + 1));
-    assert.equal(refusalOf(-(index + 1)).code, code);
+    assert.equal(protocolErrorNumber(code as ProtocolErrorCode), -(index + 1));
+    assert.equal(protocolErrorOf(-(index + 1)).code, code);
     assert.ok([400, 417, 431, 501, 505].includes(status) && title !== '' && detail.endsWith('.'), code);
   }
-  assert.throws(() => refusalOf(0), RangeError);
-  assert.throws(() => refusalOf(-REFUSALS.length - 1), RangeError);
+  assert.throws(() => protocolErrorOf(0), RangeError);
+  assert.throws(() => protocolErrorOf(-PROTOCOL_ERRORS.length - 1), RangeError);
 });

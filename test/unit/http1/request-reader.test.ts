@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HeadAccumulator } from '../../../src/http1/head-accumulator.ts';
-import { REFUSALS } from '../../../src/http1/refusal.ts';
+import { PROTOCOL_ERRORS } from '../../../src/http1/protocol-errors.ts';
 import { RequestReader, type MessageLimits } from '../../../src/http1/request-reader.ts';
 
 const LIMITS: MessageLimits = { requestLine: 100, head: 200, fields: 10, extension: 20, trailer: 50 };
@@ -15,7 +15,7 @@ function steps(text: string, size = Infinity, reader = new RequestReader()): str
     const piece = Buffer.from(`##${text.slice(at, at + size)}`, 'latin1');
     for (let from = 2; from < piece.length; from += reader.used) {
       const step = reader.push(piece, from, piece.length, LIMITS);
-      if (step === 'refused') return [...said, REFUSALS[-reader.refusal - 1]!.code];
+      if (step === 'refused') return [...said, PROTOCOL_ERRORS[-reader.refusal - 1]!.code];
       if (step === 'head') said.push(`${head.method} ${head.path}${body.done ? '' : ' …'}`);
       if (step === 'body') {
         const passed = (body.held?.latin1Slice() ?? '') + piece.latin1Slice(body.from, body.to);

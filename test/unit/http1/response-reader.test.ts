@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ChunkedMode } from '../../../src/http1/body-reader.ts';
-import { REFUSALS } from '../../../src/http1/refusal.ts';
+import { PROTOCOL_ERRORS } from '../../../src/http1/protocol-errors.ts';
 import type { MessageLimits } from '../../../src/http1/request-reader.ts';
 import { AS_IT_CAME, DATA_ONLY, ResponseReader } from '../../../src/http1/response-reader.ts';
 
@@ -26,7 +26,7 @@ function read(text: string, method = 'GET', mode: ChunkedMode = AS_IT_CAME, size
     for (let from = 0; from < piece.length && !reader.done; from += reader.used) {
       const step = reader.push(piece, from, piece.length, LIMITS);
       if (step === 'refused')
-        return { said: [...said, REFUSALS[-reader.refusal - 1]!.code], reader, left: 0 };
+        return { said: [...said, PROTOCOL_ERRORS[-reader.refusal - 1]!.code], reader, left: 0 };
       taken += reader.used;
       if (step === 'head') said.push(`${head.status}`);
       if (step !== 'body') continue;

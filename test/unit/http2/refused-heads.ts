@@ -1,5 +1,5 @@
 /** Heads of HTTP/2 that are refused before the codec sees them, by the code that says why. Names and values in turns. */
-import type { RefusalCode } from '../../../src/http1/refusal.ts';
+import type { ProtocolErrorCode } from '../../../src/http1/protocol-errors.ts';
 
 const GET = [':method', 'GET', ':scheme', 'http', ':authority', 'notes.test', ':path', '/'];
 
@@ -12,7 +12,7 @@ export const withPseudo = (name: string, value: string | null): string[] => {
   return head;
 };
 
-export const REFUSED_HEADS: Partial<Record<RefusalCode, string[][]>> = {
+export const REFUSED_HEADS: Partial<Record<ProtocolErrorCode, string[][]>> = {
   bad_pseudo_field: [
     withPseudo(':method', null),
     withPseudo(':path', null),

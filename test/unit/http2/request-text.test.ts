@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { REFUSALS } from '../../../src/http1/refusal.ts';
+import { PROTOCOL_ERRORS } from '../../../src/http1/protocol-errors.ts';
 import { parseRequestHead, RequestHead } from '../../../src/http1/request-head.ts';
 import { requestText } from '../../../src/http2/request-text.ts';
 import { REFUSED_HEADS, withPseudo } from './refused-heads.ts';
 
 const LIMITS = { requestLine: 8192, head: 32_768, fields: 100 };
 
-const codeOf = (refusal: number): string => REFUSALS[-refusal - 1]?.code ?? `number ${refusal}`;
+const codeOf = (refusal: number): string => PROTOCOL_ERRORS[-refusal - 1]?.code ?? `number ${refusal}`;
 
 /** What the codec makes of it. */
 function read(raw: readonly string[], ended = true): { code: string; head: RequestHead; text: string } {

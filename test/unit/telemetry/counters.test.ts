@@ -18,7 +18,7 @@ import {
 } from '../../../src/telemetry/counters.ts';
 import { DURATION_BUCKETS, durationBucket } from '../../../src/telemetry/duration-buckets.ts';
 import { STATUS_LABELS, statusSlot } from '../../../src/telemetry/status-codes.ts';
-import { REFUSALS } from '../../../src/http1/refusal.ts';
+import { PROTOCOL_ERRORS } from '../../../src/http1/protocol-errors.ts';
 import { newServiceCounters, newWorkerCounters } from './fake-source.ts';
 
 test('a block of another size is refused', () => {
@@ -27,7 +27,7 @@ test('a block of another size is refused', () => {
 });
 
 test('there is room for every reason of refusal, and one beyond does not reach the next slot', () => {
-  assert.ok(REFUSALS.length < REFUSAL_SLOTS);
+  assert.ok(PROTOCOL_ERRORS.length < REFUSAL_SLOTS);
   const counters = newWorkerCounters();
   counters.refused(REFUSAL_SLOTS + 5);
   assert.equal(counters.slots[WORKER_SLOT.refused + REFUSAL_SLOTS - 1], 1);

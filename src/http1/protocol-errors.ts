@@ -1,11 +1,11 @@
 /**
- * Why a message is refused: stable codes with the status and the sentence a client gets.
+ * Protocol errors: why a message is refused, as stable codes with the status and the sentence a client gets.
  *
- * A refusal travels as a negative number, so that the parsers return one number and allocate nothing. The order of the list
+ * An error travels as a negative number, so that the parsers return one number and allocate nothing. The order of the list
  * is the order of metrics slots: new codes go to the end.
  */
 
-export interface Refusal {
+export interface ProtocolError {
   /** Stable, snake case; used in metrics, logs and answers. */
   readonly code: string;
   /** The status of the answer when a client's request is refused (an endpoint's response gives 502 whatever it says here). */
@@ -95,12 +95,12 @@ const LIST = [
     400,
     'A field has a name that is no token in lower case, or a value with a control character, and HTTP/2 allows neither.',
   ],
-] as const satisfies readonly (readonly [string, Refusal['status'], string])[];
+] as const satisfies readonly (readonly [string, ProtocolError['status'], string])[];
 
-export type RefusalCode = (typeof LIST)[number][0];
+export type ProtocolErrorCode = (typeof LIST)[number][0];
 
-/** All refusals in the order of their numbers. */
-export const REFUSALS: readonly Refusal[] = LIST.map(([code, status, detail]) => ({
+/** All protocol errors in the order of their numbers. */
+export const PROTOCOL_ERRORS: readonly ProtocolError[] = LIST.map(([code, status, detail]) => ({
   code,
   status,
   title: TITLES[status],
@@ -109,14 +109,14 @@ export const REFUSALS: readonly Refusal[] = LIST.map(([code, status, detail]) =>
 
 const NUMBERS = new Map<string, number>(LIST.map(([code], index) => [code, -(index + 1)]));
 
-/** The negative number by which the refusal travels: -(index + 1). */
-export function refusalNumber(code: RefusalCode): number {
+/** The negative number by which the error travels: -(index + 1). */
+export function protocolErrorNumber(code: ProtocolErrorCode): number {
   return NUMBERS.get(code) as number;
 }
 
-/** The refusal of a negative number; throws RangeError on any other number, which no parser returns. */
-export function refusalOf(number: number): Refusal {
-  const refusal = REFUSALS[-number - 1];
-  if (refusal === undefined) throw new RangeError(`${number} is not the number of a refusal`);
-  return refusal;
+/** The error of a negative number; throws RangeError on any other number, which no parser returns. */
+export function protocolErrorOf(number: number): ProtocolError {
+  const error = PROTOCOL_ERRORS[-number - 1];
+  if (error === undefined) throw new RangeError(`${number} is not the number of a protocol error`);
+  return error;
 }
