@@ -158,7 +158,10 @@ export function createChanges({ clock, reach, onUpdate, record }: ChangesOptions
     else waiting.delete(id);
     writing.delete(id);
     onUpdate(next, change.status);
-    if (ends) record?.({ ...next, status: wanted.status }, own.has(id) ? 'own' : 'other');
+    if (ends) {
+      const ended = { ...next, status: wanted.status, progress: wanted.progress };
+      record?.(ended, own.has(id) ? 'own' : 'other');
+    }
     return byId.get(id) ?? next;
   }
 

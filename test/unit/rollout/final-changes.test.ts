@@ -37,7 +37,7 @@ const commit = (revision: number, changeId: string): Commit => ({
 });
 
 test('a judgement is shown when it is recorded, and judged once', () => {
-  const { changes, held, judged, record } = start();
+  const { changes, ended, held, judged, record } = start();
   changes.addPending({ id: 'c1', ...NEW });
   changes.applying('c1', { revision: 1, ...MADE });
   held.revisions = [1, 1];
@@ -46,6 +46,7 @@ test('a judgement is shown when it is recorded, and judged once', () => {
   changes.followCommit(commit(2, 'c2'), null);
   assert.deepEqual([changes.find('c1')?.status, changes.underWay()], ['APPLYING', ['c1', 'c2']]);
   assert.deepEqual(judged, [['c1', 'APPLIED', 'own']]);
+  assert.doesNotMatch(ended.get('c1')!.progress, /recorded/, 'what is recorded waits for nothing');
   assert.ok(record('c1'));
   assert.equal(changes.find('c1')?.status, 'APPLIED');
   held.revisions = [2, 2];
