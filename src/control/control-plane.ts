@@ -35,7 +35,7 @@ import type { PeerMessage } from '../replication/peer-message.ts';
 import { viewAlone } from '../replication/fleet-view.ts';
 import { createHelper } from '../helper/helper.ts';
 import { historyPage, policyOf } from './history.ts';
-import { createInForce } from '../state/active-state.ts';
+import { createActiveState } from '../state/active-state.ts';
 import { createJournal } from './journal.ts';
 import { createNetworkCache } from '../state/network-cache.ts';
 import { loadRegionDatabase } from '../state/region-database.ts';
@@ -136,7 +136,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     clock,
     onReload: (taken) => counters.certificatesReloaded(taken),
   });
-  const inForce = createInForce({
+  const activeState = createActiveState({
     initial,
     keys,
     networks,
@@ -147,8 +147,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     now,
   });
   const database = await loadRegionDatabase(options.configuration.region?.database, null);
-  await inForce.ready(initial);
-  inForce.enact(initial, { regionDatabase: database });
+  await activeState.ready(initial);
+  activeState.enact(initial, { regionDatabase: database });
   counters.configurationTaken(clock());
   credentials.warnOfExpiry();
 
@@ -179,16 +179,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   });
   const queue = createWriteQueue();
   const tellRollout = (service: string): void =>
-    events.publish({ type: 'rollout', service, view: inForce.views.get(service) ?? null });
+    events.publish({ type: 'rollout', service, view: activeState.views.get(service) ?? null });
   if (options.shared !== null && beginning !== null) {
     const keyIds = keys.map(({ id }) => id);
     const onFollowed = (services: ReadonlySet<string>): void => services.forEach(tellRollout);
-    const parts = { inForce, changes, queue, fleet, keyIds, onFollowed, clock, now, random, log };
+    const parts = { activeState, changes, queue, fleet, keyIds, onFollowed, clock, now, random, log };
     shared = createSharedControl(options.shared, beginning, parts);
   }
   changes.rebuild(loaded.recent);
   const writer = createWriter({
-    inForce,
+    activeState,
     journal,
     changes,
     queue,
@@ -204,7 +204,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     },
   });
   const planner = createRolloutPlanner({
-    inForce,
+    activeState,
     helper,
     networks,
     finishGuard: createFinishGuard(tcpProbe(PROBE_TIME), discovery.endpoints),
@@ -215,7 +215,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     fresh: () => ({
       id: hex(random(12)),
       seed: hex(random(16)),
-      fingerprintKey: inForce.signingKey,
+      fingerprintKey: activeState.signingKey,
       startedAt: new Date(clock()).toISOString(),
     }),
   });
@@ -271,30 +271,30 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     shared.replication.start();
   }
   return {
-    services: () => [...inForce.views.values()],
-    service: (name) => inForce.view(name),
+    services: () => [...activeState.views.values()],
+    service: (name) => activeState.view(name),
 
     read: async (kind, body, caller) => (await readBodyOf(kind, body, caller)).value,
 
     async putService(name, body, request) {
       const read = await readBodyOf('service', body, request.actor);
-      const plan = (): Plan => planService(inForce, name, read, request);
+      const plan = (): Plan => planService(activeState, name, read, request);
       return writeService('service.put', name, request, read.value, plan);
     },
 
     deleteService: (name, request) =>
-      writeService('service.delete', name, request, null, () => planDeletion(inForce, name, request)),
+      writeService('service.delete', name, request, null, () => planDeletion(activeState, name, request)),
 
     async dryRunService(name, body, request) {
       const read = await readBodyOf('service', body, request.actor);
-      const definition = considerService(inForce, name, read, request);
-      const before = inForce.views.get(name)?.definition;
+      const definition = considerService(activeState, name, read, request);
+      const before = activeState.views.get(name)?.definition;
       return { diff: diff(before, definition), decreases: [], warnings: [], refusal: null };
     },
 
     async writeRollout(service, command, request) {
       // A service that is not there is not a matter of order: say so at once.
-      inForce.view(service);
+      activeState.view(service);
       const isRollback = command.kind === 'rollback';
       const planned = isRollback ? { ...request, precondition: NO_PRECONDITION } : request;
       const read = await planner.read(service, command, planned);
@@ -329,48 +329,48 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     },
 
     async history(service, before, limit) {
-      inForce.view(service);
+      activeState.view(service);
       return historyPage((from, count) => commitsOf(service, from, count), before, limit);
     },
 
-    explain: createExplainer({ inForce, endpoints: discovery.endpoints, commitAt, clock, random }),
+    explain: createExplainer({ activeState, endpoints: discovery.endpoints, commitAt, clock, random }),
 
     fleet: () =>
       shared?.replication.view() ??
       viewAlone({
         name: options.replica,
         startedAt,
-        revision: inForce.state.revision,
+        revision: activeState.state.revision,
         workers: fleet.appliedRevision(),
         storeAvailable: journal.available,
       }),
 
     endpoints: () => options.endpoints(),
-    comparison: (service, window) => options.comparison(inForce.view(service).name, window),
+    comparison: (service, window) => options.comparison(activeState.view(service).name, window),
 
     subscribe: (listener, after) => events.subscribe(listener, after),
     countLoginFailure: () => counters.loginFailed(),
 
     reload: (configuration) =>
       queue.run(async () => {
-        const next = { ...inForce.state, configuration };
+        const next = { ...activeState.state, configuration };
         checkState(next);
         const file = configuration.region?.database;
-        const nextDatabase = await loadRegionDatabase(file, inForce.regionDatabase);
-        await inForce.ready(next);
-        inForce.enact(next, { regionDatabase: nextDatabase });
+        const nextDatabase = await loadRegionDatabase(file, activeState.regionDatabase);
+        await activeState.ready(next);
+        activeState.enact(next, { regionDatabase: nextDatabase });
         for (const oddity of oddities(next)) log.warn({}, oddity);
         credentials.warnOfExpiry();
         events.publish({ type: 'configuration', service: null });
       }),
 
-    refreshEndpoints: () => inForce.refreshEndpoints(),
+    refreshEndpoints: () => activeState.refreshEndpoints(),
 
     async checkCertificates() {
       if (await credentials.refresh()) {
         await queue.run(async () => {
           // Here nothing waits: what the workers have is what is written.
-          inForce.enact(inForce.state);
+          activeState.enact(activeState.state);
           credentials.warnOfExpiry();
         });
       }
@@ -408,7 +408,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   /** Its ETag is judged when it comes: what is in force at once must not be refused afterwards. */
   function rolloutToRollBack(service: string, { precondition }: WriteRequest): string | null {
     // As written: a second rollback while the first is on its way to the store waits for it no longer than the first.
-    const { rollout, revision } = inForce.written(service);
+    const { rollout, revision } = activeState.written(service);
     checkPrecondition(precondition, rollout === null ? null : revision, `The rollout of "${service}"`);
     return rollout !== null && isActive(rollout.phase) ? rollout.id : null;
   }

@@ -22,7 +22,7 @@ import { refused } from '../rollout/refusal.ts';
 import { messageOf } from '../schema/thrown.ts';
 import { type Commit, type CommitKind, type ServiceDocument, StoreError } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
-import type { InForce, RollbackAhead } from '../state/active-state.ts';
+import type { ActiveState, RollbackAhead } from '../state/active-state.ts';
 import type { Journal } from './journal.ts';
 import type { ControlState } from '../state/state.ts';
 import type { SharedWrites } from '../replication/shared-writes.ts';
@@ -60,7 +60,7 @@ export interface Job {
 }
 
 export interface WriterOptions {
-  readonly inForce: InForce;
+  readonly activeState: ActiveState;
   readonly journal: Journal;
   readonly changes: Changes;
   readonly queue: WriteQueue;
@@ -84,7 +84,7 @@ export interface Writer {
 }
 
 export function createWriter(options: WriterOptions): Writer {
-  const { inForce, journal, changes, queue, reach, shared, clock, random, log, patience, onWritten } =
+  const { activeState, journal, changes, queue, reach, shared, clock, random, log, patience, onWritten } =
     options;
   /** Writes that are not answered yet, by the ids of their changes. */
   const unanswered = new Map<string, Promise<Change>>();
@@ -96,8 +96,10 @@ export function createWriter(options: WriterOptions): Writer {
     const kept = changes.find(id);
     if (kept !== undefined) return kept;
     const present = parsePresentId(id);
-    const exists = present !== null && inForce.views.has(present.service);
-    return exists && present.revision <= inForce.state.revision ? presentChange(present, reach) : undefined;
+    const exists = present !== null && activeState.views.has(present.service);
+    return exists && present.revision <= activeState.state.revision
+      ? presentChange(present, reach)
+      : undefined;
   }
 
   function known({ service, kind, request }: Job, digest: string): Promise<Change> | null {
@@ -126,7 +128,7 @@ export function createWriter(options: WriterOptions): Writer {
     changes.begin({ id, service, kind, actor, reason, requestId });
     let ahead: RollbackAhead | null = null;
     if (rolloutId !== null) {
-      ahead = inForce.rollBackAhead(rolloutId);
+      ahead = activeState.rollBackAhead(rolloutId);
       shared?.announce({
         service,
         rolloutId,
@@ -206,7 +208,7 @@ export function createWriter(options: WriterOptions): Writer {
     const now =
       plan.kind === 'retry'
         ? plan.change
-        : presentChange({ ...job, revision: inForce.written(job.service).revision }, reach);
+        : presentChange({ ...job, revision: activeState.written(job.service).revision }, reach);
     if (early.has(id)) changes.conclude(id, now);
     else changes.settle(id, now);
     ahead?.undo();
@@ -250,9 +252,9 @@ export function createWriter(options: WriterOptions): Writer {
     const { service, kind, request } = job;
     const { actor, reason, requestId } = request;
     const { document, decreases, percentage } = plan;
-    const revision = inForce.state.revision + 1;
-    const next = successor(inForce.state, revision, service, document);
-    await inForce.ready(next);
+    const revision = activeState.state.revision + 1;
+    const next = successor(activeState.state, revision, service, document);
+    await activeState.ready(next);
     const at = new Date(clock()).toISOString();
     const activateAt = shared?.activateAt(kind);
     const commit: Commit = {
@@ -288,7 +290,7 @@ export function createWriter(options: WriterOptions): Writer {
     changes.setDegraded(id, degraded);
     try {
       const delays = activateAt === undefined ? [] : [[service, shared?.moment(activateAt) ?? 0] as const];
-      inForce.enact(next, { delays: new Map(delays) });
+      activeState.enact(next, { delays: new Map(delays) });
     } catch (error) {
       log.error(
         { err: error, 'serin.service': service, 'serin.revision': revision },

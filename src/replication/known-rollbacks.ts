@@ -5,7 +5,7 @@
  * before anybody is told so, and that it reaches the store even when the replica that took it never comes back: then
  * another one stores it. A rollout that is rolled back never comes back to life, so learning one twice, or late, does no harm.
  */
-import type { KnownRollback } from '../contract/known-rollback.ts';
+import type { Tombstone } from '../contract/tombstone.ts';
 import { isActive } from '../rollout/lifecycle.ts';
 import type { RollbackAhead } from '../state/active-state.ts';
 import type { ControlState } from '../state/state.ts';
@@ -27,22 +27,22 @@ export interface KnownRollbacksOptions {
 }
 
 interface Entry {
-  readonly rollback: KnownRollback;
+  readonly rollback: Tombstone;
   readonly ahead: RollbackAhead;
   readonly since: number;
 }
 
 export interface KnownRollbacks {
   /** True when it was new and may still be in force. */
-  learn(rollback: KnownRollback): boolean;
+  learn(rollback: Tombstone): boolean;
   /** As `learn`, for a rollback that the state has and the store has forgotten: the state will have it no more. */
-  revive(rollback: KnownRollback): void;
+  revive(rollback: Tombstone): void;
   /** Lets go of those that the state has. Call it after `enact`. */
   settle(): void;
   /** Those that have been known for `age` ms and whose rollout is under way as far as the store knows. */
-  owed(age: number): readonly KnownRollback[];
+  owed(age: number): readonly Tombstone[];
   /** All, oldest first. */
-  all(): readonly KnownRollback[];
+  all(): readonly Tombstone[];
 }
 
 export function createKnownRollbacks(options: KnownRollbacksOptions): KnownRollbacks {
@@ -50,7 +50,7 @@ export function createKnownRollbacks(options: KnownRollbacksOptions): KnownRollb
   const entries = new Map<string, Entry>();
 
   /** What the store's state says of the rollout: it is under way, over, or not known there. */
-  function standing({ service, rolloutId, at }: KnownRollback): 'active' | 'over' | 'unknown' {
+  function standing({ service, rolloutId, at }: Tombstone): 'active' | 'over' | 'unknown' {
     const stored = state().documents.get(service)?.document.rollout ?? null;
     if (stored === null) return 'unknown';
     if (stored.id === rolloutId) return isActive(stored.phase) ? 'active' : 'over';
@@ -58,7 +58,7 @@ export function createKnownRollbacks(options: KnownRollbacksOptions): KnownRollb
     return Date.parse(stored.startedAt) > Date.parse(at) ? 'over' : 'unknown';
   }
 
-  function keep(rollback: KnownRollback): boolean {
+  function keep(rollback: Tombstone): boolean {
     if (entries.has(rollback.rolloutId) || entries.size >= MOST) return false;
     const ahead = rollBackAhead(rollback.rolloutId);
     entries.set(rollback.rolloutId, { rollback, ahead, since: now() });

@@ -9,7 +9,7 @@
  */
 import { Pool } from 'undici';
 import type { FleetCounters, PeerFailure } from '../telemetry/fleet-counters.ts';
-import type { KnownRollback } from '../contract/known-rollback.ts';
+import type { Tombstone } from '../contract/tombstone.ts';
 import { LATCHES_LIMIT, type PeerMessage, writeBody } from './peer-message.ts';
 import type { PeerSeal } from './peer-seal.ts';
 import { BODY_LIMIT, FROM_HEADER, PEER_PATH, SIGNATURE_HEADER, TO_HEADER } from './peer-server.ts';
@@ -40,7 +40,7 @@ export interface PeerLink {
   /** `text` is the message as JSON. */
   say(message: PeerMessage, text: string): void;
   /** What the peer has not acknowledged yet; for the link that takes this one's place. */
-  owed(): readonly KnownRollback[];
+  owed(): readonly Tombstone[];
   /** Resolves when nothing is under way any more. */
   settled(): Promise<void>;
   close(): void;
@@ -89,9 +89,9 @@ export function createPeerLink(options: LinkOptions): PeerLink {
   const newest = new Map<PeerMessage['type'], Waiting>();
   let latches: Waiting[] = [];
   let latchEntries = 0;
-  const rollbacks = new Map<string, KnownRollback>();
+  const rollbacks = new Map<string, Tombstone>();
   /** Those that a request under way says. */
-  const saying = new Set<KnownRollback>();
+  const saying = new Set<Tombstone>();
 
   const addLatches = (more: readonly Waiting[], before: boolean): void => {
     latches = before ? [...more, ...latches] : [...latches, ...more];

@@ -8,7 +8,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FleetView } from './fleet-view.ts';
 import type { Membership } from './membership.ts';
-import type { KnownRollback } from '../contract/known-rollback.ts';
+import type { Tombstone } from '../contract/tombstone.ts';
 import type { PeerMessage } from './peer-message.ts';
 import { type Digests, parseReplicaRecord, type ReplicaRecord } from './replica-record.ts';
 import type { StoreClock } from './store-clock.ts';
@@ -21,7 +21,7 @@ import type { CommitKind } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Follower } from './follower.ts';
 import { viewOfFleet } from './fleet-view.ts';
-import type { InForce } from '../state/active-state.ts';
+import type { ActiveState } from '../state/active-state.ts';
 import type { KnownRollbacks } from './known-rollbacks.ts';
 import { storeNow, storeOwed } from './store-owed.ts';
 import type { WorkerFleet } from '../contract/workers.ts';
@@ -39,7 +39,7 @@ export interface ReplicationOptions {
   readonly self: Pick<ReplicaRecord, 'name' | 'boot' | 'version' | 'address' | 'startedAt'>;
   readonly store: SharedStore;
   readonly follower: Follower;
-  readonly inForce: InForce;
+  readonly activeState: ActiveState;
   readonly changes: Changes;
   readonly rollbacks: KnownRollbacks;
   readonly queue: WriteQueue;
@@ -88,7 +88,7 @@ export interface Replication extends SharedWrites {
 }
 
 export function createReplication(options: ReplicationOptions): Replication {
-  const { self, store, follower, inForce, changes, rollbacks, queue, fleet } = options;
+  const { self, store, follower, activeState, changes, rollbacks, queue, fleet } = options;
   const { membership, storeClock, peers, now, elapsed, log } = options;
   let sequence = 0;
   let leader: string | null = null;
@@ -111,9 +111,9 @@ export function createReplication(options: ReplicationOptions): Replication {
       revision,
       changeId,
       workers: fleet.appliedRevision().map((worker) => ({ index: worker.index, revision: worker.revision })),
-      rolledBack: inForce.rolledBackByAll(),
+      rolledBack: activeState.rolledBackByAll(),
       faults: follower.faults,
-      fenced: inForce.fenced,
+      fenced: activeState.fenced,
       digests: options.digests(),
     };
   }
@@ -160,7 +160,7 @@ export function createReplication(options: ReplicationOptions): Replication {
     }
     mindStaleness();
     agreeOnKey();
-    await storeOwed({ store, queue, rollbacks, follower, inForce, log, catchUp }).catch(complain);
+    await storeOwed({ store, queue, rollbacks, follower, activeState, log, catchUp }).catch(complain);
     tellNow();
     const known = rollbacks.all();
     if (known.length > 0) peers.send({ type: 'rollback', rollbacks: known });
@@ -198,7 +198,7 @@ export function createReplication(options: ReplicationOptions): Replication {
     if (rest < 0) return;
     if (trouble !== '') log.info({}, 'this replica and the store agree again');
     trouble = '';
-    inForce.fence(false);
+    activeState.fence(false);
   }
 
   /** Says what is wrong once, not every second. */
@@ -211,19 +211,19 @@ export function createReplication(options: ReplicationOptions): Replication {
 
   function mindStaleness(): void {
     const staleness = elapsed() - inAgreement;
-    if (staleness <= options.maxStaleness || inForce.fenced) return;
+    if (staleness <= options.maxStaleness || activeState.fenced) return;
     log.error(
       { 'serin.staleness_ms': Math.round(staleness) },
       'the store was out of reach for too long: a rollback may have passed by, so everybody gets stable until it is back',
     );
-    inForce.fence(true);
+    activeState.fence(true);
   }
 
   /** The first key of the ring that all living replicas know signs: what it signed must count everywhere. */
   function agreeOnKey(): void {
     const common = membership.commonKeys(options.digests());
     const key = options.keyIds.find((id) => common.has(id));
-    if (key !== undefined) inForce.signWith(key);
+    if (key !== undefined) activeState.signWith(key);
   }
 
   function follow(): void {
@@ -272,7 +272,7 @@ export function createReplication(options: ReplicationOptions): Replication {
         await catchUp();
       }
     },
-    settleRollbacks: () => storeNow({ store, rollbacks, follower, inForce, log, catchUp }, 0),
+    settleRollbacks: () => storeNow({ store, rollbacks, follower, activeState, log, catchUp }, 0),
     async committed(commit) {
       await follower.committed(commit);
       peers.send({ type: 'written', revision: commit.revision });
@@ -341,7 +341,7 @@ export function createReplication(options: ReplicationOptions): Replication {
   };
 
   function disagreements(): readonly string[] {
-    const running = [...inForce.views.values()].flatMap(({ rollout }) =>
+    const running = [...activeState.views.values()].flatMap(({ rollout }) =>
       rollout !== null && isActive(rollout.phase) ? [rollout] : [],
     );
     return membership.disagreements(options.digests(), {
@@ -355,12 +355,12 @@ export function createReplication(options: ReplicationOptions): Replication {
     return time === null ? undefined : Math.round(time + options.activation);
   }
 
-  async function takeAll(all: readonly KnownRollback[]): Promise<void> {
+  async function takeAll(all: readonly Tombstone[]): Promise<void> {
     const learned = all.filter(take);
     if (learned.length > 0) await options.save();
   }
 
-  function take(rollback: KnownRollback): boolean {
+  function take(rollback: Tombstone): boolean {
     if (!rollbacks.learn(rollback)) return false;
     const { service, rolloutId, actor, reason, requestId, changeId: id } = rollback;
     changes.adoptRollback({ id, service, kind: 'rollout.rollback', actor, reason, requestId }, rolloutId);

@@ -3,7 +3,7 @@
  *
  * A rollout that was rolled back never comes back to life by itself, so these are rollbacks to be stored again.
  */
-import type { KnownRollback } from '../contract/known-rollback.ts';
+import type { Tombstone } from '../contract/tombstone.ts';
 import { isActive } from '../rollout/lifecycle.ts';
 import type { Commit, StoredDocument } from '../store/store.ts';
 
@@ -15,7 +15,7 @@ export function revivedRollouts(
   recent: readonly Commit[],
   stored: Documents,
   now: string,
-): KnownRollback[] {
+): Tombstone[] {
   return [...stored].flatMap(([service, { document }]) => {
     const rollout = document.rollout;
     const own = known.get(service)?.document.rollout;

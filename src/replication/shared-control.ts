@@ -5,7 +5,7 @@
  * the one on its disk. Without either it waits, since an empty policy would be a wrong one.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { KnownRollback } from '../contract/known-rollback.ts';
+import type { Tombstone } from '../contract/tombstone.ts';
 import type { Membership } from './membership.ts';
 import type { PeerMessage } from './peer-message.ts';
 import type { Digests, ReplicaRecord } from './replica-record.ts';
@@ -16,7 +16,7 @@ import type { SavedState, StateFile } from '../store/file/state-file.ts';
 import { type Loaded, StoreError } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { createFollower, type Head, headOf, type ServiceFault } from './follower.ts';
-import type { InForce } from '../state/active-state.ts';
+import type { ActiveState } from '../state/active-state.ts';
 import { createKnownRollbacks } from './known-rollbacks.ts';
 import { createReplication, type Replication } from './replication.ts';
 import { revivedRollouts } from './revived.ts';
@@ -141,7 +141,7 @@ function withSaved(
 }
 
 /** What was rolled back when this replica ended, as far as the store does not have it. */
-function rollbacksOf({ saved, loaded }: Beginning, now: string): readonly KnownRollback[] {
+function rollbacksOf({ saved, loaded }: Beginning, now: string): readonly Tombstone[] {
   if (saved === null) return [];
   return [...saved.rollbacks, ...revivedRollouts(saved.documents, saved.recent, loaded.documents, now)];
 }
@@ -154,7 +154,7 @@ export interface SharedControl {
 }
 
 export interface SharedParts {
-  readonly inForce: InForce;
+  readonly activeState: ActiveState;
   readonly changes: Changes;
   readonly queue: WriteQueue;
   readonly fleet: WorkerFleet;
@@ -172,15 +172,15 @@ export function createSharedControl(
   parts: SharedParts,
 ): SharedControl {
   const { store, stateFile, membership } = options;
-  const { inForce, now, clock, log } = parts;
+  const { activeState, now, clock, log } = parts;
   let saving: Promise<void> | null = null;
   let again = false;
   let timer: NodeJS.Timeout | undefined;
 
   const rollbacks = createKnownRollbacks({
     now,
-    rollBackAhead: (id) => inForce.rollBackAhead(id),
-    state: () => inForce.state,
+    rollBackAhead: (id) => activeState.rollBackAhead(id),
+    state: () => activeState.state,
     onChange: () => detached('keeping the state', save()),
   });
   const follower = createFollower({
@@ -201,7 +201,7 @@ export function createSharedControl(
     rollbacks,
     follower,
     age: beginning.age,
-    digests: () => options.digests(inForce.state, inForce.regionDatabase),
+    digests: () => options.digests(activeState.state, activeState.regionDatabase),
     save,
   });
 
@@ -234,7 +234,7 @@ export function createSharedControl(
           storeId,
           revision,
           changeId,
-          documents: inForce.state.documents,
+          documents: activeState.state.documents,
           recent: recent.slice(-SAVED_COMMITS),
           rollbacks: rollbacks.all(),
           peers: Object.fromEntries(membership.replicas().map(({ record }) => [record.name, record.address])),

@@ -1,5 +1,5 @@
 /** What a write needs where other replicas write to the store too. */
-import type { KnownRollback } from '../contract/known-rollback.ts';
+import type { Tombstone } from '../contract/tombstone.ts';
 import type { Commit, CommitKind } from '../store/store.ts';
 
 /** What writing to a store that others write to as well takes. */
@@ -17,7 +17,7 @@ export interface SharedWrites {
   /** The local moment at which the store's clock shows `at`, in ms. */
   moment(at: number): number;
   /** Tells all replicas of a rollback that is in force here, and keeps it until the store has it. */
-  announce(rollback: KnownRollback): void;
+  announce(rollback: Tombstone): void;
   /** Resolves when the state, and what was announced, is on disk. */
   kept(): Promise<void>;
 }

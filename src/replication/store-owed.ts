@@ -1,13 +1,13 @@
 /**
  * Stores the rollbacks that are in force everywhere and that no replica has stored: the one that took it may be gone.
  */
-import type { KnownRollback } from '../contract/known-rollback.ts';
+import type { Tombstone } from '../contract/tombstone.ts';
 import { advance } from '../rollout/lifecycle.ts';
 import type { SharedStore } from '../store/shared-store.ts';
 import { StoreError } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Follower } from './follower.ts';
-import type { InForce } from '../state/active-state.ts';
+import type { ActiveState } from '../state/active-state.ts';
 import type { KnownRollbacks } from './known-rollbacks.ts';
 import type { WriteQueue } from '../state/write-queue.ts';
 
@@ -18,7 +18,7 @@ export interface OwedParts {
   readonly store: SharedStore;
   readonly rollbacks: KnownRollbacks;
   readonly follower: Follower;
-  readonly inForce: InForce;
+  readonly activeState: ActiveState;
   readonly log: Pick<Logger, 'info'>;
   readonly catchUp: () => Promise<void>;
 }
@@ -47,11 +47,11 @@ export async function storeNow(parts: OwedParts, age: number): Promise<void> {
 }
 
 async function storeOne(
-  rollback: KnownRollback,
-  { store, follower, inForce, log }: OwedParts,
+  rollback: Tombstone,
+  { store, follower, activeState, log }: OwedParts,
 ): Promise<void> {
   const { service, at, actor, reason, requestId, changeId } = rollback;
-  const stored = inForce.state.documents.get(service);
+  const stored = activeState.state.documents.get(service);
   const rollout = stored?.document.rollout;
   if (stored === undefined || !rollout) return;
   const outcome = advance(rollout, { kind: 'rollback' }, () => {

@@ -27,7 +27,7 @@ import { type ControlState, viewServices } from './state.ts';
 import type { WorkerFleet } from '../contract/workers.ts';
 import { after, guarded } from '../runtime/guard.ts';
 
-export interface InForceOptions {
+export interface ActiveStateOptions {
   readonly initial: ControlState;
   readonly keys: readonly KeyData[];
   readonly networks: NetworkCache;
@@ -47,7 +47,7 @@ export interface RollbackAhead {
   undo(): void;
 }
 
-export interface InForce {
+export interface ActiveState {
   /** As the writes left it, without rollbacks that are still on their way to the store. */
   readonly state: ControlState;
   readonly regionDatabase: SharedArrayBuffer | null;
@@ -86,7 +86,7 @@ export interface InForce {
   policy(name: string, rollout?: RolloutState): CompiledPolicy;
 }
 
-export function createInForce(options: InForceOptions): InForce {
+export function createActiveState(options: ActiveStateOptions): ActiveState {
   const { initial, networks, credentials, discovery, fleet, now } = options;
   let { keys } = options;
   let fenced = false;

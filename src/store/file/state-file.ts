@@ -8,7 +8,7 @@
  */
 import { createHash, hash } from 'node:crypto';
 import path from 'node:path';
-import type { KnownRollback } from '../../contract/known-rollback.ts';
+import type { Tombstone } from '../../contract/tombstone.ts';
 import { isRecord } from '../../schema/json-value.ts';
 import { fileTrouble, messageOf } from '../../schema/thrown.ts';
 import { isCommit, isRevision, isStoredDocument } from '../log-records.ts';
@@ -33,7 +33,7 @@ export interface SavedState {
   /** The last commits, oldest first. */
   readonly recent: readonly Commit[];
   /** Rollbacks that the store may not have. */
-  readonly rollbacks: readonly KnownRollback[];
+  readonly rollbacks: readonly Tombstone[];
   /** The other replicas' addresses, by name. */
   readonly peers: Readonly<Record<string, string>>;
 }
@@ -184,7 +184,7 @@ function isPair(value: unknown): value is readonly [string, StoredDocument] {
   );
 }
 
-function isRollback(value: unknown): value is KnownRollback {
+function isRollback(value: unknown): value is Tombstone {
   return (
     isRecord(value) &&
     ['service', 'rolloutId', 'at', 'actor', 'changeId'].every((name) => typeof value[name] === 'string') &&

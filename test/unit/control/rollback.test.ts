@@ -6,7 +6,7 @@ import type { WriteRequest } from '../../../src/rollout/write-request.ts';
 import { createHelper } from '../../../src/helper/helper.ts';
 import { createCredentials } from '../../../src/credentials/credentials.ts';
 import { LISTED_ONLY } from '../../../src/discovery/discovery.ts';
-import { createInForce } from '../../../src/state/active-state.ts';
+import { createActiveState } from '../../../src/state/active-state.ts';
 import { createJournal } from '../../../src/control/journal.ts';
 import { createNetworkCache } from '../../../src/state/network-cache.ts';
 import { createWriteQueue } from '../../../src/state/write-queue.ts';
@@ -62,7 +62,7 @@ async function startWriter(store: MemoryStore, patience: number) {
     clock: Date.now,
     onReload: () => {},
   });
-  const inForce = createInForce({
+  const activeState = createActiveState({
     initial,
     keys,
     networks,
@@ -72,8 +72,8 @@ async function startWriter(store: MemoryStore, patience: number) {
     latches: null,
     now: () => performance.now(),
   });
-  await inForce.ready(initial);
-  inForce.enact(initial);
+  await activeState.ready(initial);
+  activeState.enact(initial);
   const updates: Change[] = [];
   const reach = localReach(() => fleet.appliedRevision().map(({ revision }) => revision));
   const changes = createChanges({ clock: Date.now, reach, onUpdate: (change) => updates.push(change) });
@@ -86,7 +86,7 @@ async function startWriter(store: MemoryStore, patience: number) {
     onFailure: () => {},
   });
   const writer = createWriter({
-    inForce,
+    activeState,
     journal,
     changes,
     queue: createWriteQueue(),
@@ -114,7 +114,7 @@ async function startWriter(store: MemoryStore, patience: number) {
       }),
     });
   const phase = () => fleet.snapshots.at(-1)!.services[0]!.rollout!.phase;
-  return { writer, changes, fleet, updates, rollback, phase, inForce };
+  return { writer, changes, fleet, updates, rollback, phase, activeState };
 }
 
 test('a rollback that the store has is not called degraded, however long ago', async (t) => {
@@ -137,7 +137,7 @@ test('no status of a rollback is taken back: it is never final before it is appl
 
 test('a store that never answers holds up neither the rollback nor its answer', async () => {
   const hung = memoryStore();
-  const { rollback, changes, phase, fleet, inForce } = await startWriter(hung, 5);
+  const { rollback, changes, phase, fleet, activeState } = await startWriter(hung, 5);
   const storing = new EventTarget();
   let store: () => void = () => {};
   const commit: MemoryStore['commit'] = hung.commit.bind(hung);
@@ -153,7 +153,7 @@ test('a store that never answers holds up neither the rollback nor its answer', 
   // Before any turn of the event loop: the workers have it.
   assert.equal(phase(), 'rolledBack');
   assert.equal(fleet.snapshots.at(-1)!.revision, 1);
-  assert.equal(inForce.view('notes').rollout?.phase, 'rolledBack');
+  assert.equal(activeState.view('notes').rollout?.phase, 'rolledBack');
   await begun;
   const change = await answer;
   assert.deepEqual([change.status, change.degraded, change.revision], ['APPLYING', true, null]);

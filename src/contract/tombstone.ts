@@ -3,7 +3,7 @@
  *
  * It says something that stays true: a rollout that was rolled back never comes back to life.
  */
-export interface KnownRollback {
+export interface Tombstone {
   readonly service: string;
   /** The random id of the rollout that is over. */
   readonly rolloutId: string;
