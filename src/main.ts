@@ -32,7 +32,7 @@ import { loadConfiguration } from './config/load.ts';
 import { readRegular } from './files/regular-file.ts';
 import { openKeyRing } from './config/secret.ts';
 import type { Configuration } from './config/schema.ts';
-import { fileStoreSettings } from './config/store-settings.ts';
+import { fileStoreSettings, tombstonesName } from './config/store-settings.ts';
 import { watchConfiguration } from './config/watch.ts';
 import { type ControlPlane, startControlPlane } from './control/control-plane.ts';
 import { joinFleet } from './serve/join-fleet.ts';
@@ -54,6 +54,7 @@ import { listenAddress, listening, url } from './serve/listening.ts';
 import { REFUSALS } from './http1/refusal.ts';
 import { PROXY_HEADER_FAULTS } from './proxy-protocol/outcome.ts';
 import { createFileStore } from './store/file/file-store.ts';
+import { createTombstoneFile } from './store/file/tombstone-file.ts';
 import { onStopSignal } from './serve/stop-signal.ts';
 import { fail } from './serve/fail.ts';
 import { threadClock } from './runtime/awake-timer.ts';
@@ -145,12 +146,13 @@ async function serve(
           },
           listening: ({ listen }, start) => listening('fleet.listen', listen, start),
         });
+  const warn = (message: string): void => log.warn({}, message);
   const store =
     fleet?.store ??
     createFileStore({
       ...fileStoreSettings(configuration.store),
       clock: Date.now,
-      warn: (message) => log.warn({}, message),
+      warn,
     });
   const { workers = 'auto', sharePort = DEFAULT_SHARE_PORT } = configuration.proxy ?? {};
   const counters = new ControlCounters();
@@ -259,6 +261,7 @@ async function serve(
     configuration,
     keys,
     store,
+    tombstoneFile: createTombstoneFile({ file: tombstonesName(configuration.store), warn }),
     shared: fleet?.shared ?? null,
     fleet: pool,
     latches: pool.latches,
@@ -276,7 +279,7 @@ async function serve(
   controlPlane = started;
   const shared = shareLatches(pool.latches, configuration, fleet, log);
   latches = shared;
-  fleet?.hearBy((message, from) => (shared.hear(message) ? undefined : started.hear(message, from)));
+  fleet?.hearBy((message, from) => (shared.hear(message) ? undefined : started.hearPeer(message, from)));
   refreshEndpoints = () => started.refreshEndpoints();
   // Some may have changed while the control plane started.
   if (discovery.readings().length > 0) refreshEndpoints();
@@ -287,8 +290,7 @@ async function serve(
   };
   tellOfLimits(configuration);
   await listening('proxy.listen', listens.proxy, () => pool.start());
-  const migrates = readTcpMigrateReq();
-  if (migrates === false && (pool.size > 1 || sharePort)) {
+  if (readTcpMigrateReq() === false && (pool.size > 1 || sharePort)) {
     log.info(
       {},
       'net.ipv4.tcp_migrate_req is 0: when one of several listeners closes, the kernel resets connections that wait at it',
@@ -365,6 +367,8 @@ async function serve(
     process.exit(0);
   };
   onStopSignal(stop, log);
-  const reload = guarded('SIGHUP', () => detached('SIGHUP', watch.check()));
-  process.on('SIGHUP', reload);
+  process.on(
+    'SIGHUP',
+    guarded('SIGHUP', () => detached('SIGHUP', watch.check())),
+  );
 }

@@ -49,3 +49,8 @@ export function fileStoreSettings(store: StoreSettings): {
     { pointer: '/store/redis', detail: 'this proxy can only use a directory; set store.file instead' },
   ]);
 }
+
+/** The file of tombstones: with the store of a directory, or beside the state. */
+export function tombstonesName(store: StoreSettings): string {
+  return 'file' in store ? path.join(store.file, 'tombstones') : `${store.snapshot}.tombstones`;
+}

@@ -5,9 +5,10 @@
  * is filled again, and writes that a failover lost are written again), and that a document which cannot be read leaves its
  * service as it was while all others go on. Nothing here may run beside another write: call it in the write queue.
  */
-import type { Tombstone } from '../contract/tombstone.ts';
 import type { RolloutState } from '../policy/rollout.ts';
 import type { Changes } from '../rollout/changes.ts';
+import type { Rollbacks } from '../rollback/rollbacks.ts';
+import type { Tombstones } from '../rollout/tombstones.ts';
 import type { SharedStore, Sync } from '../store/shared-store.ts';
 import {
   type Commit,
@@ -21,7 +22,6 @@ import { applyCommit } from '../store/log-records.ts';
 import { checkState, type ControlState } from '../state/state.ts';
 import type { ActiveState } from '../state/active-state.ts';
 import { restate } from './reconcile.ts';
-import { revivedRollouts } from './revived.ts';
 import { withinBounds } from './recent-commits.ts';
 import { DocumentError } from '../schema/faults.ts';
 
@@ -60,8 +60,8 @@ export interface FollowerOptions {
   readonly now: () => number;
   /** The local moment at which the store's clock shows `at`. */
   readonly moment: (at: number) => number;
-  /** The store has forgotten a rollback. */
-  readonly onRevived: (rollback: Tombstone) => void;
+  readonly tombstones: Pick<Tombstones, 'has'>;
+  readonly rollbacks: Pick<Rollbacks, 'follow' | 'setRevision'>;
   /** Services whose documents are new. */
   readonly onFollowed: (services: ReadonlySet<string>) => void;
 }
@@ -199,9 +199,15 @@ export function createFollower(options: FollowerOptions): Follower {
     const fork = await commonPast(loaded.revision);
     const lost = head.recent.filter(({ revision }) => revision > fork);
     const touched = new Set(lost.map(({ service }) => service));
-    const restated = [...touched].filter(
-      (name) => (loaded.documents.get(name)?.revision ?? 0) <= head.revision,
-    );
+    // A rollback is not void: it is stored once more.
+    for (const { kind, changeId } of lost)
+      if (kind === 'rollout.rollback') options.rollbacks.setRevision(changeId, null);
+    // A service that the store does not have was deleted by its last commit.
+    const revisionOf = (name: string): number =>
+      loaded.documents.get(name)?.revision ??
+      loaded.recent.findLast(({ service }) => service === name)?.revision ??
+      loaded.revision;
+    const restated = [...touched].filter((name) => revisionOf(name) <= head.revision);
     if (loaded.revision <= head.revision || restated.length > 0) {
       for (const { service, kind, revision, actor, changeId } of lost) {
         log.error(
@@ -219,14 +225,15 @@ export function createFollower(options: FollowerOptions): Follower {
         store,
         loaded,
         services: restated.length > 0 ? restated : [...touched],
-        lost,
+        isRolledBack: (id) => options.tombstones.has(id),
         beyond: head.revision,
         clock,
         random: options.random,
       });
       return false;
     }
-    for (const { changeId } of lost) changes.fail(changeId, 'the store lost it in a failover');
+    for (const { kind, changeId } of lost)
+      if (kind !== 'rollout.rollback') changes.fail(changeId, 'the store lost it in a failover');
     await takeWhole(loaded, head.storeId);
     return true;
   }
@@ -244,10 +251,7 @@ export function createFollower(options: FollowerOptions): Follower {
   async function takeWhole(loaded: Loaded, storeId: string): Promise<void> {
     const fresh = newer(loaded.recent);
     const before = activeState.state.documents;
-    const now = new Date(clock()).toISOString();
-    for (const rollback of revivedRollouts(before, head.recent, loaded.documents, now))
-      options.onRevived(rollback);
-    await enact(loaded.revision, new Map(loaded.documents), fresh, loaded.faults ?? []);
+    await enact(loaded.revision, new Map(loaded.documents), fresh, loaded.faults ?? [], loaded.recent);
     head = headOf(storeId, loaded);
     const names = new Set([...before.keys(), ...loaded.documents.keys()]);
     onFollowed(names);
@@ -268,12 +272,13 @@ export function createFollower(options: FollowerOptions): Follower {
     onFollowed(new Set(commits.map(({ service }) => service)));
   }
 
-  /** Whatever cannot be used here keeps its former document, and the others go on. */
+  /** Whatever cannot be used here keeps its former document, and the others go on. `known` are also those that were taken before. */
   async function enact(
     revision: number,
     documents: Map<string, StoredDocument>,
     commits: readonly Commit[],
     unreadable: readonly StoreFault[],
+    known: readonly Commit[] = commits,
   ): Promise<void> {
     const { state } = activeState;
     const delays = new Map<string, number>();
@@ -310,6 +315,7 @@ export function createFollower(options: FollowerOptions): Follower {
       keepFormer(service);
     }
     await activeState.ready(next);
+    const kept = options.rollbacks.follow(known, documents);
     const before = new Map<string, RolloutState | null>();
     for (const commit of commits) {
       const former =
@@ -318,6 +324,8 @@ export function createFollower(options: FollowerOptions): Follower {
       before.set(commit.service, commit.document?.rollout ?? null);
     }
     activeState.enact(next, { delays });
+    // Who has not got it on disk must not say that it is at this revision.
+    await kept;
     for (const fault of found) {
       if (faults.includes(fault)) continue;
       log.error(

@@ -130,7 +130,7 @@ export function createPeerLink(options: LinkOptions): PeerLink {
     busy: 0,
     wanted: false,
     take() {
-      const said = [...rollbacks.values()].filter((one) => !saying.has(one));
+      const said = fitting([...rollbacks.values()].filter((one) => !saying.has(one)));
       if (said.length === 0) return null;
       for (const one of said) saying.add(one);
       const text = JSON.stringify({ type: 'rollback', rollbacks: said } satisfies PeerMessage);
@@ -140,7 +140,7 @@ export function createPeerLink(options: LinkOptions): PeerLink {
       /** Only what was acknowledged is forgotten, not what was said again in other words meanwhile. */
       const delivered = (): void => {
         failed();
-        for (const one of said) if (rollbacks.get(one.rolloutId) === one) rollbacks.delete(one.rolloutId);
+        for (const one of said) if (rollbacks.get(keyOf(one)) === one) rollbacks.delete(keyOf(one));
       };
       return { messages: [{ type: 'rollback', text, entries: 0 }], delivered, failed };
     },
@@ -228,7 +228,7 @@ export function createPeerLink(options: LinkOptions): PeerLink {
     say(message, text) {
       if (closed) return;
       if (message.type === 'rollback') {
-        for (const one of message.rollbacks) rollbacks.set(one.rolloutId, one);
+        for (const one of message.rollbacks) rollbacks.set(keyOf(one), one);
         start(urgent);
         return;
       }
@@ -250,4 +250,15 @@ export function createPeerLink(options: LinkOptions): PeerLink {
       void pool.destroy().catch(() => {});
     },
   };
+}
+
+function keyOf({ rolloutId, changeId }: Tombstone): string {
+  return `${rolloutId}\n${changeId}`;
+}
+
+/** The first of them, as many as go into one body, and one at least. */
+function fitting(tombstones: readonly Tombstone[]): readonly Tombstone[] {
+  let size = 0;
+  const end = tombstones.findIndex((one) => (size += Buffer.byteLength(JSON.stringify(one))) > BODY_FILL);
+  return end === -1 ? tombstones : tombstones.slice(0, Math.max(1, end));
 }

@@ -1,9 +1,8 @@
 /**
  * The life of a replica among others: it beats, follows the store, hears its peers, and knows how far a write has got.
  *
- * It promises that a rollback goes to all peers before anything waits for the store, that what one replica decided without
- * the store is stored by whoever is left, and that a replica that has lost the store for `maxStaleness` gives stable to
- * everybody, since a rollback may have passed it by.
+ * It promises that whoever starts later is told of the rollbacks that the store does not have, with each beat, and that a
+ * replica that has lost the store for `maxStaleness` gives stable to everybody, since a rollback may have passed it by.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FleetView } from './fleet-view.ts';
@@ -14,6 +13,8 @@ import { type Digests, parseReplicaRecord, type ReplicaRecord } from './replica-
 import type { StoreClock } from './store-clock.ts';
 import { isActive } from '../rollout/lifecycle.ts';
 import type { Changes } from '../rollout/changes.ts';
+import type { Rollbacks } from '../rollback/rollbacks.ts';
+import type { Tombstones } from '../rollout/tombstones.ts';
 import type { ReachOf } from '../rollout/reach.ts';
 import { messageOf } from '../schema/thrown.ts';
 import type { SharedStore, Sync } from '../store/shared-store.ts';
@@ -22,8 +23,6 @@ import type { Logger } from '../telemetry/log.ts';
 import type { Follower } from './follower.ts';
 import { viewOfFleet } from './fleet-view.ts';
 import type { ActiveState } from '../state/active-state.ts';
-import type { KnownRollbacks } from './known-rollbacks.ts';
-import { storeNow, storeOwed } from './store-owed.ts';
 import type { WorkerFleet } from '../contract/workers.ts';
 import type { WriteQueue } from '../state/write-queue.ts';
 import type { SharedWrites } from './shared-writes.ts';
@@ -41,7 +40,8 @@ export interface ReplicationOptions {
   readonly follower: Follower;
   readonly activeState: ActiveState;
   readonly changes: Changes;
-  readonly rollbacks: KnownRollbacks;
+  readonly rollbacks: Pick<Rollbacks, 'known' | 'learn'>;
+  readonly tombstones: Pick<Tombstones, 'uncommitted' | 'has' | 'isAheadOfStore'>;
   readonly queue: WriteQueue;
   readonly fleet: WorkerFleet;
   readonly membership: Membership;
@@ -63,8 +63,8 @@ export interface ReplicationOptions {
   readonly elapsed: () => number;
   /** How old the state is at the start, in ms. */
   readonly age: number;
-  /** Writes the state down; resolves when it is on disk. */
-  readonly save: () => Promise<void>;
+  /** The store answers: what it does not have may be stored. */
+  readonly onReached: () => void;
   readonly log: Logger;
 }
 
@@ -73,7 +73,11 @@ export interface Replication extends SharedWrites {
   /** Tells and asks the store once; never rejects. */
   beat(): Promise<void>;
   /** A peer's message. When it resolves, what must not be lost is on disk. */
-  hear(message: PeerMessage, from: string): void | Promise<void>;
+  hearPeer(message: PeerMessage, from: string): void | Promise<void>;
+  /** Tells all peers of rollbacks that are in force here. */
+  tellRollbacks(tombstones: readonly Tombstone[]): void;
+  /** Tells all peers, soon, how this replica stands. */
+  tellRecord(): void;
   /** The number of the leadership that was last seen. */
   readonly fence: number;
   /** What replicas do not have alike, in sentences. */
@@ -88,7 +92,7 @@ export interface Replication extends SharedWrites {
 }
 
 export function createReplication(options: ReplicationOptions): Replication {
-  const { self, store, follower, activeState, changes, rollbacks, queue, fleet } = options;
+  const { self, store, follower, activeState, changes, rollbacks, tombstones, queue, fleet } = options;
   const { membership, storeClock, peers, now, elapsed, log } = options;
   let sequence = 0;
   let leader: string | null = null;
@@ -111,7 +115,7 @@ export function createReplication(options: ReplicationOptions): Replication {
       revision,
       changeId,
       workers: fleet.appliedRevision().map((worker) => ({ index: worker.index, revision: worker.revision })),
-      rolledBack: activeState.rolledBackByAll(),
+      rolledBack: rollbacks.known(),
       faults: follower.faults,
       fenced: activeState.fenced,
       digests: options.digests(),
@@ -129,6 +133,10 @@ export function createReplication(options: ReplicationOptions): Replication {
     telling = false;
     tellNow();
   });
+
+  function tellRollbacks(told: readonly Tombstone[]): void {
+    if (told.length > 0) peers.send({ type: 'rollback', rollbacks: told });
+  }
 
   function tellNow(): void {
     const own = record();
@@ -160,10 +168,9 @@ export function createReplication(options: ReplicationOptions): Replication {
     }
     mindStaleness();
     agreeOnKey();
-    await storeOwed({ store, queue, rollbacks, follower, activeState, log, catchUp }).catch(complain);
+    if (store.condition === 'available') options.onReached();
     tellNow();
-    const known = rollbacks.all();
-    if (known.length > 0) peers.send({ type: 'rollback', rollbacks: known });
+    tellRollbacks(tombstones.uncommitted());
   }
 
   function learnOf(seen: Sync): void {
@@ -256,6 +263,8 @@ export function createReplication(options: ReplicationOptions): Replication {
         store,
         disagreements: disagreements(),
         members: membership.replicas(),
+        // A rollout that this replica does not know as rolled back is another one's word.
+        isAheadOfStore: (id) => tombstones.isAheadOfStore(id) || !tombstones.has(id),
         leader,
       }),
     staleness: () => elapsed() - inAgreement,
@@ -272,7 +281,6 @@ export function createReplication(options: ReplicationOptions): Replication {
         await catchUp();
       }
     },
-    settleRollbacks: () => storeNow({ store, rollbacks, follower, activeState, log, catchUp }, 0),
     async committed(commit) {
       await follower.committed(commit);
       peers.send({ type: 'written', revision: commit.revision });
@@ -283,14 +291,9 @@ export function createReplication(options: ReplicationOptions): Replication {
         : undefined,
     // A wrong clock must not hold up a write for longer than this.
     moment: (at) => now() + Math.min(at - (storeClock.now() ?? at), 2 * options.activation),
-    announce(rollback) {
-      // Before it is learned, which writes the state down.
-      peers.send({ type: 'rollback', rollbacks: [rollback] });
-      rollbacks.learn(rollback);
-      tell();
-    },
-    kept: () => options.save(),
-    hear(message, from) {
+    tellRollbacks,
+    tellRecord: tell,
+    hearPeer(message, from) {
       switch (message.type) {
         case 'record':
           membership.hear(message.record, 0);
@@ -301,7 +304,7 @@ export function createReplication(options: ReplicationOptions): Replication {
           if (message.revision > follower.head.revision) follow();
           return;
         case 'rollback':
-          return takeAll(message.rollbacks);
+          return rollbacks.learn(message.rollbacks);
         case 'latches':
           return;
         case 'left':
@@ -353,22 +356,5 @@ export function createReplication(options: ReplicationOptions): Replication {
   function activationTime(): number | undefined {
     const time = storeClock.now();
     return time === null ? undefined : Math.round(time + options.activation);
-  }
-
-  async function takeAll(all: readonly Tombstone[]): Promise<void> {
-    const learned = all.filter(take);
-    if (learned.length > 0) await options.save();
-  }
-
-  function take(rollback: Tombstone): boolean {
-    if (!rollbacks.learn(rollback)) return false;
-    const { service, rolloutId, actor, reason, requestId, changeId: id } = rollback;
-    changes.adoptRollback({ id, service, kind: 'rollout.rollback', actor, reason, requestId }, rolloutId);
-    log.warn(
-      { 'serin.service': service, 'serin.actor': actor, 'serin.change': id },
-      'another replica rolled back',
-    );
-    tell();
-    return true;
   }
 }

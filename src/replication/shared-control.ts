@@ -5,21 +5,20 @@
  * the one on its disk. Without either it waits, since an empty policy would be a wrong one.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Tombstone } from '../contract/tombstone.ts';
 import type { Membership } from './membership.ts';
 import type { PeerMessage } from './peer-message.ts';
 import type { Digests, ReplicaRecord } from './replica-record.ts';
 import type { StoreClock } from './store-clock.ts';
+import type { Rollbacks } from '../rollback/rollbacks.ts';
 import type { Changes } from '../rollout/changes.ts';
+import type { Tombstones } from '../rollout/tombstones.ts';
 import type { SharedStore } from '../store/shared-store.ts';
 import type { SavedState, StateFile } from '../store/file/state-file.ts';
 import { type Loaded, StoreError } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { createFollower, type Head, headOf, type ServiceFault } from './follower.ts';
 import type { ActiveState } from '../state/active-state.ts';
-import { createKnownRollbacks } from './known-rollbacks.ts';
 import { createReplication, type Replication } from './replication.ts';
-import { revivedRollouts } from './revived.ts';
 import type { ControlState } from '../state/state.ts';
 import type { WorkerFleet } from '../contract/workers.ts';
 import type { WriteQueue } from '../state/write-queue.ts';
@@ -140,12 +139,6 @@ function withSaved(
   return patched;
 }
 
-/** What was rolled back when this replica ended, as far as the store does not have it. */
-function rollbacksOf({ saved, loaded }: Beginning, now: string): readonly Tombstone[] {
-  if (saved === null) return [];
-  return [...saved.rollbacks, ...revivedRollouts(saved.documents, saved.recent, loaded.documents, now)];
-}
-
 export interface SharedControl {
   readonly replication: Replication;
   /** The state has changed. */
@@ -155,11 +148,15 @@ export interface SharedControl {
 
 export interface SharedParts {
   readonly activeState: ActiveState;
+  readonly tombstones: Tombstones;
+  readonly rollbacks: Rollbacks;
   readonly changes: Changes;
   readonly queue: WriteQueue;
   readonly fleet: WorkerFleet;
   readonly keyIds: readonly string[];
   readonly onFollowed: (services: ReadonlySet<string>) => void;
+  /** The store answers. */
+  readonly onReached: () => void;
   readonly clock: () => number;
   readonly now: () => number;
   readonly random: (size: number) => Uint8Array;
@@ -172,24 +169,17 @@ export function createSharedControl(
   parts: SharedParts,
 ): SharedControl {
   const { store, stateFile, membership } = options;
-  const { activeState, now, clock, log } = parts;
+  const { activeState, clock, log } = parts;
   let saving: Promise<void> | null = null;
   let again = false;
   let timer: NodeJS.Timeout | undefined;
 
-  const rollbacks = createKnownRollbacks({
-    now,
-    rollBackAhead: (id) => activeState.rollBackAhead(id),
-    state: () => activeState.state,
-    onChange: () => detached('keeping the state', save()),
-  });
   const follower = createFollower({
     ...parts,
     store,
     head: beginning.head,
     faults: beginning.faults,
     moment: (at) => replication.moment(at),
-    onRevived: (rollback) => rollbacks.revive(rollback),
     onFollowed(services) {
       changed();
       parts.onFollowed(services);
@@ -198,15 +188,12 @@ export function createSharedControl(
   const replication: Replication = createReplication({
     ...options,
     ...parts,
-    rollbacks,
     follower,
     age: beginning.age,
     digests: () => options.digests(activeState.state, activeState.regionDatabase),
-    save,
   });
 
   function changed(): void {
-    rollbacks.settle();
     timer ??= after(
       SAVE_DELAY,
       guarded('keeping the state', () => {
@@ -236,7 +223,7 @@ export function createSharedControl(
           changeId,
           documents: activeState.state.documents,
           recent: recent.slice(-SAVED_COMMITS),
-          rollbacks: rollbacks.all(),
+          rollbacks: [],
           peers: Object.fromEntries(membership.replicas().map(({ record }) => [record.name, record.address])),
         });
       } catch (error) {
@@ -250,7 +237,6 @@ export function createSharedControl(
     saving = null;
   }
 
-  for (const rollback of rollbacksOf(beginning, new Date(clock()).toISOString())) rollbacks.learn(rollback);
   const { name } = options.self;
   const known = Object.entries(beginning.saved?.peers ?? {}).filter(([peer]) => peer !== name);
   options.peers.connect(new Map(known));

@@ -8,8 +8,11 @@ import type { RolloutState } from '../policy/rollout.ts';
 import type { Commit, CommitKind } from '../store/store.ts';
 import type { ChangeStatus } from '../contract/change-status.ts';
 import { type Change, isFinal, type PercentageMove } from './change.ts';
+import { isActive } from './lifecycle.ts';
 import { type Decrease, decreasesBetween } from './exposure.ts';
 import type { ReachOf } from './reach.ts';
+import type { Tombstone } from '../contract/tombstone.ts';
+import type { Tombstones } from './tombstones.ts';
 
 /** How long a change can be read: a pipeline whose poll gets a 404 ends for good. */
 const KEPT = 24 * 3_600_000;
@@ -37,6 +40,8 @@ export interface ChangesOptions {
   readonly clock: () => number;
   /** How far what a change made has got. */
   readonly reach: ReachOf;
+  /** Which rollouts are rolled back, also ahead of the store; none unless said. */
+  readonly tombstones?: Pick<Tombstones, 'has' | 'rolloutsOf'>;
   /** Called after every move of a change; `before` is its former status, null for a new one. */
   readonly onUpdate: (change: Change, before: ChangeStatus | null) => void;
 }
@@ -62,17 +67,19 @@ export interface Changes {
     id: string,
     made: {
       readonly revision: number;
+      /** The service's rollout from then on. */
+      readonly rollout?: RolloutState | null;
       readonly percentage: PercentageMove | null;
       readonly decreases: readonly Decrease[];
       readonly warnings: readonly string[];
     },
   ): Change;
-  /** The rollback of a rollout is in force before it has a revision. It cannot be canceled any more. */
-  aheadOfStore(id: string, rolloutId: string): void;
-  /** Another replica wrote this; `before` is the service's rollout until then. */
+  /** The rollback is in force before it has a revision. It cannot be canceled any more. */
+  inForce(id: string): void;
+  /** This is in the store; `before` is the service's rollout until then. */
   adopt(commit: Commit, before: RolloutState | null): void;
-  /** Another replica rolled a rollout back without the store. */
-  adoptRollback(change: NewChange, rolloutId: string): void;
+  /** A rollback that another replica, or this one before it started, made ahead of the store. */
+  adoptRollback(tombstone: Tombstone): void;
   setDegraded(id: string, degraded: boolean): Change;
   fail(id: string, why: string): void;
   /** CANCELED if it was pending, else as it is. */
@@ -83,22 +90,14 @@ export interface Changes {
   rebuild(commits: readonly Commit[]): void;
 }
 
-export function createChanges({ clock, reach, onUpdate }: ChangesOptions): Changes {
+export function createChanges(options: ChangesOptions): Changes {
+  const { clock, reach, onUpdate } = options;
+  const tombstones = options.tombstones ?? { has: () => false, rolloutsOf: () => [] };
   const byId = new Map<string, Change>();
   const byRequest = new Map<string, { readonly id: string; readonly digest: string }>();
   const latestOf = new Map<string, string>();
   /** Ids of the changes that wait for workers. */
   const waiting = new Set<string>();
-  /** Ids of the rollbacks that are in force ahead of the store. */
-  const ahead = new Set<string>();
-  /** By the id of a rollback: the rollout that it ended. */
-  const rolloutIds = new Map<string, string>();
-
-  function rememberRollout({ kind, changeId: id, document }: Commit): void {
-    const rollout = document?.rollout;
-    if (kind === 'rollout.rollback' && rollout) rolloutIds.set(id, rollout.id);
-  }
-
   const requestKey = (service: string, requestId: string): string => `${service}\n${requestId}`;
 
   function put(change: Change): Change {
@@ -128,8 +127,6 @@ export function createChanges({ clock, reach, onUpdate }: ChangesOptions): Chang
   function drop(change: Change): void {
     byId.delete(change.id);
     waiting.delete(change.id);
-    ahead.delete(change.id);
-    rolloutIds.delete(change.id);
     if (change.requestId !== null) {
       const key = requestKey(change.service, change.requestId);
       if (byRequest.get(key)?.id === change.id) byRequest.delete(key);
@@ -154,45 +151,57 @@ export function createChanges({ clock, reach, onUpdate }: ChangesOptions): Chang
     return change;
   }
 
-  function overtake(by: Change): void {
-    const { service } = by;
-    const { status, progress } = by.kind === 'rollout.rollback' ? ROLLED_BACK : SUPERSEDED;
+  /** What the service had under way before `revision` is not waited for any more. */
+  function overtake(by: Change, revision: number, rollout: RolloutState | null): void {
+    const isRollback = by.kind === 'rollout.rollback';
+    // A rollback of a rollout that was over: the one that is under way goes on.
+    if (isRollback && rollout !== null && isActive(rollout.phase)) return;
+    const { status, progress } = isRollback ? ROLLED_BACK : SUPERSEDED;
     for (const id of waiting) {
       const change = byId.get(id);
       // One without a revision is a rollback that is in force ahead of the store: its commit is now, or yet to come.
-      if (id === by.id || change?.service !== service || change.revision === null) continue;
+      if (id === by.id || change?.service !== by.service || change.revision === null) continue;
+      if (change.revision > revision || (isRollback && change.kind === by.kind)) continue;
       update(change, { status, progress });
     }
   }
 
-  /** Whether a rollback of the service is in force ahead of the store, so that what is written before it is void. */
-  function isRolledBackAhead({ service, kind }: Change): boolean {
-    // A finish that was first ends the rollout; then it is the rollback that comes too late.
-    if (!kind.startsWith('rollout.') || kind === 'rollout.rollback' || kind === 'rollout.finish')
-      return false;
-    return [...ahead].some((id) => byId.get(id)?.service === service);
-  }
-
   /** As far as it has got; a final status stays. */
-  function reached({ id, service, revision, status, progress }: Change): Pick<Change, 'status' | 'progress'> {
+  function reached({
+    id,
+    service,
+    kind,
+    revision,
+    status,
+    progress,
+  }: Change): Pick<Change, 'status' | 'progress'> {
     if (isFinal(status)) return { status, progress };
-    const far = reach({ service, revision, changeId: id, rolledBack: rolloutIds.get(id) ?? null });
+    const rolledBack = kind === 'rollout.rollback' ? tombstones.rolloutsOf(id) : null;
+    const far = reach({ service, revision, changeId: id, rolledBack });
     return { status: far.applied ? 'APPLIED' : 'APPLYING', progress: far.progress };
   }
 
   /** The change made `revision`: it overtakes what the service had under way, and is how far it has got. */
-  function makes(change: Change, revision: number): Pick<Change, 'status' | 'progress' | 'revision'> {
-    ahead.delete(change.id);
-    overtake(change);
+  function makes(
+    change: Change,
+    revision: number,
+    rollout: RolloutState | null,
+  ): Pick<Change, 'status' | 'progress' | 'revision'> {
+    overtake(change, revision, rollout);
     latestOf.set(change.service, change.id);
-    return { ...(isRolledBackAhead(change) ? ROLLED_BACK : reached({ ...change, revision })), revision };
+    const voidBy = isFinal(change.status) ? null : voided(change, rollout);
+    return { ...(voidBy ?? reached({ ...change, revision })), revision };
   }
 
-  /** The rollback of a rollout is in force, and the store does not have it yet. */
-  function goAhead(change: Change, rolloutId: string): void {
-    ahead.add(change.id);
-    rolloutIds.set(change.id, rolloutId);
-    update(change, { status: 'APPLYING', progress: 'in force; waiting for the store' });
+  /** Why a change that is in the store is nobody's policy all the same; null where it counts. */
+  function voided(
+    { kind }: Change,
+    rollout: RolloutState | null,
+  ): Pick<Change, 'status' | 'progress'> | null {
+    if (rollout === null || !kind.startsWith('rollout.')) return null;
+    if (kind === 'rollout.rollback') return rollout.phase === 'idle' ? FINISHED : null;
+    // A finish that was first ends the rollout; then it is the rollback that comes too late.
+    return kind !== 'rollout.finish' && tombstones.has(rollout.id) ? ROLLED_BACK : null;
   }
 
   function refresh(): void {
@@ -230,35 +239,34 @@ export function createChanges({ clock, reach, onUpdate }: ChangesOptions): Chang
       onUpdate({ ...change, status, progress, revision }, change.status);
     },
     conclude(id, { revision, status, progress }) {
-      ahead.delete(id);
       const change = need(id);
       const final = isFinal(change.status);
       update(change, { revision, degraded: false, ...(final ? {} : { status, progress }) });
     },
-    applying(id, { revision, percentage, decreases, warnings }) {
+    applying(id, { revision, rollout = null, percentage, decreases, warnings }) {
       const change = need(id);
       return update(change, {
-        ...makes(change, revision),
+        ...makes(change, revision, rollout),
         percentage,
         decreaseCount: decreases.length,
         decreases: decreases.slice(0, MOST_DECREASES),
         warnings,
       });
     },
-    aheadOfStore: (id, rolloutId) => goAhead(need(id), rolloutId),
+    inForce: (id) => void update(need(id), AHEAD),
     adopt(commit, before) {
       expire();
       const { service, changeId: id, revision } = commit;
-      rememberRollout(commit);
       remember(service, commit.requestId, id, digestOf(id));
       const change = byId.get(id) ?? put(remembered(commit, before, false));
-      update(change, { ...makes(change, revision), degraded: false });
+      update(change, { ...makes(change, revision, commit.document?.rollout ?? null), degraded: false });
     },
-    adoptRollback(change, rolloutId) {
-      if (byId.has(change.id)) return;
+    adoptRollback({ changeId: id, service, actor, reason, requestId }) {
+      if (byId.has(id)) return;
       const now = new Date(clock()).toISOString();
-      remember(change.service, change.requestId, change.id, digestOf(change.id));
-      goAhead({ ...BLANK, ...change, degraded: true, createdAt: now, updatedAt: now }, rolloutId);
+      const change = { id, service, kind: 'rollout.rollback', actor, reason, requestId } as const;
+      remember(service, requestId, id, digestOf(id));
+      update({ ...BLANK, ...change, degraded: true, createdAt: now, updatedAt: now }, AHEAD);
     },
     setDegraded(id, degraded) {
       const change = need(id);
@@ -281,7 +289,6 @@ export function createChanges({ clock, reach, onUpdate }: ChangesOptions): Chang
       for (const commit of commits) {
         const before = previous.get(commit.service)?.document?.rollout;
         put(remembered(commit, before, last.get(commit.service) !== commit));
-        rememberRollout(commit);
         remember(commit.service, commit.requestId, commit.changeId, digestOf(commit.changeId));
         previous.set(commit.service, commit);
       }
@@ -324,6 +331,8 @@ const BLANK = {
 } as const satisfies Partial<Change>;
 
 const ROLLED_BACK = { status: 'ROLLED_BACK', progress: 'a rollback came first' } as const;
+const AHEAD = { status: 'APPLYING', progress: 'in force; waiting for the store' } as const;
+const FINISHED = { status: 'FAILED', progress: 'The rollout is idle: it was finished before.' } as const;
 const SUPERSEDED = { status: 'SUPERSEDED', progress: 'a later write came first' } as const;
 
 /** A commit's change after a restart. One that a later write followed was in force in its time. */

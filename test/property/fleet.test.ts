@@ -72,11 +72,11 @@ for (let seed = Number(process.env['SERIN_FLEET_FIRST'] ?? 1); seed <= SEEDS; se
           return;
         }
         case 5: {
-          const { saved } = one.disk;
+          const { disk } = one;
           one.kill();
           replicas.set(
             one.name,
-            await start({ name: one.name, saved, cut: saved !== null && below(2) === 0 }),
+            await start({ name: one.name, disk, cut: disk.saved !== null && below(2) === 0 }),
           );
           return;
         }

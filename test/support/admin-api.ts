@@ -12,6 +12,7 @@ import { startControlPlane, type ControlPlane } from '../../src/control/control-
 import { ControlCounters } from '../../src/telemetry/control-counters.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { fakeFleet, memoryStore, type FakeFleet, type MemoryStore } from './memory-store.ts';
+import { type MemoryTombstones, memoryTombstones } from './memory-tombstones.ts';
 
 export const CONFIGURATION: Configuration = {
   trustedProxies: ['10.3.0.0/24'],
@@ -82,6 +83,7 @@ after(async () => {
 export async function startApi(
   configuration: Configuration = CONFIGURATION,
   store: MemoryStore = memoryStore(),
+  tombstoneFile: MemoryTombstones = memoryTombstones(),
 ): Promise<Api> {
   const fleet = fakeFleet();
   const counters = new ControlCounters();
@@ -111,6 +113,7 @@ export async function startApi(
     configuration,
     keys: [{ id: 'k1', secret: new Uint8Array(32).fill(1) }],
     store,
+    tombstoneFile,
     shared: null,
     fleet,
     latches: null,

@@ -19,6 +19,7 @@ import { ControlCounters } from '../../src/telemetry/control-counters.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { CONFIGURATION } from './admin-api.ts';
 import { type FakeFleet, fakeFleet } from './memory-store.ts';
+import { type MemoryTombstones, memoryTombstones } from './memory-tombstones.ts';
 import { type SharedMemory, type SharedMemoryConnection, sharedMemory } from './shared-memory.ts';
 
 export const REQUEST: WriteRequest = {
@@ -42,9 +43,17 @@ export interface ReplicaOptions {
   /** How wrong its wall clock is, in ms. */
   readonly skew?: number;
   readonly saved?: SavedState | null;
+  /** What another process left: its state and its tombstones; instead of `saved`. */
+  readonly disk?: Disk;
   readonly maxStaleness?: number;
   readonly activation?: number;
   readonly cut?: boolean;
+}
+
+/** What is on a replica's disk. */
+export interface Disk {
+  saved: SavedState | null;
+  readonly tombstones: MemoryTombstones;
 }
 
 export interface Replica {
@@ -59,8 +68,7 @@ export interface Replica {
   slept: number;
   /** While true it neither hears its peers nor is heard. */
   alone: boolean;
-  /** What is on its disk. */
-  readonly disk: { saved: SavedState | null };
+  readonly disk: Disk;
   close(): Promise<void>;
   /** Ends it as if it were killed: it says no more, and hears no more. */
   kill(): void;
@@ -86,7 +94,10 @@ export function startReplicas(time: () => number = Date.now): Replicas {
     const store = memory.connect();
     store.cut = options.cut ?? false;
     const fleet = fakeFleet();
-    const disk = { saved: options.saved ?? null };
+    const disk: Disk = {
+      saved: options.disk?.saved ?? options.saved ?? null,
+      tombstones: memoryTombstones(options.disk?.tombstones.lines),
+    };
     const boot = randomBytes(8).toString('hex');
     const now = (): number => performance.now() + skew * 7;
     const clock = (): number => Date.now() + skew;
@@ -96,7 +107,10 @@ export function startReplicas(time: () => number = Date.now): Replicas {
       for (const other of all.values()) {
         if (other.name === name || other.alone) continue;
         const copy = structuredClone(message);
-        setImmediate(() => void other.plane.hear(copy, name));
+        setImmediate(() => {
+          const heard = other.plane.hearPeer(copy, name);
+          if (heard instanceof Promise) heard.catch(() => {});
+        });
       }
     };
     const digests: Digests = {
@@ -116,12 +130,13 @@ export function startReplicas(time: () => number = Date.now): Replicas {
       configuration,
       keys,
       store,
+      tombstoneFile: disk.tombstones,
       shared: {
         store,
         stateFile: {
           read: async () => disk.saved,
           async write(state) {
-            disk.saved = structuredClone(state);
+            if (!gone) disk.saved = structuredClone(state);
           },
         },
         self: {
@@ -175,6 +190,7 @@ export function startReplicas(time: () => number = Date.now): Replicas {
       },
       kill() {
         gone = true;
+        disk.tombstones.failing = true;
         replica.alone = true;
         store.cut = true;
         all.delete(name);
