@@ -367,8 +367,6 @@ async function serve(
     process.exit(0);
   };
   onStopSignal(stop, log);
-  process.on(
-    'SIGHUP',
-    guarded('SIGHUP', () => detached('SIGHUP', watch.check())),
-  );
+  const check = (): void => detached('SIGHUP', watch.check());
+  process.on('SIGHUP', guarded('SIGHUP', check));
 }
