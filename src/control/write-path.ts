@@ -67,6 +67,7 @@ export function createWritePath(options: WritePathOptions): WritePath {
       changes.refresh();
     },
     onOwed: () => committer.wake(),
+    patience: PATIENCE,
     retryDelay: RETRY_DELAY,
   });
   const committer: Committer = new Committer({

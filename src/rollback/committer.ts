@@ -175,6 +175,8 @@ export class Committer {
       if (done !== undefined && changes.find(changeId) !== undefined) changes.conclude(changeId, done);
       return;
     }
+    // Who has it in the store says so to the others, and must have it on disk.
+    await rollbacks.onDisk();
     const stored = activeState.state.documents.get(service);
     const before = stored?.document.rollout ?? null;
     const ends = before !== null && isActive(before.phase) && tombstones.has(before.id);

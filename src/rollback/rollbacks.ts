@@ -43,6 +43,8 @@ export interface RollbacksOptions {
   readonly clock: () => number;
   /** How long after a failure the disk is tried again, in ms. */
   readonly retryDelay: number;
+  /** How long a write to the store or a read of it waits for the disk, in ms. */
+  readonly patience: number;
   readonly log: Logger;
 }
 
@@ -119,6 +121,8 @@ export class Rollbacks {
       .flatMap((one) => this.#cover(one, documents.get(one.service)?.document.rollout ?? null));
     if (covered.length > 0) tell(covered);
     const kept = this.#enforce([...fresh, ...covered], false);
+    // What is not waited for any longer fails in its own time.
+    detached('keeping tombstones', kept);
     // A commit that came by another way than one after another, after the store went another way than this replica.
     for (const commit of commits) {
       const change = changes.find(commit.changeId);
@@ -126,7 +130,25 @@ export class Rollbacks {
         changes.adopt(commit, null);
     }
     onOwed();
-    await kept;
+    await this.onDisk();
+  }
+
+  /**
+   * Resolves when all is on the disk, or the log says that it is not. A disk that hangs is not waited for longer than `patience`: what
+   * waits here holds up all writes.
+   */
+  async onDisk(): Promise<void> {
+    if (this.#unkept.length === 0) return;
+    const { patience, log } = this.#options;
+    const { promise: late, resolve } = Promise.withResolvers<boolean>();
+    const timer = after(
+      patience,
+      guarded('waiting for the disk', () => {
+        log.error({}, 'this disk does not answer: rollbacks are in force, and may not be on it');
+        resolve(false);
+      }),
+    );
+    await Promise.race([this.#keep(), late]).finally(() => clearTimeout(timer));
   }
 
   /** The store has the change at that revision, as its own or as that of the same request; null: the store has lost it. */

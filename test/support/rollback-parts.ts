@@ -135,6 +135,7 @@ export async function startRollbackParts(options: RollbackPartsOptions = {}) {
     now,
     clock: Date.now,
     retryDelay: 1,
+    patience,
     log,
   });
   await rollbacks.follow(recent, documents);
