@@ -61,15 +61,17 @@ for (let seed = Number(process.env['SERIN_FLEET_FIRST'] ?? 1); seed <= SEEDS; se
         if (event.type !== 'change' || event.change.kind !== 'rollout.rollback') return;
         const { id, status } = event.change;
         const since = asked.get(id);
-        if (status !== 'APPLIED' || since === undefined) return;
+        // Who started since counts those only that it has met.
+        if (status !== 'APPLIED' || since === undefined || born.get(one)! > since) return;
         const ended = tombstonesOf(one.disk).filter(({ changeId }) => changeId === id);
         for (const other of replicas.values()) {
           const rollout = given(other);
-          // Who started since may be one that nobody knows of.
-          if (rollout === null || born.get(other)! > since || !isActive(rollout.phase)) continue;
+          // Who started since, or was cut off from the other since that started, was met by nobody.
+          const isMet = one.plane.fleet().replicas.some(({ name: met }) => met === other.name);
+          if (rollout === null || !isMet || born.get(other)! > since || !isActive(rollout.phase)) continue;
           if (ended.some(({ rolloutId }) => rolloutId === rollout.id))
             faults.push(
-              `${name} says that ${id} is applied, and ${other.name} gives the canary of ${rollout.id}`,
+              `${name} says that ${id} is applied (${event.change.progress} at ${event.change.revision}), and ${other.name} at ${other.plane.fleet().revision} gives the canary of ${rollout.id}`,
             );
         }
       }, null);

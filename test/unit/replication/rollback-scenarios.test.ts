@@ -240,6 +240,15 @@ test('nor does it acknowledge the revision of a rollback before', async () => {
   assert.equal(revision, 2);
   await eventually(async () => b.phase() === 'rolledBack', 'the rollback at b');
   await eventually(async () => (await a.plane.change(id)).progress === '2 of 3 replicas', 'all but b');
+  // Two beats later it has followed, and still does not say so.
+  const sync = b.store.sync.bind(b.store);
+  let beats = 0;
+  b.store.sync = (beat) => {
+    if (beat !== null) beats += 1;
+    return sync(beat);
+  };
+  await eventually(async () => beats >= 3, 'its beats');
+  assert.equal(await status(a, id), 'APPLYING');
   held.resolve();
   await eventually(async () => (await status(a, id)) === 'APPLIED', 'the disk of b');
 });
