@@ -55,11 +55,11 @@ import { REFUSALS } from './http1/refusal.ts';
 import { PROXY_HEADER_FAULTS } from './proxy-protocol/outcome.ts';
 import { createFileStore } from './store/file/file-store.ts';
 import { createTombstoneFile } from './store/file/tombstone-file.ts';
-import { onStopSignal } from './serve/stop-signal.ts';
+import { onReloadSignal, onStopSignal } from './serve/stop-signal.ts';
 import { fail } from './serve/fail.ts';
 import { threadClock } from './runtime/awake-timer.ts';
 import { descriptorLimit } from './runtime/descriptors.ts';
-import { detached, guarded, survivedFaults } from './runtime/guard.ts';
+import { survivedFaults } from './runtime/guard.ts';
 import { ControlCounters } from './telemetry/control-counters.ts';
 import { createExposition } from './telemetry/exposition.ts';
 import { surviveFaults } from './telemetry/fault-log.ts';
@@ -367,6 +367,5 @@ async function serve(
     process.exit(0);
   };
   onStopSignal(stop, log);
-  const check = (): void => detached('SIGHUP', watch.check());
-  process.on('SIGHUP', guarded('SIGHUP', check));
+  onReloadSignal(() => watch.check());
 }

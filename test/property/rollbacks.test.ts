@@ -21,6 +21,14 @@ const ACTIONS = 50;
 const tombstonesOf = ({ tombstones }: Disk) =>
   tombstones.lines.flatMap((line) => ('tombstone' in line ? [line.tombstone] : []));
 
+async function write(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    assert.ok(error instanceof RefusedError, String(error));
+  }
+}
+
 for (let seed = Number(process.env['SERIN_FLEET_FIRST'] ?? 1); seed <= SEEDS; seed++) {
   test(`rollbacks are kept: seed ${seed}`, async () => {
     const random = seeded(seed * 7919);
@@ -75,14 +83,6 @@ for (let seed = Number(process.env['SERIN_FLEET_FIRST'] ?? 1); seed <= SEEDS; se
             );
         }
       }, null);
-    }
-
-    async function write(work: () => Promise<void>): Promise<void> {
-      try {
-        await work();
-      } catch (error) {
-        assert.ok(error instanceof RefusedError, String(error));
-      }
     }
 
     async function act(one: Replica): Promise<void> {
