@@ -30,6 +30,7 @@ import {
 import { loadConfiguration } from './config/load.ts';
 import { readRegular } from './files/regular-file.ts';
 import { openKeyRing } from './config/secret.ts';
+import { tombstonesName } from './config/store.ts';
 import { watchConfiguration } from './config/watch.ts';
 import { type ControlPlane, startControlPlane } from './control/control-plane.ts';
 import { joinFleet } from './serve/join-fleet.ts';
@@ -51,11 +52,12 @@ import { listenAddress, listening, url } from './serve/listening.ts';
 import { PROTOCOL_ERRORS } from './http1/protocol-errors.ts';
 import { PROXY_HEADER_FAULTS } from './proxy-protocol/outcome.ts';
 import { createOwnStore } from './serve/own-store.ts';
-import { onStopSignal } from './serve/stop-signal.ts';
+import { createTombstoneFile } from './store/file/tombstone-file.ts';
+import { onReloadSignal, onStopSignal } from './serve/stop-signal.ts';
 import { fail } from './serve/fail.ts';
 import { threadClock } from './runtime/awake-timer.ts';
 import { descriptorLimit } from './runtime/descriptors.ts';
-import { detached, guarded, survivedFaults } from './runtime/guard.ts';
+import { survivedFaults } from './runtime/guard.ts';
 import { ControlCounters } from './telemetry/control-counters.ts';
 import { createExposition } from './telemetry/exposition.ts';
 import { surviveFaults } from './telemetry/fault-log.ts';
@@ -143,6 +145,7 @@ async function serve(
           listening: ({ listen }, start) => listening('fleet.listen', listen, start),
         });
   const { store, finalLog } = fleet ?? createOwnStore(configuration.store, log);
+  const warn = (message: string): void => log.warn({}, message);
   const { workers = 'auto', sharePort = DEFAULT_SHARE_PORT } = configuration.proxy ?? {};
   const counters = new ControlCounters();
   const pool = await listening('proxy.listen', listens.proxy, () =>
@@ -250,6 +253,7 @@ async function serve(
     configuration,
     keys,
     store,
+    tombstoneFile: createTombstoneFile({ file: tombstonesName(configuration.store), warn }),
     shared: fleet?.shared ?? null,
     finalLog,
     fleet: pool,
@@ -268,7 +272,7 @@ async function serve(
   controlPlane = started;
   const shared = shareLatches(pool.latches, configuration, fleet, log);
   latches = shared;
-  fleet?.hearBy((message, from) => (shared.hear(message) ? undefined : started.hear(message, from)));
+  fleet?.hearBy((message, from) => (shared.hear(message) ? undefined : started.hearPeer(message, from)));
   refreshEndpoints = () => started.refreshEndpoints();
   // Some may have changed while the control plane started.
   if (discovery.readings().length > 0) refreshEndpoints();
@@ -279,8 +283,7 @@ async function serve(
   };
   tellOfLimits(configuration);
   await listening('proxy.listen', listens.proxy, () => pool.start());
-  const migrates = readTcpMigrateReq();
-  if (migrates === false && (pool.size > 1 || sharePort)) {
+  if (readTcpMigrateReq() === false && (pool.size > 1 || sharePort)) {
     log.info(
       {},
       'net.ipv4.tcp_migrate_req is 0: when one of several listeners closes, the kernel resets connections that wait at it',
@@ -357,6 +360,5 @@ async function serve(
     process.exit(0);
   };
   onStopSignal(stop, log);
-  const reload = guarded('SIGHUP', () => detached('SIGHUP', watch.check()));
-  process.on('SIGHUP', reload);
+  onReloadSignal(() => watch.check());
 }

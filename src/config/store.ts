@@ -136,3 +136,8 @@ function stalenessFaults(text: string, lease: string | undefined): Fault[] {
   if (time >= milliseconds(lease, DEFAULT_LEASE)) return [];
   return [{ pointer, detail: `${text} is shorter than fleet.lease; expected at least that` }];
 }
+
+/** The file of tombstones: with the store of a directory, or beside the state. */
+export function tombstonesName(store: StoreSettings): string {
+  return 'file' in store ? nodePath.join(store.file, 'tombstones') : `${store.snapshot}.tombstones`;
+}

@@ -20,9 +20,9 @@ import { type Changes, createChanges, type JudgedBy } from '../rollout/changes.t
 import { diff } from '../rollout/diff.ts';
 import { isActive } from '../rollout/lifecycle.ts';
 import { checkPrecondition, NO_PRECONDITION } from '../rollout/precondition.ts';
-import { refused } from '../rollout/refusal.ts';
 import type { FinalLog } from '../store/file/final-log.ts';
-import { type Commit, type Store, StoreError } from '../store/store.ts';
+import type { TombstoneFile } from '../store/file/tombstone-file.ts';
+import type { Store } from '../store/store.ts';
 import type { ControlCounters } from '../telemetry/control-counters.ts';
 import type { CertificateReading } from '../telemetry/metrics-source.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -36,10 +36,10 @@ import { localReach, type ReachOf } from '../rollout/reach.ts';
 import type { PeerMessage } from '../replication/peer-message.ts';
 import { viewAlone } from '../replication/fleet-view.ts';
 import { createHelper } from '../helper/helper.ts';
-import { historyPage, policyOf } from './history.ts';
-import { createInForce } from '../state/active-state.ts';
-import { createJournal } from './journal.ts';
+import { commitAt, commitsOf, historyPage, policyOf } from './history.ts';
 import { createOwnStatuses } from './own-statuses.ts';
+import { openTombstones } from '../rollback/open-tombstones.ts';
+import { ActiveState } from '../state/active-state.ts';
 import { createNetworkCache } from '../state/network-cache.ts';
 import { loadRegionDatabase } from '../state/region-database.ts';
 import { askedBy, commitKind, createRolloutPlanner } from './rollout-writes.ts';
@@ -53,20 +53,18 @@ import {
   type SharedOptions,
 } from '../replication/shared-control.ts';
 import { createWriteQueue } from '../state/write-queue.ts';
-import { createWriter, type Plan } from './writer.ts';
+import { createWritePath, type WritePath } from './write-path.ts';
+import type { Plan, RollbackTarget } from './writer.ts';
 
 /** How long an endpoint of stable may take to accept a connection before `finish`, in ms. */
 const PROBE_TIME = 1000;
-/** How long the answer to a rollback waits for the store, in ms. */
-const PATIENCE = 1000;
-/** How long after a failure the store is tried again, in ms. */
-const RETRY_DELAY = 1000;
-
 export interface ControlPlaneOptions extends Pick<CanarySources, 'breaker'> {
   readonly configuration: Configuration;
   /** The key ring: the first key signs, all verify. */
   readonly keys: readonly KeyData[];
   readonly store: Store;
+  /** On this replica's own disk. */
+  readonly tombstoneFile: TombstoneFile;
   /** Null where this replica is alone with its store. */
   readonly shared: SharedOptions | null;
   /** Where a replica that is alone keeps how changes ended; null: nowhere, or where it is not alone. */
@@ -109,7 +107,7 @@ export interface ControlPlane extends Backend {
   /** Whether the store takes writes, as far as is known. */
   storeAvailable(): boolean;
   /** A message of another replica. When it resolves, what must not be lost is on disk. */
-  hear(message: PeerMessage, from: string): void | Promise<void>;
+  hearPeer(message: PeerMessage, from: string): void | Promise<void>;
   /** Finishes the write under way; the store and the fleet are closed by whoever made them. */
   close(): Promise<void>;
 }
@@ -141,8 +139,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     clock,
     onReload: (taken) => counters.certificatesReloaded(taken),
   });
-  const inForce = createInForce({
+  const states = beginning?.saved ? [beginning.saved, loaded] : [loaded];
+  const opened = await openTombstones(options.tombstoneFile, states, clock(), log);
+  const { tombstones } = opened;
+  const activeState = new ActiveState({
     initial,
+    tombstones,
     keys,
     networks,
     credentials,
@@ -152,14 +154,14 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     now,
   });
   const database = await loadRegionDatabase(options.configuration.region?.database, null);
-  await inForce.ready(initial);
-  inForce.enact(initial, { regionDatabase: database });
-  counters.configurationTaken(clock());
-  credentials.warnOfExpiry();
+  await activeState.ready(initial);
 
   const events = createEvents();
   let shared: SharedControl | null = null;
-  const alone = localReach(() => fleet.appliedRevision().map(({ revision }) => revision));
+  const alone = localReach(() => fleet.appliedRevision().map(({ revision }) => revision), {
+    rolledBack: () => path.rollbacks.known(),
+    fails: () => !path.commits.available,
+  });
   const reach: ReachOf = (target) => (shared === null ? alone(target) : shared.replication.reach(target));
   const own =
     options.finalLog === null ? null : await createOwnStatuses(options.finalLog, () => changes, log);
@@ -167,6 +169,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const changes: Changes = createChanges({
     clock,
     reach,
+    tombstones,
     ...(options.shared === null && own === null ? {} : { record }),
     onUpdate(change, before) {
       events.publish({ type: 'change', service: change.service, change });
@@ -177,76 +180,67 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   });
   fleet.onApplied(() => changes.refresh());
 
-  const journal = createJournal({
-    store,
-    log,
-    retryDelay: RETRY_DELAY,
-    onStored: ({ changeId }) => {
-      if (changes.find(changeId) !== undefined) changes.setDegraded(changeId, false);
-    },
-    onFailure: () => counters.storeWriteFailed(),
-  });
   const queue = createWriteQueue();
   const tellRollout = (service: string): void =>
-    events.publish({ type: 'rollout', service, view: inForce.views.get(service) ?? null });
+    events.publish({ type: 'rollout', service, view: activeState.views.get(service) ?? null });
+  const fleetClock = (): number => Math.round(options.shared?.storeClock.now() ?? clock());
+  const path: WritePath = createWritePath({
+    ...opened,
+    store,
+    file: options.tombstoneFile,
+    activeState,
+    changes,
+    queue,
+    workers: fleet,
+    isShared: options.shared !== null,
+    replication: () => shared?.replication ?? null,
+    onFailure: () => counters.storeWriteFailed(),
+    onWritten(service) {
+      shared?.changed();
+      tellRollout(service);
+    },
+    clock,
+    fleetClock,
+    now,
+    random,
+    log,
+  });
+  const { commits, rollbacks, committer } = path;
+  await rollbacks.follow(loaded.recent, loaded.documents);
+  activeState.enact(initial, { regionDatabase: database });
+  counters.configurationTaken(clock());
+  credentials.warnOfExpiry();
   if (options.shared !== null && beginning !== null) {
     const keyIds = keys.map(({ id }) => id);
     const onFollowed = (services: ReadonlySet<string>): void => services.forEach(tellRollout);
-    const parts = { inForce, changes, queue, fleet, keyIds, onFollowed, clock, now, random, log };
+    const onReached = (): void => committer.wake();
+    const made = { activeState, ...opened, rollbacks, changes, queue, fleet, keyIds };
+    const parts = { ...made, onFollowed, onReached, clock, now, random, log };
     shared = createSharedControl(options.shared, beginning, parts);
   }
   for (const final of own?.known ?? []) changes.recorded(final);
   changes.rebuild(loaded.recent);
   await own?.kept();
-  const writer = createWriter({
-    inForce,
-    journal,
-    changes,
-    queue,
-    shared: shared?.replication ?? null,
-    clock,
-    random,
-    log,
-    patience: PATIENCE,
-    onWritten(service) {
-      shared?.changed();
-      tellRollout(service);
-    },
-  });
+  const writer = path.writer();
   const findChange = createChangeFinder((id) => writer.find(id), shared);
+  const at = (service: string, revision: number): ReturnType<typeof commitAt> =>
+    commitAt(store, service, revision);
   const planner = createRolloutPlanner({
-    inForce,
+    activeState,
     helper,
     networks,
     finishGuard: createFinishGuard(tcpProbe(PROBE_TIME), discovery.endpoints),
     canaryGuard: createCanaryGuard(options),
-    commitAt,
+    commitAt: at,
     latest: (service) => changes.latest(service),
     disagreements: () => shared?.replication.disagreements() ?? [],
     fresh: () => ({
       id: hex(random(12)),
       seed: hex(random(16)),
-      fingerprintKey: inForce.signingKey,
-      startedAt: new Date(clock()).toISOString(),
+      fingerprintKey: activeState.signingKey,
+      startedAt: new Date(fleetClock()).toISOString(),
     }),
   });
-
-  /** Newest first. What is in force but not in the store yet is history all the same. */
-  async function commitsOf(service: string, before: number, limit: number): Promise<Commit[]> {
-    const owed = journal.owed.filter((one) => one.service === service && one.revision < before);
-    const until = Math.min(before, owed[0]?.revision ?? before);
-    const stored = await store.history(service, until, limit).catch((error: unknown) => {
-      if (!(error instanceof StoreError)) throw error;
-      const detail = 'The store, which keeps the history, cannot be read now. Try again later.';
-      throw refused('store_unavailable', detail, { store: error.code });
-    });
-    return [...owed.reverse(), ...stored].slice(0, limit);
-  }
-
-  async function commitAt(service: string, revision: number): Promise<Commit | null> {
-    const [commit] = await commitsOf(service, revision + 1, 1);
-    return commit?.revision === revision ? commit : null;
-  }
 
   function readBodyOf(kind: BodyKind, body: DocumentBody, caller: string): Promise<ReadBody> {
     return isSmall(body)
@@ -271,30 +265,30 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     shared.replication.start();
   }
   return {
-    services: () => [...inForce.views.values()],
-    service: (name) => inForce.view(name),
+    services: () => [...activeState.views.values()],
+    service: (name) => activeState.view(name),
 
     read: async (kind, body, caller) => (await readBodyOf(kind, body, caller)).value,
 
     async putService(name, body, request) {
       const read = await readBodyOf('service', body, request.actor);
-      const plan = (): Plan => planService(inForce, name, read, request);
+      const plan = (): Plan => planService(activeState, name, read, request);
       return writeService('service.put', name, request, read.value, plan);
     },
 
     deleteService: (name, request) =>
-      writeService('service.delete', name, request, null, () => planDeletion(inForce, name, request)),
+      writeService('service.delete', name, request, null, () => planDeletion(activeState, name, request)),
 
     async dryRunService(name, body, request) {
       const read = await readBodyOf('service', body, request.actor);
-      const definition = considerService(inForce, name, read, request);
-      const before = inForce.views.get(name)?.definition;
+      const definition = considerService(activeState, name, read, request);
+      const before = activeState.views.get(name)?.definition;
       return { diff: diff(before, definition), decreases: [], warnings: [], refusal: null };
     },
 
     async writeRollout(service, command, request) {
       // A service that is not there is not a matter of order: say so at once.
-      inForce.view(service);
+      activeState.view(service);
       const isRollback = command.kind === 'rollback';
       const planned = isRollback ? { ...request, precondition: NO_PRECONDITION } : request;
       const read = await planner.read(service, command, planned);
@@ -304,7 +298,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         request,
         asked: askedBy(command),
         plan: () => planner.plan(service, read, planned),
-        ...(isRollback ? { rollback: () => rolloutToRollBack(service, request) } : {}),
+        ...(isRollback ? { rollback: () => rollbackTarget(service, request) } : {}),
       });
     },
 
@@ -329,48 +323,48 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     },
 
     async history(service, before, limit) {
-      inForce.view(service);
-      return historyPage((from, count) => commitsOf(service, from, count), before, limit);
+      activeState.view(service);
+      return historyPage((from, count) => commitsOf(store, service, from, count), before, limit);
     },
 
-    explain: createExplainer({ inForce, endpoints: discovery.endpoints, commitAt, clock, random }),
+    explain: createExplainer({ activeState, endpoints: discovery.endpoints, commitAt: at, clock, random }),
 
     fleet: () =>
       shared?.replication.view() ??
       viewAlone({
         name: options.replica,
         startedAt,
-        revision: inForce.state.revision,
+        revision: activeState.state.revision,
         workers: fleet.appliedRevision(),
-        storeAvailable: journal.available,
+        storeAvailable: commits.available,
       }),
 
     endpoints: () => options.endpoints(),
-    comparison: (service, window) => options.comparison(inForce.view(service).name, window),
+    comparison: (service, window) => options.comparison(activeState.view(service).name, window),
 
     subscribe: (listener, after) => events.subscribe(listener, after),
     countLoginFailure: () => counters.loginFailed(),
 
     reload: (configuration) =>
       queue.run(async () => {
-        const next = { ...inForce.state, configuration };
+        const next = { ...activeState.state, configuration };
         checkState(next);
         const file = configuration.region?.database;
-        const nextDatabase = await loadRegionDatabase(file, inForce.regionDatabase);
-        await inForce.ready(next);
-        inForce.enact(next, { regionDatabase: nextDatabase });
+        const nextDatabase = await loadRegionDatabase(file, activeState.regionDatabase);
+        await activeState.ready(next);
+        activeState.enact(next, { regionDatabase: nextDatabase });
         for (const oddity of oddities(next)) log.warn({}, oddity);
         credentials.warnOfExpiry();
         events.publish({ type: 'configuration', service: null });
       }),
 
-    refreshEndpoints: () => inForce.refreshEndpoints(),
+    refreshEndpoints: () => activeState.refreshEndpoints(),
 
     async checkCertificates() {
       if (await credentials.refresh()) {
         await queue.run(async () => {
           // Here nothing waits: what the workers have is what is written.
-          inForce.enact(inForce.state);
+          activeState.enact(activeState.state);
           credentials.warnOfExpiry();
         });
       }
@@ -388,30 +382,27 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     },
 
     storeAvailable: () =>
-      options.shared === null ? journal.available : options.shared.store.condition === 'available',
+      options.shared === null ? commits.available : options.shared.store.condition === 'available',
     fence: () => shared?.replication.fence ?? 0,
-    hear: (message, from) => shared?.replication.hear(message, from),
+    hearPeer: (message, from) => shared?.replication.hearPeer(message, from),
 
     async close() {
       writer.stop();
       await queue.idle();
-      try {
-        await journal.close();
-      } catch (error) {
-        log.error({ err: error, 'serin.owed': journal.owed.length }, 'what is owed to the store is lost');
-      }
+      await committer.close();
       await shared?.close();
       await options.finalLog?.close();
+      await rollbacks.close();
       await helper.close();
     },
   };
 
   /** Its ETag is judged when it comes: what is in force at once must not be refused afterwards. */
-  function rolloutToRollBack(service: string, { precondition }: WriteRequest): string | null {
+  function rollbackTarget(service: string, { precondition }: WriteRequest): RollbackTarget {
     // As written: a second rollback while the first is on its way to the store waits for it no longer than the first.
-    const { rollout, revision } = inForce.written(service);
+    const { rollout, revision } = activeState.written(service);
     checkPrecondition(precondition, rollout === null ? null : revision, `The rollout of "${service}"`);
-    return rollout !== null && isActive(rollout.phase) ? rollout.id : null;
+    return { rolloutId: rollout?.id ?? null, isActive: rollout !== null && isActive(rollout.phase) };
   }
 }
 

@@ -5,10 +5,10 @@ import { CANARY_USABLE, STABLE_USABLE } from '../policy/decide.ts';
 import { explain } from '../policy/explain.ts';
 import { refused } from '../rollout/refusal.ts';
 import type { Commit } from '../store/store.ts';
-import type { InForce } from '../state/active-state.ts';
+import type { ActiveState } from '../state/active-state.ts';
 
 export interface ExplainerOptions {
-  readonly inForce: InForce;
+  readonly activeState: ActiveState;
   readonly endpoints: Discovery['endpoints'];
   /** The service's commit of that revision, or null. */
   readonly commitAt: (service: string, revision: number) => Promise<Commit | null>;
@@ -18,10 +18,10 @@ export interface ExplainerOptions {
 }
 
 export function createExplainer(options: ExplainerOptions): Backend['explain'] {
-  const { inForce, endpoints, commitAt, clock, random } = options;
+  const { activeState, endpoints, commitAt, clock, random } = options;
   return async (service, request, revision) => {
-    let policy = inForce.policy(service);
-    if (revision !== null && revision !== inForce.view(service).revision) {
+    let policy = activeState.policy(service);
+    if (revision !== null && revision !== activeState.view(service).revision) {
       const commit = await commitAt(service, revision);
       const rollout = commit?.document?.rollout;
       if (!rollout) {
@@ -29,9 +29,9 @@ export function createExplainer(options: ExplainerOptions): Backend['explain'] {
           revision,
         });
       }
-      policy = inForce.policy(service, rollout);
+      policy = activeState.policy(service, rollout);
     }
-    const hasCanary = endpoints(inForce.view(service).definition.canary ?? {}).length > 0;
+    const hasCanary = endpoints(activeState.view(service).definition.canary ?? {}).length > 0;
     return explain(policy, request, {
       usable: hasCanary ? STABLE_USABLE | CANARY_USABLE : STABLE_USABLE,
       nowSeconds: Math.floor(clock() / 1000),

@@ -6,7 +6,8 @@
 import type { HistoryEntry, HistoryPage } from './api.ts';
 import { diff } from '../rollout/diff.ts';
 import { valueSize } from '../schema/value-size.ts';
-import type { Commit } from '../store/store.ts';
+import { refused } from '../rollout/refusal.ts';
+import { type Commit, type Store, StoreError } from '../store/store.ts';
 
 /** Commits that are read at once: each holds a whole document. */
 const PORTION = 10;
@@ -38,6 +39,32 @@ export async function historyPage(
     }
     if (commits.length === 0) return { entries, next: null };
   }
+}
+
+/** A service's commits below revision `before`, newest first. Rejects with RefusedError `store_unavailable`. */
+export async function commitsOf(
+  store: Pick<Store, 'history'>,
+  service: string,
+  before: number,
+  limit: number,
+): Promise<readonly Commit[]> {
+  try {
+    return await store.history(service, before, limit);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    const detail = 'The store, which keeps the history, cannot be read now. Try again later.';
+    throw refused('store_unavailable', detail, { store: error.code });
+  }
+}
+
+/** The service's commit of that revision, or null. */
+export async function commitAt(
+  store: Pick<Store, 'history'>,
+  service: string,
+  revision: number,
+): Promise<Commit | null> {
+  const [commit] = await commitsOf(store, service, revision + 1, 1);
+  return commit?.revision === revision ? commit : null;
 }
 
 function entryOf(commit: Commit, former: Commit | undefined): HistoryEntry {

@@ -23,7 +23,7 @@ import type { Commit, CommitKind } from '../store/store.ts';
 import type { CanaryGuard } from './canary-guard.ts';
 import type { FinishGuard } from './finish-guard.ts';
 import type { Helper } from '../helper/helper.ts';
-import type { InForce } from '../state/active-state.ts';
+import type { ActiveState } from '../state/active-state.ts';
 import { overlapWarnings } from './overlaps.ts';
 import { type Preparation, prepareRollout } from '../helper/prepare.ts';
 import { validationContext } from '../state/state.ts';
@@ -33,7 +33,7 @@ import { networksKey } from '../policy/network-lists.ts';
 import { percentageFault, rememberNetworks, type ValidationContext } from '../policy/validate.ts';
 
 export interface RolloutPlannerOptions {
-  readonly inForce: InForce;
+  readonly activeState: ActiveState;
   readonly helper: Helper;
   readonly networks: NetworkCache;
   readonly finishGuard: FinishGuard;
@@ -86,13 +86,13 @@ export function askedBy(command: RolloutWrite): readonly (string | Uint8Array)[]
 }
 
 export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPlanner {
-  const { inForce, helper, networks, finishGuard, canaryGuard, commitAt, fresh, latest, disagreements } =
+  const { activeState, helper, networks, finishGuard, canaryGuard, commitAt, fresh, latest, disagreements } =
     options;
 
   async function read(service: string, command: RolloutWrite, write: WriteRequest): Promise<ReadWrite> {
     if (!('body' in command)) return command;
     // What is refused whatever the body says is not worth reading it.
-    const view = inForce.written(service);
+    const view = activeState.written(service);
     checkExpected(view, command.kind, write);
     const { body, kind, allowDecrease } = command;
     const context = contextOf(view);
@@ -136,7 +136,7 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
   }
 
   function plainContext(): PlainContext {
-    const { segments, hasRegionDatabase } = validationContext(inForce.state.configuration);
+    const { segments, hasRegionDatabase } = validationContext(activeState.state.configuration);
     return { segments: [...segments], hasRegionDatabase };
   }
 
@@ -204,7 +204,7 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
   }
 
   async function consider(service: string, command: ReadWrite, write: WriteRequest): Promise<Planned> {
-    const view = inForce.written(service);
+    const view = activeState.written(service);
     const { rollout } = view;
     checkExpected(view, command.kind, write);
     const outcome = advance(rollout, await commandOf(view, command), fresh);
@@ -244,7 +244,7 @@ export function createRolloutPlanner(options: RolloutPlannerOptions): RolloutPla
   }
 
   function warnings(view: ServiceView, after: RolloutState): readonly string[] {
-    const { trustedProxies = [] } = inForce.state.configuration;
+    const { trustedProxies = [] } = activeState.state.configuration;
     const { compiled } = networks;
     const { document } = after;
     const warned = [

@@ -14,14 +14,14 @@ import { isActive, isUnderWay } from '../rollout/lifecycle.ts';
 import { checkPrecondition } from '../rollout/precondition.ts';
 import { refused } from '../rollout/refusal.ts';
 import { checkSchema } from '../schema/check.ts';
-import type { InForce } from '../state/active-state.ts';
+import type { ActiveState } from '../state/active-state.ts';
 import type { Plan } from './writer.ts';
 
 const checkName = checkSchema(ServiceName);
 
 /** What the service's definition would be, after all checks; `read` has those of its body. Throws DocumentError and RefusedError. */
 export function considerService(
-  inForce: InForce,
+  activeState: ActiveState,
   name: string,
   read: ReadBody,
   write: WriteRequest,
@@ -32,15 +32,15 @@ export function considerService(
   }));
   const wrong = [...faults, ...read.faults];
   if (wrong.length === 0) {
-    const { admin } = inForce.state.configuration;
+    const { admin } = activeState.state.configuration;
     wrong.push(...apiFileFaults(read.value as ServiceDefinition, admin?.tlsDirectory));
   }
   if (wrong.length > 0) throw new DocumentError('service_invalid', 'The service is not valid.', wrong);
-  const existing = inForce.views.get(name);
-  refuseFileService(inForce, name);
+  const existing = activeState.views.get(name);
+  refuseFileService(activeState, name);
   checkPrecondition(write.precondition, existing?.revision ?? null, `The service "${name}"`);
   const definition = read.value as ServiceDefinition;
-  const others = [...inForce.views.values()]
+  const others = [...activeState.views.values()]
     .filter((view) => view.name !== name)
     .map((view) => [view.name, view.definition] as const);
   const collisions = collisionFaults([...others, [name, definition]]);
@@ -66,12 +66,17 @@ function refuseToMoveUsers({ name, rollout, definition }: ServiceView, next: Ser
   );
 }
 
-export function planService(inForce: InForce, name: string, read: ReadBody, write: WriteRequest): Plan {
-  const definition = considerService(inForce, name, read, write);
-  const existing = inForce.views.get(name);
+export function planService(
+  activeState: ActiveState,
+  name: string,
+  read: ReadBody,
+  write: WriteRequest,
+): Plan {
+  const definition = considerService(activeState, name, read, write);
+  const existing = activeState.views.get(name);
   if (existing !== undefined && isDeepStrictEqual(existing.definition, definition))
     return { kind: 'nothing' };
-  const rollout = inForce.state.documents.get(name)?.document.rollout ?? null;
+  const rollout = activeState.state.documents.get(name)?.document.rollout ?? null;
   return {
     kind: 'write',
     document: { definition, rollout },
@@ -81,9 +86,9 @@ export function planService(inForce: InForce, name: string, read: ReadBody, writ
   };
 }
 
-export function planDeletion(inForce: InForce, name: string, write: WriteRequest): Plan {
-  const view = inForce.written(name);
-  refuseFileService(inForce, name);
+export function planDeletion(activeState: ActiveState, name: string, write: WriteRequest): Plan {
+  const view = activeState.written(name);
+  refuseFileService(activeState, name);
   checkPrecondition(write.precondition, view.revision, `The service "${name}"`);
   if (view.rollout !== null && isActive(view.rollout.phase)) {
     throw refused(
@@ -95,8 +100,8 @@ export function planDeletion(inForce: InForce, name: string, write: WriteRequest
   return { kind: 'write', document: null, decreases: [], percentage: null, warnings: () => [] };
 }
 
-function refuseFileService(inForce: InForce, name: string): void {
-  if (inForce.views.get(name)?.source !== 'file') return;
+function refuseFileService(activeState: ActiveState, name: string): void {
+  if (activeState.views.get(name)?.source !== 'file') return;
   throw refused(
     'service_read_only',
     `"${name}" is defined in the configuration file. Change it there; the file is read again when it changes.`,

@@ -1,9 +1,10 @@
 /**
- * The way of a write: known request id? → its turn → plan → compile ahead → store → workers → answer.
+ * The way of a write: known request id? → its turn → plan → store → workers → answer. And that of a rollback: in force → told →
+ * on this disk → stored, if the store does it soon → answer.
  *
  * It promises that a write that is refused anywhere on this way has changed nothing, that what is answered is in the
- * store, and that one request id makes one change. Only a rollback is in force before it is stored, and stays so when
- * the store fails.
+ * store, and that one request id makes one change. Only a rollback is in force before it is stored, and stays so whatever the
+ * store does; it is answered when this disk has it, or when the log says that this disk fails.
  */
 import { createHash } from 'node:crypto';
 import type { WriteRequest } from '../rollout/write-request.ts';
@@ -13,12 +14,12 @@ import type { Changes } from '../rollout/changes.ts';
 import { parsePresentId } from '../rollout/present-change.ts';
 import type { Decrease } from '../rollout/exposure.ts';
 import { refused } from '../rollout/refusal.ts';
-import { messageOf } from '../schema/thrown.ts';
+import type { Committer } from '../rollback/committer.ts';
+import type { Rollbacks } from '../rollback/rollbacks.ts';
 import { type Commit, type CommitKind, type ServiceDocument, StoreError } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
-import type { InForce, RollbackAhead } from '../state/active-state.ts';
-import type { Journal } from './journal.ts';
-import type { ControlState } from '../state/state.ts';
+import type { ActiveState } from '../state/active-state.ts';
+import type { CommitWriter } from '../state/commit-writer.ts';
 import type { SharedWrites } from '../replication/shared-writes.ts';
 import type { WriteQueue } from '../state/write-queue.ts';
 import { after, guarded } from '../runtime/guard.ts';
@@ -49,287 +50,250 @@ export interface Job {
   /** What is asked for: a request id may not be used for anything else. */
   readonly asked: readonly (string | Uint8Array)[];
   readonly plan: () => Promise<Plan> | Plan;
-  /** A rollback: the id of the rollout that is rolled back from now on, before its turn; null where none is under way. */
-  readonly rollback?: () => string | null;
+  /** A rollback: what it is about, before its turn. Throws RefusedError where the request expects something else. */
+  readonly rollback?: () => RollbackTarget;
+}
+
+export interface RollbackTarget {
+  /** The service's last rollout, as far as this replica knows. */
+  readonly rolloutId: string | null;
+  /** Whether it is under way. */
+  readonly isActive: boolean;
 }
 
 export interface WriterOptions {
-  readonly inForce: InForce;
-  readonly journal: Journal;
+  readonly activeState: ActiveState;
+  readonly commits: CommitWriter;
+  readonly rollbacks: Rollbacks;
+  readonly committer: Committer;
   readonly changes: Changes;
   readonly queue: WriteQueue;
   /** Null where this replica alone writes to the store. */
   readonly shared: SharedWrites | null;
   readonly clock: () => number;
+  /** Milliseconds since 1970 by the clock of the fleet. */
+  readonly fleetClock: () => number;
   readonly random: (size: number) => Uint8Array;
   readonly log: Logger;
-  /** How long the answer to a rollback waits for the store, in ms. */
+  /** How long the answer to a rollback waits, for this disk and for the store, in ms. */
   readonly patience: number;
-  /** A service's document has changed. */
-  readonly onWritten: (service: string) => void;
 }
 
-export interface Writer {
-  write(job: Job): Promise<Change>;
-  find(id: string): Change | undefined;
-  /** Refuses what comes from now on. */
-  stop(): void;
-}
-
-export function createWriter(options: WriterOptions): Writer {
-  const { inForce, journal, changes, queue, shared, clock, random, log, patience, onWritten } = options;
+export class Writer {
+  readonly #options: WriterOptions;
   /** Writes that are not answered yet, by the ids of their changes. */
-  const unanswered = new Map<string, Promise<Change>>();
-  /** Ids of rollbacks that were answered before the store took them: somebody polls them, so they may not vanish. */
-  const early = new Set<string>();
-  let stopping = false;
+  readonly #unanswered = new Map<string, Promise<Change>>();
+  #stopping = false;
 
-  function find(id: string): Change | undefined {
+  constructor(options: WriterOptions) {
+    this.#options = options;
+  }
+
+  /** Refuses what comes from now on. */
+  stop(): void {
+    this.#stopping = true;
+  }
+
+  find(id: string): Change | undefined {
+    const { changes, activeState } = this.#options;
     const kept = changes.find(id);
     if (kept !== undefined) return kept;
     const present = parsePresentId(id);
-    const exists = present !== null && inForce.views.has(present.service);
-    return exists && present.revision <= inForce.state.revision ? changes.findPresent(present) : undefined;
+    const exists = present !== null && activeState.views.has(present.service);
+    return exists && present.revision <= activeState.state.revision
+      ? changes.findPresent(present)
+      : undefined;
   }
 
-  function known({ service, kind, request }: Job, digest: string): Promise<Change> | null {
-    const before = request.requestId === null ? undefined : changes.byRequestId(service, request.requestId);
-    if (before === undefined) return null;
-    if (before.digest !== digest) throw reused({ service, kind, request }, before.id);
-    const waiting = unanswered.get(before.id);
-    if (waiting !== undefined) return waiting;
-    const change = find(before.id);
-    return change === undefined ? null : Promise.resolve(change);
-  }
-
-  async function write(job: Job): Promise<Change> {
-    if (stopping) throw refused('stopping', 'This replica is stopping. Try again with another.');
+  async write(job: Job): Promise<Change> {
+    if (this.#stopping) throw refused('stopping', 'This replica is stopping. Try again with another.');
     const hash = createHash('sha256').update(`${job.kind}\n`);
     for (const part of job.asked) hash.update(part);
     const digest = digestOf(changeId('', hash.digest('hex')));
-    const before = known(job, digest);
+    const before = this.#known(job, digest);
     if (before !== null) return before;
+    if (job.rollback === undefined) return this.#inTurn(job, digest);
 
+    let target = job.rollback();
+    if (!target.isActive) {
+      // One may be under way at another replica; where nobody can tell, the service is rolled back whatever is.
+      if (await this.#isCurrent()) {
+        target = job.rollback();
+        if (!target.isActive) return this.#inTurn(job, digest);
+      }
+      const meanwhile = this.#known(job, digest);
+      if (meanwhile !== null) return meanwhile;
+    }
+    const id = newChangeId(this.#options.random, digest);
+    return this.#answer(id, job, () => this.#rollBack(id, job, target.rolloutId ?? id));
+  }
+
+  #known({ service, kind, request }: Job, digest: string): Promise<Change> | null {
+    const { requestId } = request;
+    const before = requestId === null ? undefined : this.#options.changes.byRequestId(service, requestId);
+    if (before === undefined) return null;
+    if (before.digest !== digest) throw reused({ service, kind, request }, before.id);
+    const waiting = this.#unanswered.get(before.id);
+    if (waiting !== undefined) return waiting;
+    const change = this.find(before.id);
+    return change === undefined ? null : Promise.resolve(change);
+  }
+
+  async #answer(id: string, job: Job, perform: () => Promise<Change>): Promise<Change> {
     const { service, kind, request } = job;
     const { actor, reason, requestId } = request;
-    const rolloutId = job.rollback?.() ?? null;
-    if (rolloutId === null && shared?.available === false) throw unavailable(null);
-    const id = newChangeId(random, digest);
-    changes.addPending({ id, service, kind, actor, reason, requestId });
-    let ahead: RollbackAhead | null = null;
-    if (rolloutId !== null) {
-      ahead = inForce.rollBackAhead(rolloutId);
-      shared?.announce({
-        service,
-        rolloutId,
-        at: new Date(clock()).toISOString(),
-        actor,
-        reason,
-        requestId,
-        changeId: id,
-      });
-      changes.aheadOfStore(id, rolloutId);
-    }
-    const done = queue.run(() => perform(id, job, ahead), job.rollback !== undefined);
-    const answer = ahead === null ? done : withPatience(id, done);
-    unanswered.set(id, answer);
+    this.#options.changes.addPending({ id, service, kind, actor, reason, requestId });
+    const answer = perform();
+    this.#unanswered.set(id, answer);
     try {
       return await answer;
     } finally {
-      unanswered.delete(id);
+      this.#unanswered.delete(id);
     }
   }
 
-  /** A rollback is in force whatever the store does, so its answer does not wait for ever. */
-  function withPatience(id: string, done: Promise<Change>): Promise<Change> {
-    return new Promise((resolve, reject) => {
-      const timer = after(
-        patience,
-        guarded('answering a rollback', () => {
-          early.add(id);
-          resolve(changes.setDegraded(id, true));
-        }),
+  /** Whether the state is what the store has now. */
+  async #isCurrent(): Promise<boolean> {
+    const { shared, queue, patience } = this.#options;
+    if (shared === null) return true;
+    if (!shared.available) return false;
+    const late = timer(patience);
+    const current = queue
+      .run(() => shared.catchUp(), true)
+      .then(
+        () => true,
+        () => false,
       );
-      done.then(resolve, reject).finally(() => {
-        clearTimeout(timer);
-        early.delete(id);
-      });
-    });
+    return Promise.race([current, late.over]).finally(late.cancel);
   }
 
-  async function perform(id: string, job: Job, ahead: RollbackAhead | null): Promise<Change> {
+  /** The tombstone counts from this very step on, whatever becomes of the rest. */
+  async #rollBack(id: string, job: Job, rolloutId: string): Promise<Change> {
+    const { rollbacks, committer, changes, fleetClock, patience, log } = this.#options;
+    const { service, request } = job;
+    const { actor, reason, requestId } = request;
+    const at = new Date(fleetClock()).toISOString();
+    const kept = rollbacks.rollBack({ service, rolloutId, at, actor, reason, requestId, changeId: id });
+    changes.inForce(id);
+    const late = timer(patience);
+    const isKept = await Promise.race([kept, late.over]);
+    if (!isKept)
+      log.error(
+        { 'serin.service': service, 'serin.change': id },
+        'a rollback is in force, but not on this disk: it is lost if this process ends before the store or another replica has it',
+      );
+    const stored = committer.commit(id).then(
+      () => true,
+      () => false,
+    );
+    const isStored = await Promise.race([stored, late.over]).finally(late.cancel);
+    return isStored ? this.#present(id) : changes.setDegraded(id, true);
+  }
+
+  /** A change that was begun a moment ago. */
+  #present(id: string): Change {
+    const change = this.#options.changes.find(id);
+    if (change === undefined) throw new Error(`There is no change ${id}.`);
+    return change;
+  }
+
+  #inTurn(job: Job, digest: string): Promise<Change> {
+    const { shared, random, queue } = this.#options;
+    if (shared?.available === false) throw unavailable(null);
+    const id = newChangeId(random, digest);
+    const isUrgent = job.rollback !== undefined;
+    return this.#answer(id, job, () => queue.run(() => this.#perform(id, job), isUrgent));
+  }
+
+  async #perform(id: string, job: Job): Promise<Change> {
+    const { changes, shared, committer, activeState } = this.#options;
     try {
       if (changes.find(id)?.status === 'CANCELED') throw canceled();
       for (let attempt = 1; ; attempt++) {
-        const elsewhere = await doneElsewhere(id, job);
-        if (elsewhere !== null) {
-          ahead?.undo();
-          return elsewhere;
-        }
+        if (shared !== null) await shared.catchUp();
+        const elsewhere = this.#doneElsewhere(id, job);
+        if (elsewhere !== null) return elsewhere;
+        // What is put after a rollback begins a new rollout, also where the store has yet to hear of the rollback.
+        await committer.commitOf(job.service);
         const plan = await job.plan();
-        if (plan.kind !== 'write') return present(id, job, plan, ahead);
+        if (plan.kind !== 'write') {
+          const { revision } = activeState.written(job.service);
+          const now = plan.kind === 'retry' ? plan.change : changes.findPresent({ ...job, revision });
+          changes.replaceBy(id, now);
+          return now;
+        }
         try {
-          const change = await store(id, job, plan, ahead);
-          // A failover may lose what the store took, and this process may end: the rollback must be known to one of them.
-          if (ahead !== null && shared !== null) await shared.kept();
-          return changes.find(id) ?? change;
+          return await this.#store(id, job, plan);
         } catch (error) {
           // Another replica was faster: look at what it wrote, and think again.
-          if (!isConflict(error) || attempt === MOST_ATTEMPTS) throw error;
+          const isConflict = error instanceof StoreError && error.code === 'conflict';
+          if (!isConflict || attempt === MOST_ATTEMPTS) throw error;
         }
       }
     } catch (error) {
-      if (ahead !== null && shared !== null && error instanceof StoreError) return owed(id, ahead, shared);
-      ahead?.undo();
-      if (early.has(id)) changes.fail(id, messageOf(error));
-      else if (changes.find(id)?.status !== 'CANCELED') changes.removeRefused(id);
+      if (changes.find(id)?.status !== 'CANCELED') changes.removeRefused(id);
       throw error instanceof StoreError ? unavailable(error) : error;
     }
   }
 
-  function present(
-    id: string,
-    job: Job,
-    plan: Exclude<Plan, { readonly kind: 'write' }>,
-    ahead: RollbackAhead | null,
-  ): Change {
-    const now =
-      plan.kind === 'retry'
-        ? plan.change
-        : changes.findPresent({ ...job, revision: inForce.written(job.service).revision });
-    if (early.has(id)) changes.endAs(id, now);
-    else changes.replaceBy(id, now);
-    ahead?.undo();
-    return now;
-  }
-
   /** What other replicas wrote since: the same request may be among it. */
-  async function doneElsewhere(id: string, job: Job): Promise<Change | null> {
-    if (shared === null) return null;
-    await shared.catchUp();
-    // A policy that is put after a rollback begins a new rollout, also where the store has yet to hear of the rollback.
-    if (job.rollback === undefined) await shared.settleRollbacks();
-    const own = changes.find(id);
-    // Another replica stored this very rollback, which it knew from this one.
-    if (own !== undefined && own.revision !== null) return own;
+  #doneElsewhere(id: string, job: Job): Change | null {
+    const { changes } = this.#options;
     const { requestId } = job.request;
     const before = requestId === null ? undefined : changes.byRequestId(job.service, requestId);
     if (before === undefined || before.id === id) return null;
     if (before.digest !== digestOf(id)) throw reused(job, before.id);
-    const change = find(before.id);
+    const change = this.find(before.id);
     if (change === undefined) return null;
-    if (early.has(id)) changes.endAs(id, change);
-    else changes.replaceBy(id, change);
+    changes.replaceBy(id, change);
     return change;
   }
 
-  /** A rollback that the shared store cannot take: all replicas that can be reached have it, and one of them stores it. */
-  async function owed(id: string, ahead: RollbackAhead, writes: SharedWrites): Promise<Change> {
-    // From here on it is kept as an announced one.
-    ahead.settle();
-    await writes.kept();
-    return changes.setDegraded(id, true);
-  }
-
-  async function store(
-    id: string,
-    job: Job,
-    plan: Extract<Plan, { readonly kind: 'write' }>,
-    ahead: RollbackAhead | null,
-  ): Promise<Change> {
+  async #store(id: string, job: Job, plan: Extract<Plan, { readonly kind: 'write' }>): Promise<Change> {
+    const { activeState, commits, rollbacks, changes, shared, clock, log } = this.#options;
     const { service, kind, request } = job;
     const { actor, reason, requestId } = request;
     const { document, decreases, percentage } = plan;
-    const revision = inForce.state.revision + 1;
-    const next = successor(inForce.state, revision, service, document);
-    await inForce.ready(next);
-    if (!changes.startWriting(id)) throw canceled();
-    const at = new Date(clock()).toISOString();
     const activateAt = shared?.activateAt(kind);
-    const commit: Commit = {
-      revision,
-      service,
-      kind,
-      at,
-      actor,
-      reason,
-      requestId,
-      changeId: id,
-      document,
-      ...(activateAt === undefined ? {} : { activateAt }),
-    };
-    const degraded = !(await commitOrOwe(commit, job));
-
-    await shared?.committed(commit);
-    ahead?.settle();
-    const change = changes.applying(id, { revision, percentage, decreases, warnings: plan.warnings() });
-    log.info(
-      {
-        'serin.service': service,
-        'serin.kind': kind,
-        'serin.revision': revision,
-        'serin.actor': actor,
-        'serin.reason': reason,
-        'serin.change': id,
-        'serin.decreases': decreases.length,
-      },
-      'accepted',
-    );
-    for (const warning of change.warnings) log.warn({ 'serin.service': service }, warning);
-    changes.setDegraded(id, degraded);
-    try {
-      const delays = activateAt === undefined ? [] : [[service, shared?.moment(activateAt) ?? 0] as const];
-      inForce.enact(next, { delays: new Map(delays) });
-    } catch (error) {
-      log.error(
-        { err: error, 'serin.service': service, 'serin.revision': revision },
-        'a revision cannot be applied',
+    const at = new Date(clock()).toISOString();
+    const entry = { service, kind, at, actor, reason, requestId, changeId: id, document };
+    let stored: Commit | null = null;
+    if (!changes.startWriting(id)) throw canceled();
+    await commits.write(activateAt === undefined ? entry : { ...entry, activateAt }, (commit) => {
+      stored = commit;
+      const { revision } = commit;
+      const rollout = document?.rollout ?? null;
+      const warnings = plan.warnings();
+      changes.applying(id, { revision, rollout, percentage, decreases, warnings });
+      log.info(
+        {
+          'serin.service': service,
+          'serin.kind': kind,
+          'serin.revision': revision,
+          'serin.actor': actor,
+          'serin.reason': reason,
+          'serin.change': id,
+          'serin.decreases': decreases.length,
+        },
+        'accepted',
       );
-      changes.fail(id, 'it cannot be applied; the log says why');
-    }
-    onWritten(service);
-    return changes.find(id) ?? change;
+      for (const warning of warnings) log.warn({ 'serin.service': service }, warning);
+    });
+    // Another replica began it a moment ago, so that it had no tombstone before.
+    if (kind === 'rollout.rollback' && stored !== null)
+      await rollbacks.follow([stored], activeState.state.documents);
+    return this.#present(id);
   }
-
-  /** True when it is in the store; false when it is owed. Throws RefusedError `store_unavailable`. */
-  async function commitOrOwe(commit: Commit, job: Job): Promise<boolean> {
-    try {
-      await journal.commit(commit);
-      return true;
-    } catch (error) {
-      if (!isConflict(error) || shared === null)
-        log.error({ err: error, 'serin.service': commit.service }, 'the store did not take a write');
-      if (shared === null && job.rollback !== undefined) {
-        journal.owe(commit);
-        return false;
-      }
-      throw error;
-    }
-  }
-
-  return {
-    write,
-    find,
-    stop() {
-      stopping = true;
-    },
-  };
 }
 
-function successor(
-  state: ControlState,
-  revision: number,
-  service: string,
-  document: ServiceDocument | null,
-): ControlState {
-  const documents = new Map(state.documents);
-  if (document === null) documents.delete(service);
-  else documents.set(service, { revision, document });
-  return { ...state, revision, documents };
-}
-
-function isConflict(error: unknown): boolean {
-  return error instanceof StoreError && error.code === 'conflict';
+/** `over` resolves to false in so many ms. */
+function timer(ms: number): { readonly over: Promise<false>; readonly cancel: () => void } {
+  const { promise, resolve } = Promise.withResolvers<false>();
+  const running = after(
+    ms,
+    guarded('answering a rollback', () => resolve(false)),
+  );
+  return { over: promise, cancel: () => clearTimeout(running) };
 }
 
 function unavailable(error: StoreError | null): Error {

@@ -57,7 +57,12 @@ function noted(what: string, names: readonly string[]): string {
 }
 
 function hasApplied({ service, revision, changeId, rolledBack }: Target, record: ReplicaRecord): boolean {
-  if (rolledBack !== null && record.rolledBack.includes(rolledBack)) return true;
+  if (
+    rolledBack !== null &&
+    rolledBack.length > 0 &&
+    rolledBack.every((id) => record.rolledBack.includes(id))
+  )
+    return true;
   if (revision === null) return false;
   // A document of this revision or before that it can't read: it serves the service by an older one.
   if (record.faults.some((fault) => fault.service === service && fault.revision <= revision)) return false;

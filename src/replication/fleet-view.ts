@@ -75,10 +75,12 @@ export function viewOfFleet(of: {
   readonly store: Pick<SharedStore, 'condition' | 'trouble'>;
   readonly disagreements: readonly string[];
   readonly members: readonly Member[];
+  /** Whether the store has yet to hear that the rollout is rolled back. */
+  readonly isAheadOfStore: (rolloutId: string) => boolean;
   /** The name of the replica that leads. */
   readonly leader: string | null;
 }): FleetView {
-  const { revision, store, disagreements, members, leader } = of;
+  const { revision, store, disagreements, members, isAheadOfStore, leader } = of;
   return {
     revision,
     store: { condition: store.condition, trouble: store.trouble },
@@ -95,7 +97,7 @@ export function viewOfFleet(of: {
         leader: leader === name,
         revision: Math.min(record.revision, ...workers.map((worker) => worker.revision)),
         workers,
-        rolledBack,
+        rolledBack: rolledBack.filter(isAheadOfStore),
         faults,
         fenced,
         ageMs: Math.round(age),

@@ -5,9 +5,10 @@
  * is filled again, and writes that a failover lost are written again), and that a document which cannot be read leaves its
  * service as it was while all others go on. Nothing here may run beside another write: call it in the write queue.
  */
-import type { KnownRollback } from '../contract/known-rollback.ts';
 import type { RolloutState } from '../policy/rollout.ts';
 import type { Changes } from '../rollout/changes.ts';
+import type { Rollbacks } from '../rollback/rollbacks.ts';
+import type { Tombstones } from '../rollout/tombstones.ts';
 import type { SharedStore, Sync } from '../store/shared-store.ts';
 import {
   type Commit,
@@ -19,9 +20,8 @@ import {
 import type { Logger } from '../telemetry/log.ts';
 import { applyCommit } from '../store/log-records.ts';
 import { checkState, type ControlState } from '../state/state.ts';
-import type { InForce } from '../state/active-state.ts';
+import type { ActiveState } from '../state/active-state.ts';
 import { restate } from './reconcile.ts';
-import { revivedRollouts } from './revived.ts';
 import { withinBounds } from './recent-commits.ts';
 import { DocumentError } from '../schema/faults.ts';
 
@@ -47,7 +47,7 @@ export interface Head {
 
 export interface FollowerOptions {
   readonly store: SharedStore;
-  readonly inForce: InForce;
+  readonly activeState: ActiveState;
   readonly changes: Changes;
   readonly head: Head;
   /** What of the state could not be read. */
@@ -60,8 +60,8 @@ export interface FollowerOptions {
   readonly now: () => number;
   /** The local moment at which the store's clock shows `at`. */
   readonly moment: (at: number) => number;
-  /** The store has forgotten a rollback. */
-  readonly onRevived: (rollback: KnownRollback) => void;
+  readonly tombstones: Pick<Tombstones, 'has'>;
+  readonly rollbacks: Pick<Rollbacks, 'follow' | 'setRevision'>;
   /** Services whose documents are new. */
   readonly onFollowed: (services: ReadonlySet<string>) => void;
 }
@@ -82,7 +82,7 @@ export interface Follower {
 }
 
 export function createFollower(options: FollowerOptions): Follower {
-  const { store, inForce, changes, log, clock, now, moment, onFollowed } = options;
+  const { store, activeState, changes, log, clock, now, moment, onFollowed } = options;
   let head = options.head;
   let { faults } = options;
   let emptySince: number | null = null;
@@ -138,7 +138,7 @@ export function createFollower(options: FollowerOptions): Follower {
   /** An emptied store gets back what this replica knows; a new one waits for its first write. */
   async function putBack(why: string): Promise<boolean> {
     if (head.revision === 0) return true;
-    const { documents } = inForce.state;
+    const { documents } = activeState.state;
     const state: Loaded = { revision: head.revision, documents, recent: head.recent };
     // The first write made the store, and it was emptied before anybody asked for its id.
     if (head.storeId === '') head = { ...head, storeId: Buffer.from(options.random(16)).toString('hex') };
@@ -199,9 +199,15 @@ export function createFollower(options: FollowerOptions): Follower {
     const fork = await commonPast(loaded.revision);
     const lost = head.recent.filter(({ revision }) => revision > fork);
     const touched = new Set(lost.map(({ service }) => service));
-    const restated = [...touched].filter(
-      (name) => (loaded.documents.get(name)?.revision ?? 0) <= head.revision,
-    );
+    // A rollback is not void: it is stored once more.
+    for (const { kind, changeId } of lost)
+      if (kind === 'rollout.rollback') options.rollbacks.setRevision(changeId, null);
+    // A service that the store does not have was deleted by its last commit.
+    const revisionOf = (name: string): number =>
+      loaded.documents.get(name)?.revision ??
+      loaded.recent.findLast(({ service }) => service === name)?.revision ??
+      loaded.revision;
+    const restated = [...touched].filter((name) => revisionOf(name) <= head.revision);
     if (loaded.revision <= head.revision || restated.length > 0) {
       for (const { service, kind, revision, actor, changeId } of lost) {
         log.error(
@@ -219,14 +225,15 @@ export function createFollower(options: FollowerOptions): Follower {
         store,
         loaded,
         services: restated.length > 0 ? restated : [...touched],
-        lost,
+        isRolledBack: (id) => options.tombstones.has(id),
         beyond: head.revision,
         clock,
         random: options.random,
       });
       return false;
     }
-    for (const { changeId } of lost) changes.fail(changeId, 'the store lost it in a failover');
+    for (const { kind, changeId } of lost)
+      if (kind !== 'rollout.rollback') changes.fail(changeId, 'the store lost it in a failover');
     await takeWhole(loaded, head.storeId);
     return true;
   }
@@ -243,11 +250,8 @@ export function createFollower(options: FollowerOptions): Follower {
 
   async function takeWhole(loaded: Loaded, storeId: string): Promise<void> {
     const fresh = newer(loaded.recent);
-    const before = inForce.state.documents;
-    const now = new Date(clock()).toISOString();
-    for (const rollback of revivedRollouts(before, head.recent, loaded.documents, now))
-      options.onRevived(rollback);
-    await enact(loaded.revision, new Map(loaded.documents), fresh, loaded.faults ?? []);
+    const before = activeState.state.documents;
+    await enact(loaded.revision, new Map(loaded.documents), fresh, loaded.faults ?? [], loaded.recent);
     head = headOf(storeId, loaded);
     const names = new Set([...before.keys(), ...loaded.documents.keys()]);
     onFollowed(names);
@@ -256,7 +260,7 @@ export function createFollower(options: FollowerOptions): Follower {
   async function take(commits: readonly Commit[], unreadable: readonly StoreFault[]): Promise<void> {
     const last = newest([...commits, ...unreadable]);
     if (last === null) return;
-    const documents = new Map(inForce.state.documents);
+    const documents = new Map(activeState.state.documents);
     for (const commit of commits) applyCommit(documents, commit);
     await enact(last.revision, documents, commits, unreadable);
     head = {
@@ -268,14 +272,15 @@ export function createFollower(options: FollowerOptions): Follower {
     onFollowed(new Set(commits.map(({ service }) => service)));
   }
 
-  /** Whatever cannot be used here keeps its former document, and the others go on. */
+  /** Whatever cannot be used here keeps its former document, and the others go on. `known` are also those that were taken before. */
   async function enact(
     revision: number,
     documents: Map<string, StoredDocument>,
     commits: readonly Commit[],
     unreadable: readonly StoreFault[],
+    known: readonly Commit[] = commits,
   ): Promise<void> {
-    const { state } = inForce;
+    const { state } = activeState;
     const delays = new Map<string, number>();
     const touched = new Set<string>();
     for (const { service, activateAt } of commits) {
@@ -305,11 +310,12 @@ export function createFollower(options: FollowerOptions): Follower {
     };
     for (const { service } of found) keepFormer(service);
     const next: ControlState = { ...state, revision, documents };
-    for (const [service, detail] of await unreadyServices(inForce, next)) {
+    for (const [service, detail] of await unreadyServices(activeState, next)) {
       found.push({ service, revision: documents.get(service)?.revision ?? revision, detail });
       keepFormer(service);
     }
-    await inForce.ready(next);
+    await activeState.ready(next);
+    const kept = options.rollbacks.follow(known, documents);
     const before = new Map<string, RolloutState | null>();
     for (const commit of commits) {
       const former =
@@ -317,7 +323,9 @@ export function createFollower(options: FollowerOptions): Follower {
       changes.followCommit(commit, former);
       before.set(commit.service, commit.document?.rollout ?? null);
     }
-    inForce.enact(next, { delays });
+    activeState.enact(next, { delays });
+    // Who has not got it on disk must not say that it is at this revision.
+    await kept;
     for (const fault of found) {
       if (faults.includes(fault)) continue;
       log.error(
@@ -377,9 +385,12 @@ function newest(
  * The services that can't be made ready, with why: files that they name are each replica's own. One that lacks them must go on with
  * all other services. Rejects where something else is wrong.
  */
-async function unreadyServices(inForce: InForce, next: ControlState): Promise<ReadonlyMap<string, string>> {
+async function unreadyServices(
+  activeState: ActiveState,
+  next: ControlState,
+): Promise<ReadonlyMap<string, string>> {
   try {
-    await inForce.ready(next);
+    await activeState.ready(next);
     return new Map();
   } catch (error) {
     if (!(error instanceof DocumentError)) throw error;

@@ -11,7 +11,7 @@
  */
 import { Pool } from 'undici';
 import type { FleetCounters, PeerFailure } from '../telemetry/fleet-counters.ts';
-import type { KnownRollback } from '../contract/known-rollback.ts';
+import type { Tombstone } from '../contract/tombstone.ts';
 import { LATCHES_LIMIT, type PeerMessage, writeBody } from './peer-message.ts';
 import type { PeerSeal } from './peer-seal.ts';
 import { BODY_LIMIT, FROM_HEADER, PEER_PATH, SIGNATURE_HEADER, TO_HEADER } from './peer-server.ts';
@@ -44,7 +44,7 @@ export interface PeerLink {
   /** `text` is the message as JSON. */
   say(message: PeerMessage, text: string): void;
   /** What the peer has not acknowledged yet; for the link that takes this one's place. */
-  owed(): readonly KnownRollback[];
+  owed(): readonly Tombstone[];
   /** Resolves when nothing is under way any more. */
   settled(): Promise<void>;
   close(): void;
@@ -95,9 +95,9 @@ export function createPeerLink(options: LinkOptions): PeerLink {
   let latches: Waiting[] = [];
   let latchEntries = 0;
   let finals: Waiting[] = [];
-  const rollbacks = new Map<string, KnownRollback>();
+  const rollbacks = new Map<string, Tombstone>();
   /** Those that a request under way says. */
-  const saying = new Set<KnownRollback>();
+  const saying = new Set<Tombstone>();
 
   const addLatches = (more: readonly Waiting[], before: boolean): void => {
     latches = before ? [...more, ...latches] : [...latches, ...more];
@@ -150,7 +150,7 @@ export function createPeerLink(options: LinkOptions): PeerLink {
     busy: 0,
     wanted: false,
     take() {
-      const said = [...rollbacks.values()].filter((one) => !saying.has(one));
+      const said = fitting([...rollbacks.values()].filter((one) => !saying.has(one)));
       if (said.length === 0) return null;
       for (const one of said) saying.add(one);
       const text = JSON.stringify({ type: 'rollback', rollbacks: said } satisfies PeerMessage);
@@ -160,7 +160,7 @@ export function createPeerLink(options: LinkOptions): PeerLink {
       /** Only what was acknowledged is forgotten, not what was said again in other words meanwhile. */
       const delivered = (): void => {
         failed();
-        for (const one of said) if (rollbacks.get(one.rolloutId) === one) rollbacks.delete(one.rolloutId);
+        for (const one of said) if (rollbacks.get(keyOf(one)) === one) rollbacks.delete(keyOf(one));
       };
       return { messages: [{ type: 'rollback', text, entries: 0 }], delivered, failed };
     },
@@ -248,7 +248,7 @@ export function createPeerLink(options: LinkOptions): PeerLink {
     say(message, text) {
       if (closed) return;
       if (message.type === 'rollback') {
-        for (const one of message.rollbacks) rollbacks.set(one.rolloutId, one);
+        for (const one of message.rollbacks) rollbacks.set(keyOf(one), one);
         start(urgent);
         return;
       }
@@ -273,4 +273,15 @@ export function createPeerLink(options: LinkOptions): PeerLink {
       void pool.destroy().catch(() => {});
     },
   };
+}
+
+function keyOf({ rolloutId, changeId }: Tombstone): string {
+  return `${rolloutId}\n${changeId}`;
+}
+
+/** The first of them, as many as go into one body, and one at least. */
+function fitting(tombstones: readonly Tombstone[]): readonly Tombstone[] {
+  let size = 0;
+  const end = tombstones.findIndex((one) => (size += Buffer.byteLength(JSON.stringify(one))) > BODY_FILL);
+  return end === -1 ? tombstones : tombstones.slice(0, Math.max(1, end));
 }

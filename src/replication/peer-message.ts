@@ -10,14 +10,14 @@ import { checkSchema } from '../schema/check.ts';
 import { isRecord } from '../schema/json-value.ts';
 import { PEER_MESSAGES } from '../telemetry/fleet-counters.ts';
 import { type FinalChange, isFinalChange } from '../rollout/final-change.ts';
-import type { KnownRollback } from '../contract/known-rollback.ts';
+import type { Tombstone } from '../contract/tombstone.ts';
 import { type ReplicaRecord, ReplicaRecordSchema } from './replica-record.ts';
 
 export type PeerMessage =
   /** How the sender is; it never speaks for others. */
   | { readonly type: 'record'; readonly record: ReplicaRecord }
   /** These rollouts are rolled back. */
-  | { readonly type: 'rollback'; readonly rollbacks: readonly KnownRollback[] }
+  | { readonly type: 'rollback'; readonly rollbacks: readonly Tombstone[] }
   /** A hint: the store is at this revision at least. */
   | { readonly type: 'written'; readonly revision: number }
   /** These users are latched in the rollout. */
@@ -41,7 +41,7 @@ const closed = { additionalProperties: false } as const;
 const text = (maxLength: number) => Type.String({ minLength: 1, maxLength });
 const nullable = (maxLength: number) => Type.Union([Type.String({ maxLength }), Type.Null()]);
 
-const KnownRollbackSchema = Type.Object(
+const TombstoneSchema = Type.Object(
   {
     service: text(128),
     rolloutId: text(128),
@@ -78,7 +78,7 @@ const FinalChangeSchema = Type.Object({
 const SCHEMAS = {
   record: Type.Object({ type: Type.Literal('record'), record: ReplicaRecordSchema }, closed),
   rollback: Type.Object(
-    { type: Type.Literal('rollback'), rollbacks: Type.Array(KnownRollbackSchema, { maxItems: 10_000 }) },
+    { type: Type.Literal('rollback'), rollbacks: Type.Array(TombstoneSchema, { maxItems: 10_000 }) },
     closed,
   ),
   written: Type.Object(

@@ -1,12 +1,11 @@
 /**
  * Says a store's documents again under revisions that no replica has seen, so that all replicas come to the same after the
- * store and one of them went different ways. A rollback that the store lost is part of what is said.
+ * store and one of them went different ways. What is rolled back is said so, also where the store lost that.
  */
-import type { RolloutState } from '../policy/rollout.ts';
 import { newChangeId } from '../rollout/change-id.ts';
 import { isActive } from '../rollout/lifecycle.ts';
 import type { SharedStore } from '../store/shared-store.ts';
-import { type Commit, type Loaded, StoreError } from '../store/store.ts';
+import { type Loaded, StoreError } from '../store/store.ts';
 
 export interface Restatement {
   readonly store: SharedStore;
@@ -14,8 +13,8 @@ export interface Restatement {
   readonly loaded: Loaded;
   /** The services to say again. */
   readonly services: readonly string[];
-  /** This replica's commits that the store does not have. */
-  readonly lost: readonly Commit[];
+  /** Whether a rollout has a tombstone. */
+  readonly isRolledBack: (rolloutId: string) => boolean;
   /** Goes on until the store is past this revision. */
   readonly beyond: number;
   /** Milliseconds since 1970. */
@@ -25,7 +24,7 @@ export interface Restatement {
 
 /** Ends early where another replica writes meanwhile. Rejects with StoreError. */
 export async function restate(of: Restatement): Promise<void> {
-  const { store, loaded, services, lost, beyond, clock, random } = of;
+  const { store, loaded, services, isRolledBack, beyond, clock, random } = of;
   let { revision } = loaded;
   const pending = [...services];
   while (pending.length > 0 || revision <= beyond) {
@@ -35,7 +34,9 @@ export async function restate(of: Restatement): Promise<void> {
     const stored = loaded.documents.get(service)?.document ?? null;
     const rollout = stored?.rollout ?? null;
     const document =
-      stored === null || rollout === null ? stored : { ...stored, rollout: withLostRollback(rollout, lost) };
+      stored !== null && rollout !== null && isActive(rollout.phase) && isRolledBack(rollout.id)
+        ? { ...stored, rollout: { ...rollout, phase: 'rolledBack' as const } }
+        : stored;
     try {
       await store.commit({
         revision,
@@ -53,12 +54,4 @@ export async function restate(of: Restatement): Promise<void> {
       throw error;
     }
   }
-}
-
-/** A rollout that a lost write rolled back is rolled back. */
-function withLostRollback(rollout: RolloutState, lost: readonly Commit[]): RolloutState {
-  const rolledBack = lost.some(
-    ({ document }) => document?.rollout?.id === rollout.id && document.rollout.phase === 'rolledBack',
-  );
-  return rolledBack && isActive(rollout.phase) ? { ...rollout, phase: 'rolledBack' } : rollout;
 }

@@ -39,7 +39,10 @@ export interface ReplicaRecord {
   readonly changeId: string;
   /** The revision that each worker decides by; -1: none. */
   readonly workers: readonly { readonly index: number; readonly revision: number }[];
-  /** Ids of the rollouts that all its workers treat as rolled back although the store does not know it yet. */
+  /**
+   * Ids of the rollouts that all its workers treat as rolled back, and that it has on its disk: those that the store does not know
+   * yet as far as this replica knows, and those that it has come to know of late.
+   */
   readonly rolledBack: readonly string[];
   /** Services whose newest document it cannot read; it serves them by the former one. */
   readonly faults: readonly {

@@ -1,19 +1,20 @@
 /**
  * The life of a replica among others: it beats, follows the store, hears its peers, and knows how far a write has got.
  *
- * It promises that a rollback goes to all peers before anything waits for the store, that what one replica decided without
- * the store is stored by whoever is left, and that a replica that has lost the store for `maxStaleness` gives stable to
- * everybody, since a rollback may have passed it by.
+ * It promises that whoever starts later is told of the rollbacks that the store does not have, with each beat, and that a
+ * replica that has lost the store for `maxStaleness` gives stable to everybody, since a rollback may have passed it by.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FleetView } from './fleet-view.ts';
 import type { Membership } from './membership.ts';
-import type { KnownRollback } from '../contract/known-rollback.ts';
+import type { Tombstone } from '../contract/tombstone.ts';
 import type { PeerMessage } from './peer-message.ts';
 import { type Digests, parseReplicaRecord, type ReplicaRecord } from './replica-record.ts';
 import type { StoreClock } from './store-clock.ts';
 import { isActive } from '../rollout/lifecycle.ts';
 import type { Changes } from '../rollout/changes.ts';
+import type { Rollbacks } from '../rollback/rollbacks.ts';
+import type { Tombstones } from '../rollout/tombstones.ts';
 import type { ReachOf } from '../rollout/reach.ts';
 import { messageOf } from '../schema/thrown.ts';
 import type { SharedStore, Sync } from '../store/shared-store.ts';
@@ -21,12 +22,10 @@ import type { CommitKind } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Follower } from './follower.ts';
 import { viewOfFleet } from './fleet-view.ts';
-import type { InForce } from '../state/active-state.ts';
-import type { KnownRollbacks } from './known-rollbacks.ts';
+import type { ActiveState } from '../state/active-state.ts';
 import type { FinalStatuses } from './final-statuses.ts';
 import type { Position } from './kept-head.ts';
 import type { OlderHistory } from './older-history.ts';
-import { storeNow, storeOwed } from './store-owed.ts';
 import type { WorkerFleet } from '../contract/workers.ts';
 import type { WriteQueue } from '../state/write-queue.ts';
 import type { SharedWrites } from './shared-writes.ts';
@@ -42,9 +41,10 @@ export interface ReplicationOptions {
   readonly self: Pick<ReplicaRecord, 'name' | 'boot' | 'version' | 'address' | 'startedAt'>;
   readonly store: SharedStore;
   readonly follower: Follower;
-  readonly inForce: InForce;
+  readonly activeState: ActiveState;
   readonly changes: Changes;
-  readonly rollbacks: KnownRollbacks;
+  readonly rollbacks: Pick<Rollbacks, 'known' | 'learn'>;
+  readonly tombstones: Pick<Tombstones, 'uncommitted' | 'has' | 'isAheadOfStore'>;
   readonly finals: FinalStatuses;
   readonly history: OlderHistory;
   /** Up to where the state is on this replica's disk. */
@@ -70,8 +70,8 @@ export interface ReplicationOptions {
   readonly elapsed: () => number;
   /** How old the state is at the start, in ms. */
   readonly age: number;
-  /** Writes the state down; resolves when it is on disk. */
-  readonly save: () => Promise<void>;
+  /** The store answers: what it does not have may be stored. */
+  readonly onReached: () => void;
   readonly log: Logger;
 }
 
@@ -82,7 +82,11 @@ export interface Replication extends SharedWrites {
   /** Tells and asks the store once; never rejects. */
   beat(): Promise<void>;
   /** A peer's message. When it resolves, what must not be lost is on disk. */
-  hear(message: PeerMessage, from: string): void | Promise<void>;
+  hearPeer(message: PeerMessage, from: string): void | Promise<void>;
+  /** Tells all peers of rollbacks that are in force here. */
+  tellRollbacks(tombstones: readonly Tombstone[]): void;
+  /** Tells all peers, soon, how this replica stands. */
+  tellRecord(): void;
   /** The number of the leadership that was last seen. */
   readonly fence: number;
   /** What replicas do not have alike, in sentences. */
@@ -97,7 +101,8 @@ export interface Replication extends SharedWrites {
 }
 
 export function createReplication(options: ReplicationOptions): Replication {
-  const { self, store, follower, inForce, changes, rollbacks, finals, queue, fleet } = options;
+  const { self, store, follower, activeState, changes, rollbacks, tombstones, queue, fleet } = options;
+  const { finals } = options;
   const { membership, storeClock, peers, now, elapsed, log } = options;
   let sequence = 0;
   let leader: string | null = null;
@@ -121,9 +126,9 @@ export function createReplication(options: ReplicationOptions): Replication {
       revision,
       changeId,
       workers: fleet.appliedRevision().map((worker) => ({ index: worker.index, revision: worker.revision })),
-      rolledBack: inForce.rolledBackByAll(),
+      rolledBack: rollbacks.known(),
       faults: follower.faults,
-      fenced: inForce.fenced,
+      fenced: activeState.fenced,
       digests: options.digests(),
     };
   }
@@ -138,6 +143,10 @@ export function createReplication(options: ReplicationOptions): Replication {
     telling = false;
     tellNow();
   });
+
+  function tellRollbacks(told: readonly Tombstone[]): void {
+    if (told.length > 0) peers.send({ type: 'rollback', rollbacks: told });
+  }
 
   function tellNow(): void {
     const own = record();
@@ -170,11 +179,10 @@ export function createReplication(options: ReplicationOptions): Replication {
     }
     mindStaleness();
     agreeOnKey();
-    await storeOwed({ store, queue, rollbacks, follower, inForce, log, catchUp }).catch(complain);
+    if (store.condition === 'available') options.onReached();
     await finals.beat();
     tellNow();
-    const known = rollbacks.all();
-    if (known.length > 0) peers.send({ type: 'rollback', rollbacks: known });
+    tellRollbacks(tombstones.uncommitted());
   }
 
   function learnOf(seen: Sync): void {
@@ -209,7 +217,7 @@ export function createReplication(options: ReplicationOptions): Replication {
     if (rest < 0) return;
     if (trouble !== '') log.info({}, 'this replica and the store agree again');
     trouble = '';
-    inForce.fence(false);
+    activeState.fence(false);
   }
 
   /** Says what is wrong once, not every second. */
@@ -222,19 +230,19 @@ export function createReplication(options: ReplicationOptions): Replication {
 
   function mindStaleness(): void {
     const staleness = elapsed() - inAgreement;
-    if (staleness <= options.maxStaleness || inForce.fenced) return;
+    if (staleness <= options.maxStaleness || activeState.fenced) return;
     log.error(
       { 'serin.staleness_ms': Math.round(staleness) },
       'the store was out of reach for too long: a rollback may have passed by, so everybody gets stable until it is back',
     );
-    inForce.fence(true);
+    activeState.fence(true);
   }
 
   /** The first key of the ring that all living replicas know signs: what it signed must count everywhere. */
   function agreeOnKey(): void {
     const common = membership.commonKeys(options.digests());
     const key = options.keyIds.find((id) => common.has(id));
-    if (key !== undefined) inForce.signWith(key);
+    if (key !== undefined) activeState.signWith(key);
   }
 
   function follow(): void {
@@ -268,6 +276,8 @@ export function createReplication(options: ReplicationOptions): Replication {
         store,
         disagreements: disagreements(),
         members: membership.replicas(),
+        // A rollout that this replica does not know as rolled back is another one's word.
+        isAheadOfStore: (id) => tombstones.isAheadOfStore(id) || !tombstones.has(id),
         leader,
       }),
     staleness: () => elapsed() - inAgreement,
@@ -284,7 +294,6 @@ export function createReplication(options: ReplicationOptions): Replication {
         await catchUp();
       }
     },
-    settleRollbacks: () => storeNow({ store, rollbacks, follower, inForce, log, catchUp }, 0),
     async committed(commit) {
       await follower.committed(commit);
       peers.send({ type: 'written', revision: commit.revision });
@@ -295,14 +304,9 @@ export function createReplication(options: ReplicationOptions): Replication {
         : undefined,
     // A wrong clock must not hold up a write for longer than this.
     moment: (at) => now() + Math.min(at - (storeClock.now() ?? at), 2 * options.activation),
-    announce(rollback) {
-      // Before it is learned, which writes the state down.
-      peers.send({ type: 'rollback', rollbacks: [rollback] });
-      rollbacks.learn(rollback);
-      tell();
-    },
-    kept: () => options.save(),
-    hear(message, from) {
+    tellRollbacks,
+    tellRecord: tell,
+    hearPeer(message, from) {
       switch (message.type) {
         case 'record':
           membership.hear(message.record, 0);
@@ -316,7 +320,7 @@ export function createReplication(options: ReplicationOptions): Replication {
           if (message.revision > follower.head.revision) follow();
           return;
         case 'rollback':
-          return takeAll(message.rollbacks);
+          return rollbacks.learn(message.rollbacks);
         case 'latches':
           return;
         case 'left':
@@ -356,7 +360,7 @@ export function createReplication(options: ReplicationOptions): Replication {
   };
 
   function disagreements(): readonly string[] {
-    const running = [...inForce.views.values()].flatMap(({ rollout }) =>
+    const running = [...activeState.views.values()].flatMap(({ rollout }) =>
       rollout !== null && isActive(rollout.phase) ? [rollout] : [],
     );
     return membership.disagreements(options.digests(), {
@@ -368,22 +372,5 @@ export function createReplication(options: ReplicationOptions): Replication {
   function activationTime(): number | undefined {
     const time = storeClock.now();
     return time === null ? undefined : Math.round(time + options.activation);
-  }
-
-  async function takeAll(all: readonly KnownRollback[]): Promise<void> {
-    const learned = all.filter(take);
-    if (learned.length > 0) await options.save();
-  }
-
-  function take(rollback: KnownRollback): boolean {
-    if (!rollbacks.learn(rollback)) return false;
-    const { service, rolloutId, actor, reason, requestId, changeId: id } = rollback;
-    changes.followRollback({ id, service, kind: 'rollout.rollback', actor, reason, requestId }, rolloutId);
-    log.warn(
-      { 'serin.service': service, 'serin.actor': actor, 'serin.change': id },
-      'another replica rolled back',
-    );
-    tell();
-    return true;
   }
 }

@@ -5,12 +5,13 @@
  * the one on its disk. Without either it waits, since an empty policy would be a wrong one.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { KnownRollback } from '../contract/known-rollback.ts';
 import type { Membership } from './membership.ts';
 import type { PeerMessage } from './peer-message.ts';
 import type { Digests, ReplicaRecord } from './replica-record.ts';
 import type { StoreClock } from './store-clock.ts';
+import type { Rollbacks } from '../rollback/rollbacks.ts';
 import type { Changes } from '../rollout/changes.ts';
+import type { Tombstones } from '../rollout/tombstones.ts';
 import type { SharedStore } from '../store/shared-store.ts';
 import { type FinalChange, parseFinal } from '../rollout/final-change.ts';
 import type { FinalLog } from '../store/file/final-log.ts';
@@ -20,13 +21,11 @@ import { applyCommit } from '../store/log-records.ts';
 import { type Loaded, StoreError } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { createFollower, type Head, headOf, type ServiceFault } from './follower.ts';
-import type { InForce } from '../state/active-state.ts';
-import { createKnownRollbacks } from './known-rollbacks.ts';
+import type { ActiveState } from '../state/active-state.ts';
 import { createFinalStatuses, type FinalStatuses } from './final-statuses.ts';
 import { createKeptHead } from './kept-head.ts';
 import { createOlderHistory, type OlderHistory } from './older-history.ts';
 import { createReplication, type Replication } from './replication.ts';
-import { revivedRollouts } from './revived.ts';
 import type { ControlState } from '../state/state.ts';
 import type { WorkerFleet } from '../contract/workers.ts';
 import type { WriteQueue } from '../state/write-queue.ts';
@@ -175,12 +174,6 @@ function withSaved(
   return patched;
 }
 
-/** What was rolled back when this replica ended, as far as the store does not have it. */
-function rollbacksOf({ saved, loaded }: Beginning, now: string): readonly KnownRollback[] {
-  if (saved === null) return [];
-  return [...saved.rollbacks, ...revivedRollouts(saved.documents, saved.recent, loaded.documents, now)];
-}
-
 export interface SharedControl {
   readonly replication: Replication;
   readonly finals: FinalStatuses;
@@ -194,12 +187,16 @@ export interface SharedControl {
 }
 
 export interface SharedParts {
-  readonly inForce: InForce;
+  readonly activeState: ActiveState;
+  readonly tombstones: Tombstones;
+  readonly rollbacks: Rollbacks;
   readonly changes: Changes;
   readonly queue: WriteQueue;
   readonly fleet: WorkerFleet;
   readonly keyIds: readonly string[];
   readonly onFollowed: (services: ReadonlySet<string>) => void;
+  /** The store answers. */
+  readonly onReached: () => void;
   readonly clock: () => number;
   readonly now: () => number;
   readonly random: (size: number) => Uint8Array;
@@ -212,25 +209,18 @@ export function createSharedControl(
   parts: SharedParts,
 ): SharedControl {
   const { store, stateFile, followedLog, finalLog, membership } = options;
-  const { inForce, changes, now, clock, log } = parts;
+  const { activeState, changes, clock, log } = parts;
   let saving: Promise<void> | null = null;
   let again = false;
   let timer: NodeJS.Timeout | undefined;
   const { self } = options;
 
-  const rollbacks = createKnownRollbacks({
-    now,
-    rollBackAhead: (id) => inForce.rollBackAhead(id),
-    state: () => inForce.state,
-    onChange: () => detached('keeping the state', save()),
-  });
   const follower = createFollower({
     ...parts,
     store,
     head: beginning.head,
     faults: beginning.faults,
     moment: (at) => replication.moment(at),
-    onRevived: (rollback) => rollbacks.revive(rollback),
     onFollowed(services) {
       changed();
       parts.onFollowed(services);
@@ -264,14 +254,12 @@ export function createSharedControl(
   const replication: Replication = createReplication({
     ...options,
     ...parts,
-    rollbacks,
     follower,
     finals,
     history,
     kept: () => kept.position,
     age: beginning.age,
-    digests: () => options.digests(inForce.state, inForce.regionDatabase),
-    save,
+    digests: () => options.digests(activeState.state, activeState.regionDatabase),
   });
 
   /** Whether all replicas that were there before this one began, or have come since, are here now. */
@@ -283,7 +271,6 @@ export function createSharedControl(
   }
 
   function changed(): void {
-    rollbacks.settle();
     kept.moved();
     timer ??= after(
       SAVE_DELAY,
@@ -313,9 +300,9 @@ export function createSharedControl(
           storeId,
           revision,
           changeId,
-          documents: documentsAt(follower.head, inForce.state),
+          documents: documentsAt(follower.head, activeState.state),
           recent: recent.slice(-SAVED_COMMITS),
-          rollbacks: rollbacks.all(),
+          rollbacks: [],
           peers: Object.fromEntries(membership.replicas().map(({ record }) => [record.name, record.address])),
         });
         whole = true;
@@ -331,11 +318,6 @@ export function createSharedControl(
     saving = null;
   }
 
-  for (const rollback of rollbacksOf(beginning, new Date(clock()).toISOString())) {
-    const { service, actor, reason, requestId, changeId: id, rolloutId } = rollback;
-    if (rollbacks.learn(rollback))
-      changes.followRollback({ id, service, kind: 'rollout.rollback', actor, reason, requestId }, rolloutId);
-  }
   const { name } = self;
   const known = Object.entries(beginning.saved?.peers ?? {}).filter(([peer]) => peer !== name);
   options.peers.connect(new Map(known));

@@ -15,6 +15,8 @@ import { isActive } from './lifecycle.ts';
 import { changeOfFinal, type FinalChange } from './final-change.ts';
 import { createPresentChanges, parsePresentId, type Present } from './present-change.ts';
 import type { ReachOf } from './reach.ts';
+import type { Tombstone } from '../contract/tombstone.ts';
+import type { Tombstones } from './tombstones.ts';
 import { rememberedChange, withLists } from './remembered-change.ts';
 import { createRequestIds, type RequestMade } from './request-ids.ts';
 
@@ -45,6 +47,8 @@ export interface ChangesOptions {
   readonly clock: () => number;
   /** How far what a change made has got. */
   readonly reach: ReachOf;
+  /** Which rollouts are rolled back, also ahead of the store; none unless said. */
+  readonly tombstones?: Pick<Tombstones, 'has' | 'rolloutsOf'>;
   /** Called after every move of a change; `before` is its former status, null for a new one. */
   readonly onUpdate: (change: Change, before: ChangeStatus | null) => void;
   /**
@@ -70,24 +74,26 @@ export interface Changes {
   removeRefused(id: string): void;
   /** The write found nothing to do: from now on its request id finds the change `instead`. */
   replaceBy(id: string, instead: Change): void;
-  /** As `replaceBy`, for a change that was answered already: it stays, for whoever polls it, and is what `instead` is. */
-  endAs(id: string, instead: Change): void;
   /** The change is in force from `revision` on. What the service had under way before is overtaken. */
   applying(
     id: string,
     made: {
       readonly revision: number;
+      /** The service's rollout from then on. */
+      readonly rollout?: RolloutState | null;
       readonly percentage: PercentageMove | null;
       readonly decreases: readonly Decrease[];
       readonly warnings: readonly string[];
     },
   ): Change;
-  /** The rollback of a rollout is in force before it has a revision. It cannot be canceled any more. */
-  aheadOfStore(id: string, rolloutId: string): void;
+  /** As `replaceBy`, for a change that was answered already: it stays, for whoever polls it, and is what `instead` is. */
+  endAs(id: string, instead: Change): void;
+  /** The rollback is in force before it has a revision. It cannot be canceled any more. */
+  inForce(id: string): void;
   /** Another replica wrote this; `before` is the service's rollout until then. */
   followCommit(commit: Commit, before: RolloutState | null): void;
   /** Another replica rolled a rollout back without the store. */
-  followRollback(change: NewChange, rolloutId: string): void;
+  followRollback(tombstone: Tombstone): void;
   setDegraded(id: string, degraded: boolean): Change;
   fail(id: string, why: string): void;
   /** CANCELED if it was pending and not yet on its way to the store, else as it is. */
@@ -104,7 +110,9 @@ export interface Changes {
   ended(): readonly Change[];
 }
 
-export function createChanges({ clock, reach, onUpdate, record }: ChangesOptions): Changes {
+export function createChanges(options: ChangesOptions): Changes {
+  const { clock, reach, onUpdate, record } = options;
+  const tombstones = options.tombstones ?? { has: () => false, rolloutsOf: () => [] };
   const byId = new Map<string, Change>();
   const requestIds = createRequestIds(MOST_CHANGES);
   const latestOf = new Map<string, string>();
@@ -116,20 +124,9 @@ export function createChanges({ clock, reach, onUpdate, record }: ChangesOptions
   const own = new Set<string>();
   /** Ids of the pending ones that are on their way to the store. */
   const writing = new Set<string>();
-  /** Ids of the rollbacks that are in force ahead of the store. */
-  const ahead = new Set<string>();
-  /** By the id of a rollback: the rollout that it ended. */
-  const rolloutIds = new Map<string, string>();
-  /** By the id of a rollback that found its rollout ended when the store heard of it: the change that had ended it. */
-  const endedBy = new Map<string, string>();
   const presents = createPresentChanges(reach, (change) => record?.(change, 'own'));
 
   const now = (): string => new Date(clock()).toISOString();
-
-  function rememberRollout({ kind, changeId: id, document }: Commit): void {
-    const rollout = document?.rollout;
-    if (kind === 'rollout.rollback' && rollout) rolloutIds.set(id, rollout.id);
-  }
 
   function put(change: Change): Change {
     byId.set(change.id, change);
@@ -168,7 +165,7 @@ export function createChanges({ clock, reach, onUpdate, record }: ChangesOptions
   function drop(change: Change): void {
     const { id, service, requestId } = change;
     byId.delete(id);
-    for (const ids of [waiting, ahead, own, writing, judged, rolloutIds, endedBy]) ids.delete(id);
+    for (const ids of [waiting, own, writing, judged]) ids.delete(id);
     requestIds.forget(service, requestId, id);
     if (latestOf.get(service) === id) latestOf.delete(service);
   }
@@ -190,64 +187,52 @@ export function createChanges({ clock, reach, onUpdate, record }: ChangesOptions
     return change;
   }
 
-  function overtake(by: Change, from: number): void {
-    const { service } = by;
-    const { status, progress } = by.kind === 'rollout.rollback' ? ROLLED_BACK : SUPERSEDED;
+  /** What the service had under way before `revision` is not waited for any more. */
+  function overtake(by: Change, revision: number, rollout: RolloutState | null): void {
+    const isRollback = by.kind === 'rollout.rollback';
+    // A rollback of a rollout that was over: the one that is under way goes on.
+    if (isRollback && rollout !== null && isActive(rollout.phase)) return;
+    const { status, progress } = isRollback ? ROLLED_BACK : SUPERSEDED;
     for (const id of waiting) {
       const change = byId.get(id);
-      if (id === by.id || change?.service !== service || change.revision === null) continue;
+      // One without a revision is a rollback that is in force ahead of the store: its commit is now, or yet to come.
+      if (id === by.id || change?.service !== by.service || change.revision === null) continue;
       // What follows a rollback takes nothing of it back: it is applied when all have got that far.
-      if (change.kind === 'rollout.rollback') continue;
-      if (change.revision <= from && !judged.has(id)) update(change, { status, progress });
+      if (change.kind === 'rollout.rollback' || change.revision > revision || judged.has(id)) continue;
+      update(change, { status, progress });
     }
   }
 
-  /** Whether a rollback of the service is in force ahead of the store, so that what is written before it is void. */
-  function isRolledBackAhead({ service, kind }: Change): boolean {
-    // A finish that was first ends the rollout; then it is the rollback that comes too late.
-    if (!kind.startsWith('rollout.') || kind === 'rollout.rollback' || kind === 'rollout.finish')
-      return false;
-    return [...ahead].some((id) => byId.get(id)?.service === service);
-  }
-
   /** As far as it has got; a final status stays. */
-  function reached({ id, service, revision, status, progress }: Change): Pick<Change, 'status' | 'progress'> {
+  function reached(change: Change): Pick<Change, 'status' | 'progress'> {
+    const { id, service, kind, revision, status, progress } = change;
     if (isFinal(status) || judged.has(id)) return { status, progress };
-    const changeId = endedBy.get(id) ?? id;
-    const far = reach({ service, revision, changeId, rolledBack: rolloutIds.get(id) ?? null });
+    const rolledBack = kind === 'rollout.rollback' ? tombstones.rolloutsOf(id) : null;
+    const far = reach({ service, revision, changeId: id, rolledBack });
     return { status: far.applied ? 'APPLIED' : 'APPLYING', progress: far.progress };
   }
 
   /** The change made `revision`: it overtakes what the service had under way, and is how far it has got. */
-  function makes(change: Change, revision: number): Pick<Change, 'status' | 'progress' | 'revision'> {
-    ahead.delete(change.id);
-    overtake(change, revision);
+  function makes(
+    change: Change,
+    revision: number,
+    rollout: RolloutState | null,
+  ): Pick<Change, 'status' | 'progress' | 'revision'> {
+    overtake(change, revision, rollout);
     latestOf.set(change.service, change.id);
-    return { ...(isRolledBackAhead(change) ? ROLLED_BACK : reached({ ...change, revision })), revision };
+    const voidBy = isFinal(change.status) || judged.has(change.id) ? null : voided(change, rollout);
+    return { ...(voidBy ?? reached({ ...change, revision })), revision };
   }
 
-  /** Rollbacks that are in force ahead of the store come to nothing more where their rollout is over by this change. */
-  function endAhead(by: Change, revision: number, rollout: RolloutState | null): void {
-    for (const id of ahead) {
-      const change = byId.get(id);
-      if (change === undefined || id === by.id || change.service !== by.service) continue;
-      const rolloutId = rolloutIds.get(id);
-      const isOver =
-        rolloutId === rolloutIds.get(by.id) ||
-        (rollout !== null && rollout.id === rolloutId && !isActive(rollout.phase)) ||
-        (rollout !== null && rollout.id !== rolloutId && rollout.startedAt > (change.createdAt ?? ''));
-      if (!isOver) continue;
-      ahead.delete(id);
-      endedBy.set(id, by.id);
-      update(change, { revision, degraded: false, ...reached({ ...change, revision }) });
-    }
-  }
-
-  /** The rollback of a rollout is in force, and the store does not have it yet. */
-  function goAhead(change: Change, rolloutId: string): void {
-    ahead.add(change.id);
-    rolloutIds.set(change.id, rolloutId);
-    update(change, { status: 'APPLYING', progress: 'in force; waiting for the store' });
+  /** Why a change that is in the store is nobody's policy all the same; null where it counts. */
+  function voided(
+    { kind }: Change,
+    rollout: RolloutState | null,
+  ): Pick<Change, 'status' | 'progress'> | null {
+    if (rollout === null || !kind.startsWith('rollout.')) return null;
+    if (kind === 'rollout.rollback') return rollout.phase === 'idle' ? FINISHED : null;
+    // A finish that was first ends the rollout; then it is the rollback that comes too late.
+    return kind !== 'rollout.finish' && tombstones.has(rollout.id) ? ROLLED_BACK : null;
   }
 
   function refresh(): void {
@@ -266,7 +251,6 @@ export function createChanges({ clock, reach, onUpdate, record }: ChangesOptions
       const change = rememberedChange(commit, previous.get(service)?.document?.rollout);
       const known = byId.get(id);
       put(known === undefined ? change : withLists(known, change));
-      rememberRollout(commit);
       if (requestIds.find(service, commit.requestId ?? '') === undefined) remember(change);
       previous.set(service, commit);
       const latest = byId.get(latestOf.get(service) ?? '');
@@ -350,38 +334,35 @@ export function createChanges({ clock, reach, onUpdate, record }: ChangesOptions
       const { status, progress, revision } = instead;
       onUpdate({ ...change, status, progress, revision }, change.status);
     },
-    endAs(id, { revision, status, progress }) {
-      ahead.delete(id);
-      update(need(id), { revision, degraded: false, status, progress });
-    },
-    applying(id, { revision, percentage, decreases, warnings }) {
+    applying(id, { revision, rollout = null, percentage, decreases, warnings }) {
       const change = need(id);
-      endAhead(change, revision, null);
       return update(change, {
-        ...makes(change, revision),
+        ...makes(change, revision, rollout),
         percentage,
         decreaseCount: decreases.length,
         decreases: decreases.slice(0, MOST_DECREASES),
         warnings,
       });
     },
-    aheadOfStore: (id, rolloutId) => goAhead(need(id), rolloutId),
+    endAs(id, { revision, status, progress }) {
+      update(need(id), { revision, degraded: false, status, progress });
+    },
+    inForce: (id) => void update(need(id), AHEAD),
     followCommit(commit, before) {
       expire();
       const { changeId: id, revision } = commit;
-      rememberRollout(commit);
       const change = rememberedChange(commit, before);
       remember(change);
       const known = byId.get(id);
       const kept = known === undefined ? put(change) : withLists(known, change);
-      endAhead(kept, revision, commit.document?.rollout ?? null);
-      update(kept, { ...makes(kept, revision), degraded: false });
+      update(kept, { ...makes(kept, revision, commit.document?.rollout ?? null), degraded: false });
     },
-    followRollback(change, rolloutId) {
-      if (byId.has(change.id)) return;
-      remember(change);
+    followRollback({ changeId: id, service, actor, reason, requestId }) {
+      if (byId.has(id)) return;
       const at = now();
-      goAhead({ ...BLANK_CHANGE, ...change, degraded: true, createdAt: at, updatedAt: at }, rolloutId);
+      const change = { id, service, kind: 'rollout.rollback', actor, reason, requestId } as const;
+      remember(change);
+      update({ ...BLANK_CHANGE, ...change, degraded: true, createdAt: at, updatedAt: at }, AHEAD);
     },
     setDegraded(id, degraded) {
       const change = need(id);
@@ -417,5 +398,7 @@ interface Judgement {
   readonly quiet: boolean;
 }
 
+const AHEAD = { status: 'APPLYING', progress: 'in force; waiting for the store' } as const;
+const FINISHED = { status: 'FAILED', progress: 'The rollout is idle: it was finished before.' } as const;
 const ROLLED_BACK = { status: 'ROLLED_BACK', progress: 'a rollback came first' } as const;
 const SUPERSEDED = { status: 'SUPERSEDED', progress: 'a later write came first' } as const;

@@ -9,8 +9,8 @@ export interface Target {
   readonly revision: number | null;
   /** The change; null where any that made the revision will do. */
   readonly changeId: string | null;
-  /** For a rollback, the id of the rollout that it ended: a worker that treats it as rolled back has it in force. */
-  readonly rolledBack: string | null;
+  /** For a rollback, the ids of the rollouts that it ended: a worker that treats all as rolled back has it in force. Else null. */
+  readonly rolledBack: readonly string[] | null;
 }
 
 export interface Reach {
@@ -22,14 +22,29 @@ export interface Reach {
 
 export type ReachOf = (target: Target) => Reach;
 
-/** The reach on a replica that is alone. `applied` gives the revisions that its workers decide by, -1 for none. */
-export function localReach(applied: () => readonly number[]): ReachOf {
-  return ({ revision }) => {
-    if (revision === null) return { applied: false, progress: 'in force; waiting for the store' };
+/**
+ * The reach on a replica that is alone. `applied` gives the revisions that its workers decide by, -1 for none; `rolledBack` the
+ * rollouts that all of them treat as rolled back and that are on its disk. That counts where the store `fails`.
+ */
+export function localReach(
+  applied: () => readonly number[],
+  ahead: { readonly rolledBack: () => readonly string[]; readonly fails: () => boolean } | null = null,
+): ReachOf {
+  return ({ revision, rolledBack }) => {
+    if (revision === null) {
+      const counts = ahead !== null && rolledBack !== null && rolledBack.length > 0 && ahead.fails();
+      if (counts && isSubset(rolledBack, ahead.rolledBack())) return APPLIED;
+      return { applied: false, progress: 'in force; waiting for the store' };
+    }
     const revisions = applied();
     const done = revisions.filter((one) => one >= revision).length;
-    if (revisions.length > 0 && done === revisions.length)
-      return { applied: true, progress: '1 of 1 replicas' };
+    if (revisions.length > 0 && done === revisions.length) return APPLIED;
     return { applied: false, progress: `0 of 1 replicas (${done} of ${revisions.length} workers)` };
   };
+}
+
+const APPLIED: Reach = { applied: true, progress: '1 of 1 replicas' };
+
+function isSubset(some: readonly string[], all: readonly string[]): boolean {
+  return some.every((one) => all.includes(one));
 }

@@ -1,4 +1,8 @@
-/** The signals that stop the process: the first one drains, a second one ends it at once. An interrupt at a terminal need not wait for load balancers. */
+/**
+ * The signals that stop the process: the first one drains, a second one ends it at once. An interrupt at a terminal need not wait for load
+ * balancers. And the one that has the configuration read anew.
+ */
+import { detached, guarded } from '../runtime/guard.ts';
 import type { Logger } from '../telemetry/log.ts';
 
 const EXIT_FAILURE = 1;
@@ -16,4 +20,10 @@ export function onStopSignal(stop: () => Promise<void>, log: Pick<Logger, 'fatal
       });
     });
   }
+}
+
+/** `reload` may reject with a fault of the system, which is survived. */
+export function onReloadSignal(reload: () => Promise<unknown>): void {
+  const run = guarded('SIGHUP', () => detached('SIGHUP', reload()));
+  process.on('SIGHUP', run);
 }

@@ -17,7 +17,7 @@ interface Waiting {
 
 export interface Activation {
   /** Takes what is written now. The rollouts of the services in `delays` wait until their time, the others count at once. */
-  take(written: Views, delays: ReadonlyMap<string, number>, now: number): void;
+  takeViews(written: Views, delays: ReadonlyMap<string, number>, now: number): void;
   /** Lets what is due take effect; true when something did. */
   advance(now: number): boolean;
   /** When the next one is due; null while nothing waits. */
@@ -52,7 +52,7 @@ export function createActivation(): Activation {
       return effective;
     },
 
-    take(next, delays, now) {
+    takeViews(next, delays, now) {
       written = next;
       // What waited and was not the last word on its service goes on waiting only if its successor waits too.
       const kept = waiting.filter(({ view: { name, revision } }) => {

@@ -1,9 +1,10 @@
 /**
- * What is in force: the state, its view, and the snapshot that the workers were last given.
+ * The active state: what the writes left, minus the rollouts that have a tombstone, and the snapshot of it that the workers were
+ * last given.
  *
- * It promises that the workers always get a whole snapshot, and never one older than they have. A rollback that is on
- * its way to the store is in force here already: its rollout counts as rolled back in every view and snapshot. A write
- * may name the moment at which the workers begin to decide by it; until then only views show it.
+ * It promises that the workers always get a whole snapshot, and never one older than they have, and that no view and no snapshot
+ * shows a rollout under way that is rolled back, whatever the store says. A write may name the moment at which the workers
+ * begin to decide by it; until then only views show it.
  */
 import type { ServiceView } from './service-view.ts';
 import type { KeyData, ServiceSnapshot, Snapshot } from '../contract/snapshot.ts';
@@ -11,9 +12,10 @@ import { type CompiledPolicy, compileContext, compilePolicy, type PolicyContext 
 import type { RememberedScopes } from '../policy/latch/latch-memory.ts';
 import type { RolloutState } from '../policy/rollout.ts';
 import { isActive } from '../rollout/lifecycle.ts';
+import type { Tombstones } from '../rollout/tombstones.ts';
 import { refused } from '../rollout/refusal.ts';
 import type { Discovery } from '../discovery/discovery.ts';
-import { createActivation } from './activation.ts';
+import { type Activation, createActivation } from './activation.ts';
 import {
   buildSnapshot,
   neededCredentials,
@@ -27,8 +29,9 @@ import { type ControlState, viewServices } from './state.ts';
 import type { WorkerFleet } from '../contract/workers.ts';
 import { after, guarded } from '../runtime/guard.ts';
 
-export interface InForceOptions {
+export interface ActiveStateOptions {
   readonly initial: ControlState;
+  readonly tombstones: Pick<Tombstones, 'has'>;
   readonly keys: readonly KeyData[];
   readonly networks: NetworkCache;
   readonly credentials: Credentials;
@@ -40,106 +43,192 @@ export interface InForceOptions {
   readonly now: () => number;
 }
 
-export interface RollbackAhead {
-  /** What comes next is enacted by the caller. */
-  settle(): void;
-  /** The rollout is again as the writes left it. */
-  undo(): void;
-}
+type Views = ReadonlyMap<string, ServiceView>;
 
-export interface InForce {
-  /** As the writes left it, without rollbacks that are still on their way to the store. */
-  readonly state: ControlState;
-  readonly regionDatabase: SharedArrayBuffer | null;
-  readonly views: ReadonlyMap<string, ServiceView>;
+export class ActiveState {
+  readonly #options: ActiveStateOptions;
+  readonly #activation: Activation = createActivation();
+  readonly #policies = new WeakMap<Snapshot, Map<string, CompiledPolicy>>();
+  #keys: readonly KeyData[];
+  #fenced = false;
+  #timer: NodeJS.Timeout | undefined;
+  #state: ControlState;
+  #regionDatabase: SharedArrayBuffer | null = null;
+  /** As the writes left it. */
+  #written: Views = new Map();
+  /** Minus tombstones. */
+  #views: Views = new Map();
+  /** What the workers decide by. */
+  #decided: Views = new Map();
+  #snapshot: Snapshot | null = null;
+  #context: { readonly of: Snapshot; readonly compiled: PolicyContext } | null = null;
+
+  constructor(options: ActiveStateOptions) {
+    this.#options = options;
+    this.#keys = options.keys;
+    this.#state = options.initial;
+  }
+
+  /** As the writes left it: a rollout may be under way in it that has a tombstone. */
+  get state(): ControlState {
+    return this.#state;
+  }
+
+  get regionDatabase(): SharedArrayBuffer | null {
+    return this.#regionDatabase;
+  }
+
+  /** The services as they are, without rollouts that are rolled back. */
+  get views(): Views {
+    return this.#views;
+  }
+
   /** As `views` has it. Throws RefusedError `service_not_found`. */
-  view(name: string): ServiceView;
+  view(name: string): ServiceView {
+    return need(this.#views, name);
+  }
+
   /** As the writes left it. Throws RefusedError `service_not_found`. */
-  written(name: string): ServiceView;
+  written(name: string): ServiceView {
+    return need(this.#written, name);
+  }
+
+  /** The rollouts of a service that a rollback of it is about: as written, and as the workers decide while that waits. */
+  rolloutsOf(name: string): readonly RolloutState[] {
+    const rollouts = [this.#written, this.#activation.views].flatMap(
+      (views) => views.get(name)?.rollout ?? [],
+    );
+    return [...new Map(rollouts.map((one) => [one.id, one])).values()];
+  }
+
   /** Compiles ahead what `next` needs. */
-  ready(next: ControlState): Promise<void>;
+  async ready(next: ControlState): Promise<void> {
+    const { networks, credentials, discovery } = this.#options;
+    const services = viewServices(next);
+    await networks.compile(neededNetworks(next.configuration, services.values()));
+    await credentials.read(neededCredentials(next.configuration, services.values()));
+    await discovery.prepare(neededVariants(services.values()));
+  }
+
   /**
    * Hands the workers a snapshot of `next`, for which `ready` was called. `delays` has the services whose rollouts wait,
    * and until when, on the clock `now`.
    */
   enact(
     next: ControlState,
-    more?: {
+    more: {
       readonly regionDatabase?: SharedArrayBuffer | null;
       readonly delays?: ReadonlyMap<string, number>;
-    },
-  ): void;
+    } = {},
+  ): void {
+    const { networks, credentials, discovery, now } = this.#options;
+    this.#state = next;
+    if (more.regionDatabase !== undefined) this.#regionDatabase = more.regionDatabase;
+    this.#written = viewServices(next);
+    this.#activation.takeViews(this.#written, more.delays ?? new Map(), now());
+    this.#apply();
+    const used = [...this.#written.values(), ...this.#decided.values()];
+    networks.keepOnly(neededNetworks(next.configuration, used));
+    credentials.keepOnly(neededCredentials(next.configuration, used));
+    discovery.keepOnly(neededVariants(used));
+  }
+
+  /**
+   * Hands the workers what is active anew, after the tombstones have grown. It waits for nothing. Gives the snapshot's number; 0
+   * before the first one, which has them.
+   */
+  enforceTombstones(): number {
+    return this.#snapshot === null ? 0 : this.#apply();
+  }
+
+  /** Hands the workers what is active anew, with the endpoints of this moment. It waits for nothing, as a rollback does. */
+  refreshEndpoints(): void {
+    if (this.#snapshot !== null) this.#apply();
+  }
+
   /** Signs with the key of that id from now on. */
-  signWith(keyId: string): void;
+  signWith(keyId: string): void {
+    const keys = this.#keys;
+    const key = keys.find(({ id }) => id === keyId);
+    if (key === undefined || key === keys[0]) return;
+    this.#keys = [key, ...keys.filter((one) => one !== key)];
+    this.#apply();
+  }
+
   /** The key that signs. */
-  readonly signingKey: string;
+  get signingKey(): string {
+    return this.#keys[0]!.id;
+  }
+
   /** While true, every user of a rollout under way gets stable. */
-  fence(on: boolean): void;
-  readonly fenced: boolean;
-  /** Ids of the rollouts that count as rolled back ahead of the store and that all workers treat so. */
-  rolledBackByAll(): readonly string[];
-  /** Hands the workers what is in force anew, with the endpoints of this moment. It waits for nothing, as a rollback does. */
-  refreshEndpoints(): void;
-  /** Treats the rollout as rolled back from now on. */
-  rollBackAhead(rolloutId: string): RollbackAhead;
+  fence(on: boolean): void {
+    if (this.#fenced === on) return;
+    this.#fenced = on;
+    this.#apply();
+  }
+
+  get fenced(): boolean {
+    return this.#fenced;
+  }
+
   /** The policy that the workers decide by, or that of another rollout of the service. */
-  policy(name: string, rollout?: RolloutState): CompiledPolicy;
-}
+  policy(name: string, rollout?: RolloutState): CompiledPolicy {
+    const view = need(this.#decided, name);
+    const current = this.#snapshot;
+    if (current === null) throw new Error('Nothing is active yet.');
+    if (rollout !== undefined) {
+      return compilePolicy(this.#snapshotOf({ ...view, rollout }), this.#contextOf(current));
+    }
+    let known = this.#policies.get(current);
+    if (known === undefined) this.#policies.set(current, (known = new Map<string, CompiledPolicy>()));
+    let policy = known.get(name);
+    if (policy === undefined) {
+      policy = compilePolicy(this.#snapshotOf(view), this.#contextOf(current));
+      known.set(name, policy);
+    }
+    return policy;
+  }
 
-export function createInForce(options: InForceOptions): InForce {
-  const { initial, networks, credentials, discovery, fleet, now } = options;
-  let { keys } = options;
-  let fenced = false;
-  const activation = createActivation();
-  let timer: NodeJS.Timeout | undefined;
-  let state = initial;
-  let regionDatabase: SharedArrayBuffer | null = null;
-  let written: ReadonlyMap<string, ServiceView> = new Map();
-  let views: ReadonlyMap<string, ServiceView> = new Map();
-  let decided: ReadonlyMap<string, ServiceView> = new Map();
-  let snapshot: Snapshot | null = null;
-  let context: { readonly of: Snapshot; readonly compiled: PolicyContext } | null = null;
-  const policies = new WeakMap<Snapshot, Map<string, CompiledPolicy>>();
-  /** The rollbacks of a rollout that are on their way to the store, by its id: how many, and the first snapshot that has them. */
-  const ahead = new Map<string, { count: number; sequence: number }>();
-
-  function apply(): void {
-    views = mapped(written, rolledBackAhead);
-    decided = mapped(activation.views, (view) => (fenced ? stopped(view) : rolledBackAhead(view)));
-    const { revision, configuration } = state;
-    snapshot = buildSnapshot({
-      revision: activation.revision(revision),
+  #apply(): number {
+    const { credentials, discovery, networks, tombstones, fleet } = this.#options;
+    const minusTombstones = (view: ServiceView): ServiceView =>
+      view.rollout !== null && tombstones.has(view.rollout.id) ? stopped(view) : view;
+    this.#views = mapped(this.#written, minusTombstones);
+    this.#decided = mapped(this.#activation.views, this.#fenced ? stopped : minusTombstones);
+    const { revision, configuration } = this.#state;
+    this.#snapshot = buildSnapshot({
+      revision: this.#activation.revision(revision),
       configuration,
-      services: decided.values(),
-      keys,
-      regionDatabase,
+      services: this.#decided.values(),
+      keys: this.#keys,
+      regionDatabase: this.#regionDatabase,
       credential: credentials.get,
       networks: networks.compiled,
       endpoints: discovery.endpoints,
     });
-    const sequence = fleet.apply(snapshot);
-    for (const one of ahead.values()) if (one.sequence === 0) one.sequence = sequence;
-    awaitNext();
+    const sequence = fleet.apply(this.#snapshot);
+    this.#awaitNext();
+    return sequence;
   }
 
-  function awaitNext(): void {
-    clearTimeout(timer);
-    const next = activation.next();
-    if (next !== null) timer = after(next - now(), guarded('activating a write', activate));
+  #awaitNext(): void {
+    clearTimeout(this.#timer);
+    const next = this.#activation.next();
+    if (next === null) return;
+    const { now } = this.#options;
+    this.#timer = after(
+      next - now(),
+      guarded('activating a write', () => {
+        // A timer may be early by a part of a millisecond.
+        if (this.#activation.advance(now() + 1)) this.#apply();
+        else this.#awaitNext();
+      }),
+    );
   }
 
-  function activate(): void {
-    // A timer may be early by a part of a millisecond.
-    if (activation.advance(now() + 1)) apply();
-    else awaitNext();
-  }
-
-  function rolledBackAhead(view: ServiceView): ServiceView {
-    return view.rollout !== null && ahead.has(view.rollout.id) ? stopped(view) : view;
-  }
-
-  function snapshotOf(view: ServiceView): ServiceSnapshot {
-    const { admin } = state.configuration;
+  #snapshotOf(view: ServiceView): ServiceSnapshot {
+    const { networks, credentials, discovery } = this.#options;
+    const { admin } = this.#state.configuration;
     return serviceSnapshot(
       view,
       networks.compiled,
@@ -149,113 +238,19 @@ export function createInForce(options: InForceOptions): InForce {
     );
   }
 
-  function contextOf(current: Snapshot): PolicyContext {
-    if (context?.of !== current) {
-      context = {
+  #contextOf(current: Snapshot): PolicyContext {
+    if (this.#context?.of !== current) {
+      const { latches } = this.#options;
+      this.#context = {
         of: current,
-        compiled: compileContext(current, context?.compiled ?? null, options.latches),
+        compiled: compileContext(current, this.#context?.compiled ?? null, latches),
       };
     }
-    return context.compiled;
+    return this.#context.compiled;
   }
-
-  return {
-    get state() {
-      return state;
-    },
-    get regionDatabase() {
-      return regionDatabase;
-    },
-    get views() {
-      return views;
-    },
-    view: (name) => need(views, name),
-    written: (name) => need(written, name),
-    async ready(next) {
-      const services = viewServices(next);
-      await networks.compile(neededNetworks(next.configuration, services.values()));
-      await credentials.read(neededCredentials(next.configuration, services.values()));
-      await discovery.prepare(neededVariants(services.values()));
-    },
-    enact(next, { regionDatabase: database = regionDatabase, delays = new Map() } = {}) {
-      state = next;
-      regionDatabase = database;
-      written = viewServices(state);
-      activation.take(written, delays, now());
-      apply();
-      const used = [...written.values(), ...decided.values()];
-      networks.keepOnly(neededNetworks(state.configuration, used));
-      credentials.keepOnly(neededCredentials(state.configuration, used));
-      discovery.keepOnly(neededVariants(used));
-    },
-    signWith(keyId) {
-      const key = keys.find(({ id }) => id === keyId);
-      if (key === undefined || key === keys[0]) return;
-      keys = [key, ...keys.filter((one) => one !== key)];
-      apply();
-    },
-    get signingKey() {
-      return keys[0]!.id;
-    },
-    fence(on) {
-      if (fenced === on) return;
-      fenced = on;
-      apply();
-    },
-    get fenced() {
-      return fenced;
-    },
-    rolledBackByAll() {
-      const sequence = Math.min(...fleet.appliedRevision().map((worker) => worker.sequence));
-      return [...ahead].flatMap(([id, one]) => (one.sequence <= sequence ? [id] : []));
-    },
-    refreshEndpoints() {
-      if (snapshot !== null) apply();
-    },
-    rollBackAhead(rolloutId) {
-      const others = ahead.get(rolloutId);
-      if (others === undefined) {
-        ahead.set(rolloutId, { count: 1, sequence: 0 });
-        apply();
-      } else others.count += 1;
-      let over = false;
-      /** True when it was the last one. */
-      const end = (): boolean => {
-        if (over) return false;
-        over = true;
-        const one = ahead.get(rolloutId);
-        if (one === undefined) return false;
-        one.count -= 1;
-        if (one.count === 0) ahead.delete(rolloutId);
-        return one.count === 0;
-      };
-      return {
-        settle: () => void end(),
-        undo() {
-          if (end()) apply();
-        },
-      };
-    },
-    policy(name, rollout) {
-      const view = need(decided, name);
-      const current = snapshot;
-      if (current === null) throw new Error('Nothing is in force yet.');
-      if (rollout !== undefined) {
-        return compilePolicy(snapshotOf({ ...view, rollout }), contextOf(current));
-      }
-      let known = policies.get(current);
-      if (known === undefined) policies.set(current, (known = new Map<string, CompiledPolicy>()));
-      let policy = known.get(name);
-      if (policy === undefined) {
-        policy = compilePolicy(snapshotOf(view), contextOf(current));
-        known.set(name, policy);
-      }
-      return policy;
-    },
-  };
 }
 
-function need(from: ReadonlyMap<string, ServiceView>, name: string): ServiceView {
+function need(from: Views, name: string): ServiceView {
   const view = from.get(name);
   if (view === undefined) throw refused('service_not_found', `There is no service "${name}".`);
   return view;
@@ -268,9 +263,6 @@ function stopped(view: ServiceView): ServiceView {
   return { ...view, rollout: { ...rollout, phase: 'rolledBack' } };
 }
 
-function mapped(
-  from: ReadonlyMap<string, ServiceView>,
-  change: (view: ServiceView) => ServiceView,
-): ReadonlyMap<string, ServiceView> {
+function mapped(from: Views, change: (view: ServiceView) => ServiceView): Views {
   return new Map([...from].map(([name, view]) => [name, change(view)]));
 }

@@ -13,6 +13,7 @@ import type { FinalLog } from '../../src/store/file/final-log.ts';
 import { ControlCounters } from '../../src/telemetry/control-counters.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { fakeFleet, memoryStore, type FakeFleet, type MemoryStore } from './memory-store.ts';
+import { type MemoryTombstones, memoryTombstones } from './memory-tombstones.ts';
 
 export const CONFIGURATION: Configuration = {
   trustedProxies: ['10.3.0.0/24'],
@@ -84,6 +85,7 @@ export async function startApi(
   configuration: Configuration = CONFIGURATION,
   store: MemoryStore = memoryStore(),
   finalLog: FinalLog | null = null,
+  tombstoneFile: MemoryTombstones = memoryTombstones(),
 ): Promise<Api> {
   const fleet = fakeFleet();
   const counters = new ControlCounters();
@@ -113,6 +115,7 @@ export async function startApi(
     configuration,
     keys: [{ id: 'k1', secret: new Uint8Array(32).fill(1) }],
     store,
+    tombstoneFile,
     shared: null,
     finalLog,
     fleet,

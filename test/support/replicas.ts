@@ -21,6 +21,7 @@ import { ControlCounters } from '../../src/telemetry/control-counters.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { CONFIGURATION } from './admin-api.ts';
 import { type FakeFleet, fakeFleet } from './memory-store.ts';
+import { type MemoryTombstones, memoryTombstones } from './memory-tombstones.ts';
 import { type SharedMemory, type SharedMemoryConnection, sharedMemory } from './shared-memory.ts';
 
 export const REQUEST: WriteRequest = {
@@ -56,6 +57,7 @@ export interface Disk {
   saved: SavedState | null;
   readonly followed: FollowedCommit[];
   readonly finals: string[];
+  tombstones: MemoryTombstones;
   /** Writes wait for it. */
   busy?: Promise<void>;
   /** While true no write succeeds. */
@@ -103,7 +105,14 @@ export function startReplicas(time: () => number = Date.now): Replicas {
     const store = memory.connect();
     store.cut = options.cut ?? false;
     const fleet = fakeFleet();
-    const disk: Disk = options.disk ?? { saved: options.saved ?? null, followed: [], finals: [] };
+    const disk: Disk = options.disk ?? {
+      saved: options.saved ?? null,
+      followed: [],
+      finals: [],
+      tombstones: memoryTombstones(),
+    };
+    // What a former process still writes does not reach this one.
+    disk.tombstones = memoryTombstones(disk.tombstones.lines);
     const write = async (): Promise<void> => {
       await disk.busy;
       if (disk.broken === true) throw new StoreError('unavailable', 'The disk is full.');
@@ -117,7 +126,10 @@ export function startReplicas(time: () => number = Date.now): Replicas {
       for (const other of all.values()) {
         if (other.name === name || other.alone) continue;
         const copy = structuredClone(message);
-        setImmediate(() => void other.plane.hear(copy, name));
+        setImmediate(() => {
+          const heard = other.plane.hearPeer(copy, name);
+          if (heard instanceof Promise) heard.catch(() => {});
+        });
       }
     };
     const digests: Digests = {
@@ -137,6 +149,7 @@ export function startReplicas(time: () => number = Date.now): Replicas {
       configuration,
       keys,
       store,
+      tombstoneFile: disk.tombstones,
       shared: {
         store,
         stateFile: {
@@ -222,6 +235,7 @@ export function startReplicas(time: () => number = Date.now): Replicas {
       },
       kill() {
         gone = true;
+        disk.tombstones.failing = true;
         replica.alone = true;
         store.cut = true;
         all.delete(name);

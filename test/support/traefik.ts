@@ -105,7 +105,7 @@ export async function startTraefik(options: TraefikOptions): Promise<Traefik> {
   const killNow = () => child.kill('SIGKILL');
   process.on('exit', killNow);
 
-  const inForce = (service: string): Promise<boolean> =>
+  const activeState = (service: string): Promise<boolean> =>
     eventually(
       async () => {
         if (child.exitCode !== null) throw new Error(`Traefik ended: ${output}`);
@@ -150,7 +150,7 @@ export async function startTraefik(options: TraefikOptions): Promise<Traefik> {
       await copyFile(path.join(SOURCE, file), next);
       const routes = (await read(file)) as { http: { routers: { notes: { service: string } } } };
       await rename(next, path.join(dynamic, 'notes.yaml'));
-      await inForce(routes.http.routers.notes.service);
+      await activeState(routes.http.routers.notes.service);
     },
     async stop() {
       child.kill('SIGKILL');
@@ -160,7 +160,7 @@ export async function startTraefik(options: TraefikOptions): Promise<Traefik> {
     },
   };
   try {
-    await inForce('notes-straight');
+    await activeState('notes-straight');
   } catch (error) {
     await traefik.stop();
     throw error;

@@ -8,11 +8,12 @@
  */
 import { createHash, hash } from 'node:crypto';
 import path from 'node:path';
-import type { KnownRollback } from '../../contract/known-rollback.ts';
+import type { Tombstone } from '../../contract/tombstone.ts';
 import { isRecord } from '../../schema/json-value.ts';
 import { fileTrouble, messageOf } from '../../schema/thrown.ts';
 import { isCommit, isRevision, isStoredDocument } from '../log-records.ts';
 import { commitText } from '../commit-text.ts';
+import { isTombstone } from './tombstone-file.ts';
 import { type Commit, StoreError, type StoredDocument } from '../store.ts';
 import { NODE_FILES, type StoreFile, type StoreFiles } from '../../files/file-system.ts';
 import { replaceWhole } from '../../files/atomic-file.ts';
@@ -33,8 +34,8 @@ export interface SavedState {
   readonly documents: ReadonlyMap<string, StoredDocument>;
   /** The last commits, oldest first. */
   readonly recent: readonly Commit[];
-  /** Rollbacks that the store may not have. */
-  readonly rollbacks: readonly KnownRollback[];
+  /** Of a former version, which kept here what the file of tombstones has now; else empty. */
+  readonly rollbacks: readonly Tombstone[];
   /** The other replicas' addresses, by name. */
   readonly peers: Readonly<Record<string, string>>;
 }
@@ -156,7 +157,7 @@ function decode(body: Buffer): SavedState | null {
     !isRevision(revision, 0) ||
     !isListOf(documents, isPair) ||
     !isListOf(recent, isCommit) ||
-    !isListOf(rollbacks, isRollback) ||
+    !isListOf(rollbacks, isTombstone) ||
     !isTexts(peers)
   )
     return null;
@@ -170,14 +171,6 @@ function isListOf<T>(value: unknown, is: (one: unknown) => one is T): value is r
 function isPair(value: unknown): value is readonly [string, StoredDocument] {
   return (
     Array.isArray(value) && value.length === 2 && typeof value[0] === 'string' && isStoredDocument(value[1])
-  );
-}
-
-function isRollback(value: unknown): value is KnownRollback {
-  return (
-    isRecord(value) &&
-    ['service', 'rolloutId', 'at', 'actor', 'changeId'].every((name) => typeof value[name] === 'string') &&
-    ['reason', 'requestId'].every((name) => value[name] === null || typeof value[name] === 'string')
   );
 }
 

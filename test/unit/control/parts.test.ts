@@ -1,4 +1,4 @@
-/** The small parts of the control plane: queue, journal, events, networks compiled ahead, the guard of finish. */
+/** The small parts of the control plane: queue, events, networks compiled ahead, the guard of finish. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
@@ -8,14 +8,9 @@ import { createEvents } from '../../../src/control/events.ts';
 import { listedEndpoints } from '../../../src/config/variant.ts';
 import { createFinishGuard, tcpProbe } from '../../../src/control/finish-guard.ts';
 import { createHelper } from '../../../src/helper/helper.ts';
-import { createJournal } from '../../../src/control/journal.ts';
 import { createNetworkCache } from '../../../src/state/network-cache.ts';
 import { createWriteQueue } from '../../../src/state/write-queue.ts';
 import { DocumentError } from '../../../src/schema/faults.ts';
-import { type Commit, StoreError } from '../../../src/store/store.ts';
-import { createLog } from '../../../src/telemetry/log.ts';
-import { eventually } from '../../support/bounded.ts';
-import { memoryStore } from '../../support/memory-store.ts';
 
 test('the queue: one at a time, in order, urgent ones first, failures hold up none', async () => {
   const queue = createWriteQueue();
@@ -45,70 +40,6 @@ test('the queue: one at a time, in order, urgent ones first, failures hold up no
     ['fulfilled', 'rejected', 'fulfilled', 'fulfilled'],
   );
   assert.equal(await queue.run(task('later')), 'later');
-});
-
-function commit(revision: number): Commit {
-  return {
-    revision,
-    service: 'notes',
-    kind: 'rollout.rollback',
-    at: '2026-01-01T00:00:00Z',
-    actor: 'test',
-    reason: null,
-    requestId: null,
-    changeId: `c${revision}-00000000`,
-    document: null,
-  };
-}
-
-function startJournal() {
-  const store = memoryStore();
-  const stored: number[] = [];
-  const counted = { failures: 0 };
-  const journal = createJournal({
-    store,
-    log: createLog({ level: 'silent' }),
-    retryDelay: 1,
-    onStored: ({ revision }) => stored.push(revision),
-    onFailure: () => void (counted.failures += 1),
-  });
-  return { store, journal, stored, counted };
-}
-
-test('the journal stores what is owed before anything new, and by itself when the store is back', async () => {
-  const { store, journal, stored, counted } = startJournal();
-  store.failing = true;
-  await assert.rejects(journal.commit(commit(1)), StoreError);
-  assert.equal(journal.available, false);
-  journal.owe(commit(1));
-  journal.owe(commit(2));
-  await assert.rejects(journal.commit(commit(3)), StoreError);
-  assert.equal(store.commits.length, 0);
-  store.failing = false;
-  await journal.commit(commit(3));
-  assert.deepEqual(
-    store.commits.map(({ revision }) => revision),
-    [1, 2, 3],
-  );
-  assert.deepEqual(stored, [1, 2]);
-  assert.equal(journal.available, true);
-  assert.ok(counted.failures >= 2);
-
-  journal.owe(commit(4));
-  await eventually(async () => journal.owed.length === 0, 'the retry');
-  assert.deepEqual(stored, [1, 2, 4]);
-  await journal.close();
-});
-
-test('a write whose answer was lost is not stored twice; another one in its place is not taken for it', async () => {
-  const { store, journal, stored } = startJournal();
-  store.commits.push(commit(1));
-  journal.owe(commit(1));
-  await journal.close();
-  assert.deepEqual([store.commits.length, stored], [1, [1]]);
-  journal.owe({ ...commit(1), changeId: 'other-00000000' });
-  await assert.rejects(journal.close(), { code: 'conflict' });
-  assert.equal(journal.owed.length, 1);
 });
 
 test('events: numbered, kept for those who come back, and no listener disturbs another', () => {

@@ -2,123 +2,14 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import type { WriteRequest } from '../../../src/rollout/write-request.ts';
-import { createHelper } from '../../../src/helper/helper.ts';
-import { createCredentials } from '../../../src/credentials/credentials.ts';
-import { LISTED_ONLY } from '../../../src/discovery/discovery.ts';
-import { createInForce } from '../../../src/state/active-state.ts';
-import { createJournal } from '../../../src/control/journal.ts';
-import { createNetworkCache } from '../../../src/state/network-cache.ts';
-import { createWriteQueue } from '../../../src/state/write-queue.ts';
-import { createWriter } from '../../../src/control/writer.ts';
-import type { RolloutState } from '../../../src/policy/rollout.ts';
-import type { Change } from '../../../src/rollout/change.ts';
-import { createChanges } from '../../../src/rollout/changes.ts';
-import { localReach } from '../../../src/rollout/reach.ts';
-import { NO_PRECONDITION } from '../../../src/rollout/precondition.ts';
-import { createLog } from '../../../src/telemetry/log.ts';
 import { CONFIGURATION, problem, ROLLOUT, RULES, startApi } from '../../support/admin-api.ts';
 import { eventually } from '../../support/bounded.ts';
-import { fakeFleet, memoryStore, type MemoryStore } from '../../support/memory-store.ts';
-
-const RUNNING: RolloutState = {
-  id: 'r1',
-  epoch: 1,
-  seed: '00'.repeat(16),
-  bucketAlgorithm: 'xxh64-1',
-  fingerprintKey: 'k1',
-  phase: 'running',
-  document: RULES,
-  step: -1,
-  startedAt: '2026-01-01T00:00:00Z',
-};
-
-const REQUEST: WriteRequest = { actor: 'test', reason: null, requestId: null, precondition: NO_PRECONDITION };
-
-/** A writer over a service "notes" whose rollout runs at revision 1, its answer to a rollback due after `patience` ms. */
-async function startWriter(store: MemoryStore, patience: number) {
-  await store.commit({
-    revision: 1,
-    service: 'notes',
-    kind: 'rollout.put',
-    at: RUNNING.startedAt,
-    actor: 'test',
-    reason: null,
-    requestId: null,
-    changeId: 'x-00000000',
-    document: { definition: null, rollout: RUNNING },
-  });
-  const loaded = await store.load();
-  const log = createLog({ level: 'silent' });
-  const fleet = fakeFleet();
-  const keys = [{ id: 'k1', secret: new Uint8Array(32).fill(1) }];
-  const initial = { configuration: CONFIGURATION, revision: 1, documents: loaded.documents };
-  const networks = createNetworkCache(createHelper());
-  const credentials = createCredentials({
-    readFile: () => Promise.reject(new Error('no file is named')),
-    realPath: () => Promise.reject(new Error('no file is named')),
-    look: () => Promise.resolve(''),
-    log,
-    clock: Date.now,
-    onReload: () => {},
-  });
-  const inForce = createInForce({
-    initial,
-    keys,
-    networks,
-    credentials,
-    discovery: LISTED_ONLY,
-    fleet,
-    latches: null,
-    now: () => performance.now(),
-  });
-  await inForce.ready(initial);
-  inForce.enact(initial);
-  const updates: Change[] = [];
-  const reach = localReach(() => fleet.appliedRevision().map(({ revision }) => revision));
-  const changes = createChanges({ clock: Date.now, reach, onUpdate: (change) => updates.push(change) });
-  fleet.onApplied(() => changes.refresh());
-  const journal = createJournal({
-    store,
-    log,
-    retryDelay: 1,
-    onStored: ({ changeId }) => void changes.setDegraded(changeId, false),
-    onFailure: () => {},
-  });
-  const writer = createWriter({
-    inForce,
-    journal,
-    changes,
-    queue: createWriteQueue(),
-    shared: null,
-    clock: Date.now,
-    random: (size) => new Uint8Array(size).fill(7),
-    log,
-    patience,
-    onWritten: () => {},
-  });
-  const rollback = () =>
-    writer.write({
-      service: 'notes',
-      kind: 'rollout.rollback',
-      request: REQUEST,
-      asked: [],
-      rollback: () => RUNNING.id,
-      plan: () => ({
-        kind: 'write',
-        document: { definition: null, rollout: { ...RUNNING, phase: 'rolledBack' } },
-        decreases: [],
-        percentage: null,
-        warnings: () => [],
-      }),
-    });
-  const phase = () => fleet.snapshots.at(-1)!.services[0]!.rollout!.phase;
-  return { writer, changes, fleet, updates, rollback, phase, inForce };
-}
+import { memoryStore, type MemoryStore } from '../../support/memory-store.ts';
+import { startRollbackParts } from '../../support/rollback-parts.ts';
 
 test('a rollback that the store has is not called degraded, however long ago', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const { rollback, changes, phase } = await startWriter(memoryStore(), 1000);
+  const { rollback, changes, phase } = await startRollbackParts();
   const { id, status } = await rollback();
   assert.equal(status, 'APPLIED');
   // Longer than the answer would have been waited for.
@@ -128,7 +19,7 @@ test('a rollback that the store has is not called degraded, however long ago', a
 });
 
 test('no status of a rollback is taken back: it is never final before it is applied', async () => {
-  const { rollback, updates } = await startWriter(memoryStore(), 1000);
+  const { rollback, updates } = await startRollbackParts();
   await rollback();
   const statuses = updates.map(({ status }) => status);
   assert.deepEqual([...new Set(statuses)], ['PENDING', 'APPLYING', 'APPLIED']);
@@ -136,7 +27,10 @@ test('no status of a rollback is taken back: it is never final before it is appl
 
 test('a store that never answers holds up neither the rollback nor its answer', async () => {
   const hung = memoryStore();
-  const { rollback, changes, phase, fleet, inForce } = await startWriter(hung, 5);
+  const { rollback, changes, phase, fleet, activeState } = await startRollbackParts({
+    store: hung,
+    patience: 5,
+  });
   const storing = new EventTarget();
   let store: () => void = () => {};
   const commit: MemoryStore['commit'] = hung.commit.bind(hung);
@@ -152,7 +46,7 @@ test('a store that never answers holds up neither the rollback nor its answer', 
   // Before any turn of the event loop: the workers have it.
   assert.equal(phase(), 'rolledBack');
   assert.equal(fleet.snapshots.at(-1)!.revision, 1);
-  assert.equal(inForce.view('notes').rollout?.phase, 'rolledBack');
+  assert.equal(activeState.view('notes').rollout?.phase, 'rolledBack');
   await begun;
   const change = await answer;
   assert.deepEqual([change.status, change.degraded, change.revision], ['APPLYING', true, null]);
@@ -208,13 +102,17 @@ test('a rollback with a stale ETag does nothing, not even for a moment', async (
   assert.equal((await call('POST', `${ROLLOUT}/rollback`, {}, { 'if-match': '"1"' })).status, 202);
 });
 
-test('a rollback that the store does not have yet is in the history, and can be restored from', async () => {
+test('a rollback that the store does not have yet has no revision; then it is in the history, and can be restored from', async () => {
   const store = memoryStore();
   const { call } = await startApi(CONFIGURATION, store);
   await call('PUT', ROLLOUT, RULES);
   store.failing = true;
   const rollback = await call('POST', `${ROLLOUT}/rollback`, { reason: 'errors' });
-  assert.deepEqual([rollback.body.degraded, rollback.body.revision], [true, 2]);
+  assert.deepEqual([rollback.body.degraded, rollback.body.revision], [true, null]);
+  store.failing = false;
+  const path = new URL(rollback.body.statusUrl).pathname;
+  await eventually(async () => !(await call('GET', path)).body.degraded, 'the stored rollback');
+  assert.equal((await call('GET', path)).body.revision, 2);
   const { history } = (await call('GET', '/v1/services/notes/history')).body;
   assert.deepEqual(
     history.map(({ revision, kind }) => [revision, kind]),
@@ -226,7 +124,6 @@ test('a rollback that the store does not have yet is in the history, and can be 
   assert.deepEqual(history[0]?.diff, [
     { op: 'replace', pointer: '/phase', from: 'running', to: 'rolledBack' },
   ]);
-  store.failing = false;
   const restored = await call('POST', '/v1/services/notes/history/2/restore', {});
   assert.equal(restored.status, 202);
   assert.deepEqual(

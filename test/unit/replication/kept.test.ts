@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually } from '../../support/bounded.ts';
+import { memoryTombstones } from '../../support/memory-tombstones.ts';
 import { body, type Replica, REQUEST, startReplicas } from '../../support/replicas.ts';
 
 const put = (replica: Replica, percentage = 10) =>
@@ -80,7 +81,10 @@ test('the whole state and what was followed since fit together, however they are
     if (round % 20 === 19) {
       await applied(b, id);
       sizes.add(b.disk.followed.length);
-      const disk = structuredClone({ saved: b.disk.saved, followed: b.disk.followed, finals: [] });
+      const disk = {
+        ...structuredClone({ saved: b.disk.saved, followed: b.disk.followed, finals: [] }),
+        tombstones: memoryTombstones(b.disk.tombstones.lines),
+      };
       const other = await start({ name: `x${round}`, disk, cut: true });
       assert.equal(other.percentage(), 10 + round);
       assert.deepEqual(other.plane.service('notes'), b.plane.service('notes'));

@@ -24,7 +24,7 @@ const names = (fleet: Membership): string[] =>
   fleet.replicas().map(({ record, state }) => `${record.boot} ${state}`);
 
 const CHANGE = { service: 'notes', revision: 7, changeId: 'c7', rolledBack: null };
-const ROLLBACK = { ...CHANGE, rolledBack: 'r1' };
+const ROLLBACK = { ...CHANGE, rolledBack: ['r1'] };
 
 describe('who is in the fleet', () => {
   it('is live within its lease and unreachable after it', () => {

@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { connect, createServer, type Server } from 'node:net';
 import { after, describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import type { KnownRollback } from '../../../src/contract/known-rollback.ts';
+import type { Tombstone } from '../../../src/contract/tombstone.ts';
 import { type PeerMessage, readBody } from '../../../src/replication/peer-message.ts';
 import { createPeerSeal } from '../../../src/replication/peer-seal.ts';
 import { createPeers, type Peers, type PeersOptions } from '../../../src/replication/peers.ts';
@@ -60,7 +60,7 @@ function join(...all: readonly Peer[]): void {
   for (const one of all) one.connect(addresses);
 }
 
-const rollback = (rolloutId: string): KnownRollback => ({
+const rollback = (rolloutId: string): Tombstone => ({
   service: 'notes',
   rolloutId,
   at: '2026-01-31T12:00:00.000Z',

@@ -195,3 +195,29 @@ test('after a restart changes are what they were', () => {
   changes.refresh();
   assert.equal(changes.find(third?.id ?? '')?.status, 'APPLIED');
 });
+
+test('a rollback of what was over overtakes nothing that is under way; one that ends it does', () => {
+  const { changes, begin } = start();
+  const under = begin();
+  changes.applying(under, { revision: 1, rollout: rollout(10), ...MADE });
+  const back = (revision: number, phase: RolloutState['phase']): Commit => ({
+    revision,
+    service: 'notes',
+    kind: 'rollout.rollback',
+    at: '2026-01-01T00:00:00Z',
+    actor: 'test',
+    reason: null,
+    requestId: null,
+    changeId: changeId(`b${revision}`, '00000000'),
+    document: { definition: null, rollout: { ...rollout(10), phase } },
+  });
+  changes.followCommit(back(2, 'running'), rollout(10));
+  assert.equal(changes.find(under)?.status, 'APPLYING');
+  changes.followCommit(back(3, 'rolledBack'), rollout(10));
+  assert.equal(changes.find(under)?.status, 'ROLLED_BACK');
+  // A second one leaves the first as it is.
+  changes.followCommit(back(4, 'rolledBack'), rollout(10));
+  assert.equal(changes.find(changeId('b3', '00000000'))?.status, 'APPLYING');
+  changes.followCommit(back(5, 'idle'), rollout(10));
+  assert.equal(changes.find(changeId('b5', '00000000'))?.status, 'FAILED');
+});

@@ -20,8 +20,8 @@ const NONE: ReadonlyMap<string, number> = new Map();
 
 test('a rollout waits for its moment, and the revision says so', () => {
   const activation = createActivation();
-  activation.take(views(view('notes', 1), view('shop', 0)), NONE, 0);
-  activation.take(views(view('notes', 2), view('shop', 0)), new Map([['notes', 100]]), 0);
+  activation.takeViews(views(view('notes', 1), view('shop', 0)), NONE, 0);
+  activation.takeViews(views(view('notes', 2), view('shop', 0)), new Map([['notes', 100]]), 0);
   assert.equal(activation.views.get('notes')?.revision, 1);
   assert.deepEqual([activation.revision(2), activation.next()], [1, 100]);
   assert.equal(activation.advance(99), false);
@@ -32,10 +32,10 @@ test('a rollout waits for its moment, and the revision says so', () => {
 
 test('what takes effect at once overtakes what waits of its service, and nothing of others', () => {
   const activation = createActivation();
-  activation.take(views(view('notes', 1), view('shop', 2)), NONE, 0);
-  activation.take(views(view('notes', 3), view('shop', 2)), new Map([['notes', 100]]), 0);
-  activation.take(views(view('notes', 3), view('shop', 4)), new Map([['shop', 150]]), 10);
-  activation.take(views(view('notes', 5), view('shop', 4)), NONE, 20);
+  activation.takeViews(views(view('notes', 1), view('shop', 2)), NONE, 0);
+  activation.takeViews(views(view('notes', 3), view('shop', 2)), new Map([['notes', 100]]), 0);
+  activation.takeViews(views(view('notes', 3), view('shop', 4)), new Map([['shop', 150]]), 10);
+  activation.takeViews(views(view('notes', 5), view('shop', 4)), NONE, 20);
   assert.equal(activation.views.get('notes')?.revision, 5);
   assert.equal(activation.views.get('shop')?.revision, 2);
   assert.equal(activation.revision(5), 3);
@@ -46,12 +46,12 @@ test('what takes effect at once overtakes what waits of its service, and nothing
 
 test('a definition counts at once, while the rollout waits; a service that is gone is gone', () => {
   const activation = createActivation();
-  activation.take(views(view('notes', 1)), NONE, 0);
-  activation.take(views(view('notes', 2)), new Map([['notes', 100]]), 0);
-  activation.take(views(view('notes', 2, ['new.example'])), NONE, 10);
+  activation.takeViews(views(view('notes', 1)), NONE, 0);
+  activation.takeViews(views(view('notes', 2)), new Map([['notes', 100]]), 0);
+  activation.takeViews(views(view('notes', 2, ['new.example'])), NONE, 10);
   assert.deepEqual(activation.views.get('notes')?.definition.hosts, ['new.example']);
   assert.equal(activation.views.get('notes')?.revision, 1);
-  activation.take(views(), NONE, 20);
+  activation.takeViews(views(), NONE, 20);
   assert.equal(activation.views.size, 0);
   assert.equal(activation.next(), null);
 });
@@ -69,7 +69,7 @@ test('a service never goes back, and ends with its newest revision', () => {
         ['a', view('a', 0)],
         ['b', view('b', 0)],
       ]);
-      activation.take(new Map(written), NONE, 0);
+      activation.takeViews(new Map(written), NONE, 0);
       const seen = new Map([
         ['a', 0],
         ['b', 0],
@@ -89,7 +89,7 @@ test('a service never goes back, and ends with its newest revision', () => {
         activation.advance(now);
         check(index);
         written.set(name, view(name, index + 1));
-        activation.take(new Map(written), new Map([[name, now + delay]]), now);
+        activation.takeViews(new Map(written), new Map([[name, now + delay]]), now);
         check(index + 1);
       }
       activation.advance(now + 1000);
