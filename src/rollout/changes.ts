@@ -146,9 +146,12 @@ export function createChanges(options: ChangesOptions): Changes {
     if (isFinal(change.status)) ({ status, progress } = change);
     else if (isFinal(status) && record !== undefined) {
       ends = !judged.has(id);
-      if (ends) judged.set(id, { status, progress, quiet: false });
-      status = 'APPLYING';
-      progress = `${progress}; to be recorded`;
+      // That all have applied a rollback nobody can judge otherwise: it is shown by who sees it, and recorded for who comes later.
+      if (!isRollbackApplied(change.kind, status)) {
+        if (ends) judged.set(id, { status, progress, quiet: false });
+        status = 'APPLYING';
+        progress = `${progress}; to be recorded`;
+      }
     }
     const next = put({ ...change, ...fields, status, progress, updatedAt: now() });
     if (status === 'APPLYING') waiting.add(id);
@@ -293,6 +296,9 @@ export function createChanges(options: ChangesOptions): Changes {
       return true;
     }
     if (isFinal(change.status)) return change.status === status;
+    // Others may see all that they know of; this replica may know of one that has yet to apply the rollback.
+    if (isRollbackApplied(change.kind, status) && !judged.has(id) && reached(change).status !== 'APPLIED')
+      return true;
     const quiet = judged.get(id)?.quiet ?? false;
     for (const ids of [waiting, judged, writing]) ids.delete(id);
     const revision = change.revision ?? final.revision;
@@ -396,6 +402,10 @@ interface Judgement {
   readonly progress: string;
   /** It ended before this replica was there: nobody who follows needs to hear of it. */
   readonly quiet: boolean;
+}
+
+function isRollbackApplied(kind: CommitKind, status: ChangeStatus): boolean {
+  return kind === 'rollout.rollback' && status === 'APPLIED';
 }
 
 const AHEAD = { status: 'APPLYING', progress: 'in force; waiting for the store' } as const;

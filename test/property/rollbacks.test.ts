@@ -66,7 +66,7 @@ for (let seed = Number(process.env['SERIN_FLEET_FIRST'] ?? 1); seed <= SEEDS; se
         return sequence;
       };
       one.plane.subscribe(({ event }) => {
-        if (event.type !== 'change' || event.change.kind !== 'rollout.rollback') return;
+        if (one.killed || event.type !== 'change' || event.change.kind !== 'rollout.rollback') return;
         const { id, status } = event.change;
         const since = asked.get(id);
         // Who started since counts those only that it has met.
@@ -120,7 +120,8 @@ for (let seed = Number(process.env['SERIN_FLEET_FIRST'] ?? 1); seed <= SEEDS; se
           const since = performance.now();
           await write(async () => {
             const change = await one.plane.writeRollout('notes', { kind: 'rollback' }, REQUEST);
-            if (!change.id.startsWith('present.')) asked.set(change.id, since);
+            // What a killed one still says here, a dead process would not.
+            if (!one.killed && !change.id.startsWith('present.')) asked.set(change.id, since);
           });
           return;
         }
@@ -162,7 +163,8 @@ for (let seed = Number(process.env['SERIN_FLEET_FIRST'] ?? 1); seed <= SEEDS; se
       const active = [stored, ...all.map(given)].filter((one) => one !== null && isActive(one.phase));
       return new Set(states).size === 1 && active.every((one) => !over.has(one?.id ?? ''));
     }, 'one state, in which nothing that was rolled back is under way');
-    if (!lossy) {
+    // Without a document of the service it is left for a minute to whoever knows one.
+    if (!lossy && memory.documents.has('notes')) {
       for (const id of asked.keys())
         await eventually(
           () => memory.commits.some(({ changeId }) => changeId === id),
