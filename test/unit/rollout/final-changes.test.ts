@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Change } from '../../../src/rollout/change.ts';
 import { createChanges, type JudgedBy } from '../../../src/rollout/changes.ts';
-import { finalOf } from '../../../src/rollout/final-change.ts';
+import { type FinalChange, finalOf } from '../../../src/rollout/final-change.ts';
 import { localReach } from '../../../src/rollout/reach.ts';
 import type { Commit } from '../../../src/store/store.ts';
 
@@ -117,4 +117,17 @@ test('a write that has begun is not canceled; one that was canceled does not beg
   assert.equal(changes.cancel('c2')?.status, 'CANCELED');
   assert.ok(!changes.startWriting('c2'));
   assert.deepEqual(judged, [['c2', 'CANCELED', 'own']]);
+});
+
+test('that a rollback is applied is shown by who sees it, and by nobody who knows of one that has yet to apply it', () => {
+  const one = start();
+  one.changes.followCommit({ ...commit(1, 'r1'), kind: 'rollout.rollback' }, null);
+  assert.equal(one.changes.find('r1')?.status, 'APPLYING');
+  const recorded: FinalChange = { ...finalOf(one.changes.find('r1')!), status: 'APPLIED' };
+  assert.ok(one.changes.recorded(recorded));
+  assert.equal(one.changes.find('r1')?.status, 'APPLYING', 'one of its own workers has yet to apply it');
+  one.held.revisions = [1, 1];
+  one.changes.refresh();
+  assert.equal(one.changes.find('r1')?.status, 'APPLIED', 'nobody needs to record it first');
+  assert.deepEqual(one.judged, [['r1', 'APPLIED', 'other']]);
 });
