@@ -23,7 +23,10 @@ const ROOMS: Readonly<Record<string, { readonly files: string; readonly tests: r
     files: 'src/policy/**/*.ts',
     tests: ['test/unit/policy/*.test.ts', 'test/property/{stickiness,path-readings,one-browser}.test.ts'],
   },
-  rollout: { files: 'src/rollout/**/*.ts', tests: ['test/unit/{rollout,control,replication}/*.test.ts'] },
+  rollout: {
+    files: 'src/{rollout,rollback}/**/*.ts',
+    tests: ['test/unit/{rollout,rollback,control,replication}/*.test.ts'],
+  },
   replication: {
     files: 'src/replication/**/*.ts',
     tests: ['test/unit/{replication,control,state}/*.test.ts', 'test/property/fleet.test.ts'],
