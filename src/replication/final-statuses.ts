@@ -1,8 +1,8 @@
 /**
  * How changes end, the same for all replicas: the first judgement that the shared store records is the end of a change.
  *
- * It promises that nothing is shown as final that is not recorded in the store, but for a rollback that all have applied while the
- * store is away, which can end in no other way; that it is on this replica's disk by then; and that what the store forgets is
+ * It promises that nothing is shown as final that is not recorded in the store, but for a rollback that all have applied; that it is
+ * on this replica's disk by then; and that what the store forgets is
  * recorded again. Nothing here is on the way of a request or of a write. Decision 36 says why it is so.
  */
 import type { Change } from '../rollout/change.ts';
