@@ -78,7 +78,7 @@ test('once a change is APPLIED anywhere, every worker of every replica decides b
     const expected = percentage === 100 ? 'canary' : 'stable';
     for (const replica of [a, b, c]) {
       assert.deepEqual(new Set(await replica.variants('someone', 16)), new Set([expected]), replica.name);
-      assert.equal((await changeAt(replica, id)).progress, '3 of 3 replicas');
+      assert.equal((await applied(replica, id)).progress, '3 of 3 replicas');
     }
   }
 });
