@@ -16,10 +16,16 @@ import type { Decrease } from '../rollout/exposure.ts';
 import { refused } from '../rollout/refusal.ts';
 import type { Committer } from '../rollback/committer.ts';
 import type { Rollbacks } from '../rollback/rollbacks.ts';
-import { type Commit, type CommitKind, type ServiceDocument, StoreError } from '../store/store.ts';
+import {
+  type Commit,
+  type CommitKind,
+  isConflict,
+  type ServiceDocument,
+  StoreError,
+} from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { ActiveState } from '../state/active-state.ts';
-import type { CommitWriter } from '../state/commit-writer.ts';
+import { type CommitWriter, logAccepted } from '../state/commit-writer.ts';
 import type { SharedWrites } from '../replication/shared-writes.ts';
 import type { WriteQueue } from '../state/write-queue.ts';
 import { after, guarded } from '../runtime/guard.ts';
@@ -226,8 +232,7 @@ export class Writer {
           return await this.#store(id, job, plan);
         } catch (error) {
           // Another replica was faster: look at what it wrote, and think again.
-          const isConflict = error instanceof StoreError && error.code === 'conflict';
-          if (!isConflict || attempt === MOST_ATTEMPTS) throw error;
+          if (!isConflict(error) || attempt === MOST_ATTEMPTS) throw error;
         }
       }
     } catch (error) {
@@ -265,18 +270,7 @@ export class Writer {
       const rollout = document?.rollout ?? null;
       const warnings = plan.warnings();
       changes.applying(id, { revision, rollout, percentage, decreases, warnings });
-      log.info(
-        {
-          'serin.service': service,
-          'serin.kind': kind,
-          'serin.revision': revision,
-          'serin.actor': actor,
-          'serin.reason': reason,
-          'serin.change': id,
-          'serin.decreases': decreases.length,
-        },
-        'accepted',
-      );
+      logAccepted(log, commit, { 'serin.decreases': decreases.length });
       for (const warning of warnings) log.warn({ 'serin.service': service }, warning);
     });
     // Another replica began it a moment ago, so that it had no tombstone before.

@@ -63,7 +63,7 @@ export class BodyReader {
 
   /**
    * Reads `bytes[start..end)`. Returns the number of bytes that belong to the body, which is less than all only when it has ended; or a
-   * negative refusal (see `refusal.ts`), after which only `begin` may be called.
+   * negative refusal (see `protocol-errors.ts`), after which only `begin` may be called.
    */
   read(bytes: Buffer, start: number, end: number): number {
     this.from = start;

@@ -90,7 +90,7 @@ export class RequestHead extends FieldBlock {
 
 /**
  * Reads a request head from `bytes[start..end)`; one empty line before it is skipped, as RFC 9112 section 2.2 asks.
- * Returns the number of bytes the head took; 0 when it is not complete; or a negative refusal (see `refusal.ts`).
+ * Returns the number of bytes the head took; 0 when it is not complete; or a negative refusal (see `protocol-errors.ts`).
  * After 0 or a refusal the contents of `head` mean nothing.
  */
 export function parseRequestHead(

@@ -29,7 +29,7 @@ export class RequestReader {
   pieces = new HeadAccumulator();
   /** After `push`: how many of its bytes the step took. */
   used = 0;
-  /** After `refused`: the refusal's negative number (see `refusal.ts`). */
+  /** After `refused`: the refusal's negative number (see `protocol-errors.ts`). */
   refusal = 0;
 
   readonly #mode: ChunkedMode;

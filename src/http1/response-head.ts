@@ -54,7 +54,7 @@ const PREFIX = Uint8Array.from('HTTP/1.', (character) => character.charCodeAt(0)
 
 /**
  * Reads a response head from `bytes[start..end)`.
- * Returns the number of bytes the head took; 0 when it is not complete; or a negative refusal (see `refusal.ts`).
+ * Returns the number of bytes the head took; 0 when it is not complete; or a negative refusal (see `protocol-errors.ts`).
  * After 0 or a refusal the contents of `head` mean nothing. `limits.requestLine` does not apply.
  */
 export function parseResponseHead(

@@ -20,7 +20,7 @@ export class ResponseReader {
   begun = false;
   /** After `push`: how many of its bytes the step took. */
   used = 0;
-  /** After `refused`: the refusal's negative number (see `refusal.ts`). */
+  /** After `refused`: the refusal's negative number (see `protocol-errors.ts`). */
   refusal = 0;
   readonly #pieces = new HeadAccumulator();
   #method = '';

@@ -12,6 +12,7 @@ import type { Tombstones } from '../rollout/tombstones.ts';
 import type { SharedStore, Sync } from '../store/shared-store.ts';
 import {
   type Commit,
+  isConflict,
   type Loaded,
   StoreError,
   type StoredDocument,
@@ -188,7 +189,7 @@ export function createFollower(options: FollowerOptions): Follower {
     try {
       for (const commit of lost) await store.commit(commit);
     } catch (error) {
-      if (!(error instanceof StoreError) || error.code !== 'conflict') throw error;
+      if (!isConflict(error)) throw error;
     }
     return false;
   }

@@ -5,7 +5,7 @@
 import { newChangeId } from '../rollout/change-id.ts';
 import { isActive } from '../rollout/lifecycle.ts';
 import type { SharedStore } from '../store/shared-store.ts';
-import { type Loaded, StoreError } from '../store/store.ts';
+import { isConflict, type Loaded } from '../store/store.ts';
 
 export interface Restatement {
   readonly store: SharedStore;
@@ -50,7 +50,7 @@ export async function restate(of: Restatement): Promise<void> {
         document,
       });
     } catch (error) {
-      if (error instanceof StoreError && error.code === 'conflict') return;
+      if (isConflict(error)) return;
       throw error;
     }
   }

@@ -12,9 +12,9 @@ import { isActive } from '../rollout/lifecycle.ts';
 import type { Tombstones } from '../rollout/tombstones.ts';
 import { after, detached, guarded } from '../runtime/guard.ts';
 import type { ActiveState } from '../state/active-state.ts';
-import type { CommitWriter } from '../state/commit-writer.ts';
+import { type CommitWriter, logAccepted } from '../state/commit-writer.ts';
 import type { WriteQueue } from '../state/write-queue.ts';
-import { StoreError } from '../store/store.ts';
+import { isConflict, StoreError } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Rollbacks } from './rollbacks.ts';
 
@@ -157,8 +157,7 @@ export class Committer {
         await this.#commitOne(next);
       } catch (error) {
         conflicts += 1;
-        const isConflict = error instanceof StoreError && error.code === 'conflict';
-        if (!isConflict || conflicts === MOST_CONFLICTS) throw error;
+        if (!isConflict(error) || conflicts === MOST_CONFLICTS) throw error;
         // Another replica was faster: look at what it wrote, and think again.
         await catchUp();
       }
@@ -186,17 +185,7 @@ export class Committer {
     await writer.write({ ...entry, document }, (commit) => {
       rollbacks.setRevision(changeId, commit.revision);
       changes.followCommit(commit, before);
-      log.info(
-        {
-          'serin.service': service,
-          'serin.kind': commit.kind,
-          'serin.revision': commit.revision,
-          'serin.actor': actor,
-          'serin.reason': reason,
-          'serin.change': changeId,
-        },
-        'accepted',
-      );
+      logAccepted(log, commit);
     });
   }
 }

@@ -2,8 +2,8 @@
  * The register of changes: follows each from its acceptance until every worker of every replica decides by it, and keeps it for a day.
  *
  * It promises that a status only moves forward, that a final one never moves again, that it shows as final only what is recorded
- * (where it is given a recorder; see `record`) or, of a rollback, that all have applied it, and that the same request id finds the same change, also after a restart and on
- * other replicas (from the store's commits). It never touches the policy itself.
+ * (where it is given a recorder; see `record`) or, of a rollback, that all have applied it, and that the same request id finds the
+ * same change, also after a restart and on other replicas (from the store's commits). It never touches the policy itself.
  */
 import type { RolloutState } from '../policy/rollout.ts';
 import type { Commit, CommitKind } from '../store/store.ts';

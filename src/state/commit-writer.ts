@@ -4,7 +4,7 @@
  * It promises that what cannot be compiled or stored has changed nothing. In the write queue only.
  */
 import type { Changes } from '../rollout/changes.ts';
-import { type Commit, type ServiceDocument, type Store, StoreError } from '../store/store.ts';
+import { type Commit, isConflict, type ServiceDocument, type Store, StoreError } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { ActiveState } from './active-state.ts';
 import type { ControlState } from './state.ts';
@@ -71,9 +71,8 @@ export class CommitWriter {
     try {
       await store.commit(commit);
     } catch (error) {
-      const isConflict = error instanceof StoreError && error.code === 'conflict';
-      if (isConflict && isShared) throw error;
-      if (!isConflict) {
+      if (isConflict(error) && isShared) throw error;
+      if (!isConflict(error)) {
         this.#available = false;
         onFailure();
       }
@@ -85,6 +84,26 @@ export class CommitWriter {
     if (!this.#available) log.info({}, 'the store takes writes again');
     this.#available = true;
   }
+}
+
+/** Says that the store took a write; `more` are further fields. */
+export function logAccepted(
+  log: Pick<Logger, 'info'>,
+  { service, kind, revision, actor, reason, changeId }: Commit,
+  more: Readonly<Record<string, unknown>> = {},
+): void {
+  log.info(
+    {
+      'serin.service': service,
+      'serin.kind': kind,
+      'serin.revision': revision,
+      'serin.actor': actor,
+      'serin.reason': reason,
+      'serin.change': changeId,
+      ...more,
+    },
+    'accepted',
+  );
 }
 
 function successor(

@@ -102,3 +102,8 @@ export class StoreError extends Error {
     this.code = code;
   }
 }
+
+/** Whether a commit was refused because another one came first. */
+export function isConflict(error: unknown): error is StoreError {
+  return error instanceof StoreError && error.code === 'conflict';
+}
