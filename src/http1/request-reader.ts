@@ -14,7 +14,7 @@
  */
 import type { ChunkedLimits } from './body.ts';
 import { BodyReader, STRICT, type ChunkedMode } from './body-reader.ts';
-import { HeadAccumulator } from './head-accumulator.ts';
+import { HeadAccumulator, type HeadParser } from './head-accumulator.ts';
 import { parseRequestHead, RequestHead, type HeadLimits } from './request-head.ts';
 
 /** What of a message may be how large. */
@@ -33,6 +33,8 @@ export class RequestReader {
   refusal = 0;
 
   readonly #mode: ChunkedMode;
+  readonly #parse: HeadParser = (bytes, start, end, limits) =>
+    parseRequestHead(bytes, start, end, limits, this.head);
 
   /** `mode`: how chunks are read. */
   constructor(mode = STRICT) {
@@ -56,16 +58,8 @@ export class RequestReader {
   }
 
   #readHead(bytes: Buffer, start: number, end: number, limits: MessageLimits): ReadStep {
-    const { head, pieces } = this;
-    const before = pieces.length;
-    let used: number;
-    if (before === 0) {
-      used = parseRequestHead(bytes, start, end, limits, head);
-      if (used === 0) pieces.push(bytes, start, end);
-    } else {
-      pieces.push(bytes, start, end);
-      used = pieces.ready(limits.head) ? parseRequestHead(pieces.bytes, 0, pieces.length, limits, head) : 0;
-    }
+    const { head } = this;
+    const used = this.pieces.read(bytes, start, end, limits, this.#parse);
     if (used < 0) {
       this.refusal = used;
       return 'refused';
@@ -74,8 +68,7 @@ export class RequestReader {
       this.used = end - start;
       return 'more';
     }
-    if (before > 0) pieces.clear();
-    this.used = used - before;
+    this.used = used;
     if (head.chunked) this.body.begin('chunked', 0, limits, this.#mode);
     else this.body.begin(head.contentLength > 0 ? 'length' : 'none', head.contentLength, limits);
     return 'head';

@@ -5,7 +5,7 @@
  * one with a status from 200 on. After 101 the bytes are another protocol's, and nothing more is to be read.
  */
 import { BodyReader, type ChunkedMode } from './body-reader.ts';
-import { HeadAccumulator } from './head-accumulator.ts';
+import { HeadAccumulator, type HeadParser } from './head-accumulator.ts';
 import type { MessageLimits, ReadStep } from './request-reader.ts';
 import { parseResponseHead, responseFraming, ResponseHead } from './response-head.ts';
 
@@ -23,6 +23,8 @@ export class ResponseReader {
   /** After `refused`: the refusal's negative number (see `protocol-errors.ts`). */
   refusal = 0;
   readonly #pieces = new HeadAccumulator();
+  readonly #parse: HeadParser = (bytes, start, end, limits) =>
+    parseResponseHead(bytes, start, end, limits, this.head);
   #method = '';
   #mode = AS_IT_CAME;
 
@@ -62,17 +64,8 @@ export class ResponseReader {
   }
 
   #readHead(bytes: Buffer, start: number, end: number, limits: MessageLimits): ReadStep {
-    const head = this.head;
-    const pieces = this.#pieces;
-    const before = pieces.length;
-    let used: number;
-    if (before === 0) {
-      used = parseResponseHead(bytes, start, end, limits, head);
-      if (used === 0) pieces.push(bytes, start, end);
-    } else {
-      pieces.push(bytes, start, end);
-      used = pieces.ready(limits.head) ? parseResponseHead(pieces.bytes, 0, pieces.length, limits, head) : 0;
-    }
+    const { head } = this;
+    const used = this.#pieces.read(bytes, start, end, limits, this.#parse);
     if (used < 0) {
       this.refusal = used;
       return 'refused';
@@ -81,8 +74,7 @@ export class ResponseReader {
       this.used = end - start;
       return 'more';
     }
-    if (before > 0) pieces.clear();
-    this.used = used - before;
+    this.used = used;
     if (head.status >= 200) {
       this.begun = true;
       this.body.begin(responseFraming(head, this.#method), head.contentLength, limits, this.#mode);
