@@ -2,8 +2,8 @@
  * How changes end, the same for all replicas: the first judgement that the shared store records is the end of a change.
  *
  * It promises that nothing is shown as final that is not recorded in the store, but for a rollback that all have applied; that it is
- * on this replica's disk by then; and that what the store forgets is
- * recorded again. Nothing here is on the way of a request or of a write. Decision 36 says why it is so.
+ * on this replica's disk by then; and that what the store forgets is recorded again. Nothing here is on the way of a request or of a
+ * write. Decision 36 says why it is so.
  */
 import type { Change } from '../rollout/change.ts';
 import type { Changes, JudgedBy } from '../rollout/changes.ts';
@@ -45,6 +45,12 @@ export interface FinalStatusesOptions {
   readonly log: Pick<Logger, 'error' | 'warn'>;
 }
 
+interface Judgement {
+  readonly final: FinalChange;
+  readonly by: JudgedBy;
+  beats: number;
+}
+
 export interface FinalStatuses {
   /** The register's recorder: this replica judges that a change has ended so. */
   record(ended: Change, by: JudgedBy): void;
@@ -65,7 +71,7 @@ export function createFinalStatuses(
 ): FinalStatuses {
   const { store, changes, disk, send, storeId, areAllHere, log } = options;
   /** Judgements that are not recorded, by the id of the change, and the beats until they are. */
-  const judged = new Map<string, { readonly final: FinalChange; readonly by: JudgedBy; beats: number }>();
+  const judged = new Map<string, Judgement>();
   /** Ids of the changes whose end another replica has told, on their way to the disk. */
   const arriving = new Set<string>();
   /** Recorded by this replica a moment ago, by id. */
@@ -95,10 +101,10 @@ export function createFinalStatuses(
     if (finals.length === 0) return;
     for (const { id } of finals) judged.delete(id);
     await keep(finals);
-    show(finals);
+    const shown = show(finals);
     if (!tells) return;
-    for (let from = 0; from < finals.length; from += FINALS_LIMIT)
-      send({ type: 'final', finals: finals.slice(from, from + FINALS_LIMIT) });
+    for (let from = 0; from < shown.length; from += FINALS_LIMIT)
+      send({ type: 'final', finals: shown.slice(from, from + FINALS_LIMIT) });
   }
 
   async function keep(finals: readonly FinalChange[]): Promise<void> {
@@ -113,15 +119,19 @@ export function createFinalStatuses(
     }
   }
 
-  /** Those that agree with what was shown before. */
+  /** Shows them, and gives those that are shown now. Of those that ended without the store, this replica owes it the record. */
   function show(finals: readonly FinalChange[]): readonly FinalChange[] {
     return finals.filter((final) => {
-      if (changes.recorded(final)) return true;
-      log.error(
-        { 'serin.change': final.id, 'serin.status': final.status },
-        'another end of this change was shown here before; it stays here',
-      );
-      return false;
+      const { id, status } = final;
+      const became = changes.recorded(final);
+      if (became === 'contradicted')
+        log.error(
+          { 'serin.change': id, 'serin.status': status },
+          'another end of this change was shown here before; it stays here',
+        );
+      if (became !== 'shown') return false;
+      if (final.alone === true && !alone.has(id)) owe(final);
+      return true;
     });
   }
 
@@ -129,7 +139,7 @@ export function createFinalStatuses(
   async function take(finals: readonly FinalChange[]): Promise<void> {
     await keep(finals);
     for (const { id } of finals) arriving.delete(id);
-    for (const final of show(finals)) if (final.alone === true && !alone.has(final.id)) owe(final);
+    show(finals);
   }
 
   /** What is to be said to the store now. */
@@ -151,11 +161,9 @@ export function createFinalStatuses(
 
   /** False where the store could not be asked. */
   async function exchange(beat: boolean): Promise<boolean> {
+    await endAlone();
     // What is sure to fail must not take its time to do so.
-    if (store.condition !== 'available') {
-      await endAlone();
-      return false;
-    }
+    if (store.condition !== 'available') return false;
     const records = due(beat);
     if (records.length === 0) return true;
     let answers: readonly (string | null)[];
@@ -163,7 +171,6 @@ export function createFinalStatuses(
       answers = await store.finals(storeId(), records);
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      await endAlone();
       return false;
     }
     const own: FinalChange[] = [];
@@ -180,12 +187,12 @@ export function createFinalStatuses(
     return true;
   }
 
-  /** A rollback that all have applied is applied, whatever the store would say: it may be long until somebody can ask. */
+  /**
+   * A rollback that all have applied is applied, whatever the store would say: nobody waits for it, who may be away for long. What
+   * else a rollback can come to, no replica judges while all have applied it.
+   */
   async function endAlone(): Promise<void> {
-    const ended = [...judged.values()]
-      .filter(({ final }) => final.kind === 'rollout.rollback' && final.status === 'APPLIED')
-      .map(({ final }) => finalOf(final, true));
-    for (const final of ended) owe(final);
+    const ended = [...judged.values()].filter(endsAlone).map(({ final }) => finalOf(final, true));
     await end(ended, true);
   }
 
@@ -219,8 +226,9 @@ export function createFinalStatuses(
   return {
     record(ended, by) {
       if (judged.has(ended.id) || arriving.has(ended.id)) return;
-      judged.set(ended.id, { final: finalOf(ended), by, beats: BEATS[by] });
-      if (wanted || (by !== 'own' && store.condition === 'available')) return;
+      const judgement: Judgement = { final: finalOf(ended), by, beats: BEATS[by] };
+      judged.set(ended.id, judgement);
+      if (wanted || (by !== 'own' && !endsAlone(judgement) && store.condition === 'available')) return;
       wanted = true;
       soon(promptly);
     },
@@ -261,4 +269,9 @@ export function createFinalStatuses(
       show(answers.flatMap((text) => parseFinal(text ?? '') ?? []));
     },
   };
+}
+
+/** Who only remembers a rollback does not know whether it was too late. */
+function endsAlone({ final, by }: Judgement): boolean {
+  return final.kind === 'rollout.rollback' && final.status === 'APPLIED' && by !== 'remembered';
 }

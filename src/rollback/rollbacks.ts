@@ -170,7 +170,10 @@ export class Rollbacks {
       : { age: this.#options.now() - note.since, isOwn: note.isOwn };
   }
 
-  /** Ids of the rollouts that all workers treat as rolled back and that are on this disk, as far as others may have to know. */
+  /**
+   * Ids of the rollouts that all workers treat as rolled back and that are on this disk, as far as others may have to know. Not those
+   * that are finished, as far as this replica can know: what was the canary is stable then, and their rollback comes too late.
+   */
   known(): readonly string[] {
     const { workers, now } = this.#options;
     const applied = Math.min(...workers.appliedRevision().map(({ sequence }) => sequence));
@@ -178,7 +181,7 @@ export class Rollbacks {
     const stored: string[] = [];
     for (const [key, { tombstone, sequence, isKept, storedSince }] of this.#notes) {
       if (storedSince !== null && now() - storedSince > SAID_FOR) this.#notes.delete(key);
-      else if (isKept && sequence <= applied)
+      else if (isKept && sequence <= applied && !this.#mayBeFinished(tombstone))
         (storedSince === null ? ahead : stored).push(tombstone.rolloutId);
     }
     return [...new Set([...ahead, ...stored.slice(-MOST_SAID)])];
@@ -211,6 +214,14 @@ export class Rollbacks {
     }
     onOwed();
     return this.#keep();
+  }
+
+  #mayBeFinished({ service, rolloutId, changeId }: Tombstone): boolean {
+    const { tombstones, activeState, changes } = this.#options;
+    if (tombstones.revisionOf(changeId) !== null) return false;
+    const rollout = activeState.state.documents.get(service)?.document.rollout;
+    if (rollout?.id !== rolloutId || rollout.phase === 'rolledBack') return false;
+    return rollout.phase === 'idle' || changes.isWriting(service, 'rollout.finish');
   }
 
   #cover(tombstone: Tombstone, rollout: RolloutState | null): readonly Tombstone[] {

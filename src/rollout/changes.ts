@@ -2,8 +2,9 @@
  * The register of changes: follows each from its acceptance until every worker of every replica decides by it, and keeps it for a day.
  *
  * It promises that a status only moves forward, that a final one never moves again, that it shows as final only what is recorded
- * (where it is given a recorder; see `record`) or, of a rollback, that all have applied it, and that the same request id finds the
- * same change, also after a restart and on other replicas (from the store's commits). It never touches the policy itself.
+ * (where it is given a recorder; see `record`), a rollback as applied only while all that it knows of have applied it, and that the
+ * same request id finds the same change, also after a restart and on other replicas (from the store's commits). It never touches the
+ * policy itself.
  */
 import type { RolloutState } from '../policy/rollout.ts';
 import type { Commit, CommitKind } from '../store/store.ts';
@@ -14,7 +15,7 @@ import type { Decrease } from './exposure.ts';
 import { isActive } from './lifecycle.ts';
 import { changeOfFinal, type FinalChange } from './final-change.ts';
 import { createPresentChanges, parsePresentId, type Present } from './present-change.ts';
-import type { ReachOf } from './reach.ts';
+import type { Reach, ReachOf } from './reach.ts';
 import type { Tombstone } from '../contract/tombstone.ts';
 import type { Tombstones } from './tombstones.ts';
 import { rememberedChange, withLists } from './remembered-change.ts';
@@ -41,6 +42,12 @@ export interface NewChange {
   readonly reason: string | null;
   readonly requestId: string | null;
 }
+
+/**
+ * What became of a recorded end: it is shown here; another end was shown here before and stays; or it is a rollback that one replica,
+ * of which this one knows, has yet to apply, and is shown when it has.
+ */
+export type Recorded = 'shown' | 'contradicted' | 'early';
 
 export interface ChangesOptions {
   /** Milliseconds since 1970. */
@@ -70,6 +77,8 @@ export interface Changes {
   addPending(change: NewChange): Change;
   /** The write is on its way to the store from now on, and can't be canceled any more. False where it was canceled before. */
   startWriting(id: string): boolean;
+  /** Whether a write of that kind is on its way to the store from here: it may have it already. */
+  isWriting(service: string, kind: CommitKind): boolean;
   /** The write was refused: who follows hears that it is over, and nobody finds it any more. */
   removeRefused(id: string): void;
   /** The write found nothing to do: from now on its request id finds the change `instead`. */
@@ -102,8 +111,8 @@ export interface Changes {
   refresh(): void;
   /** Takes over what the store remembers, oldest first; what is known already stays. */
   rebuild(commits: readonly Commit[]): void;
-  /** The change has ended so, for all replicas. False where another end was shown here before; that one stays. */
-  recorded(final: FinalChange): boolean;
+  /** The change has ended so, for all replicas. */
+  recorded(final: FinalChange): Recorded;
   /** Ids of the changes that have not ended. */
   underWay(): readonly string[];
   /** Those that have ended, as far as they are kept. */
@@ -146,12 +155,9 @@ export function createChanges(options: ChangesOptions): Changes {
     if (isFinal(change.status)) ({ status, progress } = change);
     else if (isFinal(status) && record !== undefined) {
       ends = !judged.has(id);
-      // That all have applied a rollback nobody can judge otherwise: it is shown by who sees it, and recorded for who comes later.
-      if (!isRollbackApplied(change.kind, status)) {
-        if (ends) judged.set(id, { status, progress, quiet: false });
-        status = 'APPLYING';
-        progress = `${progress}; to be recorded`;
-      }
+      if (ends) judged.set(id, { status, progress, quiet: false });
+      status = 'APPLYING';
+      progress = `${progress}; to be recorded`;
     }
     const next = put({ ...change, ...fields, status, progress, updatedAt: now() });
     if (status === 'APPLYING') waiting.add(id);
@@ -208,11 +214,15 @@ export function createChanges(options: ChangesOptions): Changes {
 
   /** As far as it has got; a final status stays. */
   function reached(change: Change): Pick<Change, 'status' | 'progress'> {
-    const { id, service, kind, revision, status, progress } = change;
+    const { id, status, progress } = change;
     if (isFinal(status) || judged.has(id)) return { status, progress };
-    const rolledBack = kind === 'rollout.rollback' ? tombstones.rolloutsOf(id) : null;
-    const far = reach({ service, revision, changeId: id, rolledBack });
+    const far = reachedBy(change);
     return { status: far.applied ? 'APPLIED' : 'APPLYING', progress: far.progress };
+  }
+
+  function reachedBy({ id, service, kind, revision }: Change): Reach {
+    const rolledBack = kind === 'rollout.rollback' ? tombstones.rolloutsOf(id) : null;
+    return reach({ service, revision, changeId: id, rolledBack });
   }
 
   /** The change made `revision`: it overtakes what the service had under way, and is how far it has got. */
@@ -228,12 +238,10 @@ export function createChanges(options: ChangesOptions): Changes {
   }
 
   /** Why a change that is in the store is nobody's policy all the same; null where it counts. */
-  function voided(
-    { kind }: Change,
-    rollout: RolloutState | null,
-  ): Pick<Change, 'status' | 'progress'> | null {
+  function voided(change: Change, rollout: RolloutState | null): Pick<Change, 'status' | 'progress'> | null {
+    const { kind } = change;
     if (rollout === null || !kind.startsWith('rollout.')) return null;
-    if (kind === 'rollout.rollback') return rollout.phase === 'idle' ? FINISHED : null;
+    if (kind === 'rollout.rollback') return isTooLate(change, rollout) ? FINISHED : null;
     // A finish that was first ends the rollout; then it is the rollback that comes too late.
     return kind !== 'rollout.finish' && tombstones.has(rollout.id) ? ROLLED_BACK : null;
   }
@@ -261,10 +269,11 @@ export function createChanges(options: ChangesOptions): Changes {
       if (known === undefined) waiting.add(id);
     }
     expire();
-    for (const { service, changeId: id } of commits) {
+    for (const { service, changeId: id, document } of commits) {
       const change = byId.get(id);
       if (change === undefined || isFinal(change.status) || judged.has(id)) continue;
-      if (latestOf.get(service) !== id) judgeRemembered(change);
+      if (isTooLate(change, document?.rollout ?? null)) update(change, FINISHED);
+      else if (latestOf.get(service) !== id) judgeRemembered(change);
     }
     refresh();
   }
@@ -282,29 +291,31 @@ export function createChanges(options: ChangesOptions): Changes {
     record({ ...overtaken, status: 'APPLIED' }, 'remembered');
   }
 
-  function recorded(final: FinalChange): boolean {
+  function recorded(final: FinalChange): Recorded {
     const { id, status, progress, updatedAt } = final;
     if (parsePresentId(id) !== null) {
       presents.keep(changeOfFinal(final));
-      return true;
+      return 'shown';
     }
     const change = byId.get(id);
     if (change === undefined) {
-      if (!(Date.parse(final.createdAt ?? '') >= clock() - KEPT)) return true;
+      if (!(Date.parse(final.createdAt ?? '') >= clock() - KEPT)) return 'shown';
       const learned = put(changeOfFinal(final));
       if (requestIds.find(learned.service, learned.requestId ?? '') === undefined) remember(learned);
-      return true;
+      return 'shown';
     }
-    if (isFinal(change.status)) return change.status === status;
-    // Others may see all that they know of; this replica may know of one that has yet to apply the rollback.
-    if (isRollbackApplied(change.kind, status) && !judged.has(id) && reached(change).status !== 'APPLIED')
-      return true;
+    if (isFinal(change.status)) return change.status === status ? 'shown' : 'contradicted';
+    // Others may see all that they know of; this replica may know, or have heard since it judged, of one that has yet to apply it.
+    if (change.kind === 'rollout.rollback' && status === 'APPLIED' && !reachedBy(change).applied) {
+      if (judged.get(id)?.status === status) judged.delete(id);
+      return 'early';
+    }
     const quiet = judged.get(id)?.quiet ?? false;
     for (const ids of [waiting, judged, writing]) ids.delete(id);
     const revision = change.revision ?? final.revision;
     const next = put({ ...change, status, progress, revision, updatedAt });
     if (!quiet) onUpdate(next, change.status);
-    return true;
+    return 'shown';
   }
 
   return {
@@ -328,10 +339,14 @@ export function createChanges(options: ChangesOptions): Changes {
       if (change.status === 'PENDING') writing.add(id);
       return true;
     },
+    isWriting: (service, kind) =>
+      [...writing].some((id) => byId.get(id)?.service === service && byId.get(id)?.kind === kind),
     removeRefused(id) {
       const change = need(id);
       drop(change);
       onUpdate({ ...change, status: 'CANCELED', progress: 'refused' }, change.status);
+      // A rollback may have waited to learn whether this finish came first.
+      refresh();
     },
     replaceBy(id, instead) {
       const change = need(id);
@@ -404,8 +419,9 @@ interface Judgement {
   readonly quiet: boolean;
 }
 
-function isRollbackApplied(kind: CommitKind, status: ChangeStatus): boolean {
-  return kind === 'rollout.rollback' && status === 'APPLIED';
+/** A rollback that the store has after a finish: who is on stable then may well be on what was the canary. */
+function isTooLate({ kind }: Pick<Change, 'kind'>, rollout: RolloutState | null): boolean {
+  return kind === 'rollout.rollback' && rollout?.phase === 'idle';
 }
 
 const AHEAD = { status: 'APPLYING', progress: 'in force; waiting for the store' } as const;

@@ -12,7 +12,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { RefusedError } from '../../src/rollout/refusal.ts';
 import { eventually } from '../support/bounded.ts';
 import { watchEndings } from '../support/endings.ts';
-import { type Replica, REQUEST, startReplicas } from '../support/replicas.ts';
+import { type Replica, REQUEST, startReplicas, emptyStore, failOver } from '../support/replicas.ts';
 import { seeded } from '../support/seeded.ts';
 
 const SEEDS = Number(process.env['SERIN_FLEET_SEEDS'] ?? 6);
@@ -62,24 +62,16 @@ for (let seed = Number(process.env['SERIN_FLEET_FIRST'] ?? 1); seed <= SEEDS; se
         case 2:
           one.store.deaf = !one.store.deaf;
           return;
-        case 3: {
-          // A master that was behind takes over: connections break first.
+        case 3:
           lossy = true;
-          const cut = [...replicas.values()].map((other) => [other, other.store.cut] as const);
-          for (const [other] of cut) other.store.cut = true;
-          memory.lose(Math.min(memory.commits.length, 1 + below(3)));
-          for (const [other, was] of cut) other.store.cut = was;
+          failOver(memory, [...replicas.values()], 1 + below(3));
           return;
-        }
-        case 4: {
-          // Where the only one that remembers is cut off, the others begin anew, and it meets a stranger: a person decides.
-          const all = [...replicas.values()];
-          if (all.some((other) => other.store.cut || other.plane.fleet().revision === 0)) return;
-          memory.flush();
-          lossy = true;
+        case 4:
+          if (emptyStore(memory, [...replicas.values()])) lossy = true;
           return;
-        }
         case 5: {
+          // Another one of its name is on its way already; two alive would be another story.
+          if (one.killed) return;
           const { disk } = one;
           one.kill();
           replicas.set(

@@ -11,7 +11,15 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { isActive } from '../../src/rollout/lifecycle.ts';
 import { RefusedError } from '../../src/rollout/refusal.ts';
 import { eventually } from '../support/bounded.ts';
-import { body, type Disk, type Replica, REQUEST, startReplicas } from '../support/replicas.ts';
+import {
+  body,
+  type Disk,
+  type Replica,
+  REQUEST,
+  startReplicas,
+  emptyStore,
+  failOver,
+} from '../support/replicas.ts';
 import { seeded } from '../support/seeded.ts';
 
 const SEEDS = Number(process.env['SERIN_FLEET_SEEDS'] ?? 6);
@@ -93,22 +101,16 @@ for (let seed = Number(process.env['SERIN_FLEET_FIRST'] ?? 1); seed <= SEEDS; se
         case 1:
           one.alone = !one.alone;
           return;
-        case 2: {
+        case 2:
           lossy = true;
-          const cut = [...replicas.values()].map((other) => [other, other.store.cut] as const);
-          for (const [other] of cut) other.store.cut = true;
-          memory.lose(Math.min(memory.commits.length, 1 + below(3)));
-          for (const [other, was] of cut) other.store.cut = was;
+          failOver(memory, [...replicas.values()], 1 + below(3));
           return;
-        }
-        case 3: {
-          const all = [...replicas.values()];
-          if (all.some((other) => other.store.cut || other.plane.fleet().revision === 0)) return;
-          lossy = true;
-          memory.flush();
+        case 3:
+          if (emptyStore(memory, [...replicas.values()])) lossy = true;
           return;
-        }
         case 4: {
+          // Another one of its name is on its way already; two alive would be another story.
+          if (one.killed) return;
           const { disk } = one;
           one.kill();
           await begin(one.name, disk);

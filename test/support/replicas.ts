@@ -249,3 +249,23 @@ export function startReplicas(time: () => number = Date.now): Replicas {
 
   return { memory, start };
 }
+
+type Memory = ReturnType<typeof startReplicas>['memory'];
+
+/** A master that was behind takes over, and the last `lost` commits are gone: connections break first. */
+export function failOver(memory: Memory, replicas: readonly Replica[], lost: number): void {
+  const cut = replicas.map((one) => [one, one.store.cut] as const);
+  for (const [one] of cut) one.store.cut = true;
+  memory.lose(Math.min(memory.commits.length, lost));
+  for (const [one, was] of cut) one.store.cut = was;
+}
+
+/**
+ * Empties the store. Not, and then it is false, where the only one that remembers may be cut off: the others would begin anew, and it would
+ * meet a stranger, for a person to decide.
+ */
+export function emptyStore(memory: Memory, replicas: readonly Replica[]): boolean {
+  if (replicas.some((one) => one.store.cut || one.plane.fleet().revision === 0)) return false;
+  memory.flush();
+  return true;
+}

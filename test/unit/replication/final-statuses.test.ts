@@ -7,6 +7,7 @@ import { createFinalStatuses } from '../../../src/replication/final-statuses.ts'
 import type { PeerMessage } from '../../../src/replication/peer-message.ts';
 import { StoreError } from '../../../src/store/store.ts';
 import { createLog } from '../../../src/telemetry/log.ts';
+import { eventually } from '../../support/bounded.ts';
 import { sharedMemory } from '../../support/shared-memory.ts';
 
 const change = (id: string, status: Change['status'], more: Partial<Change> = {}): Change => ({
@@ -30,15 +31,23 @@ function start({ known = [] as readonly FinalChange[], memory = sharedMemory(() 
   const store = memory.connect();
   const shown = new Map<string, FinalChange>();
   const said: PeerMessage[] = [];
-  const held = { here: true, disk: [] as string[], busy: Promise.resolve(), underWay: [] as string[] };
+  const held = {
+    here: true,
+    disk: [] as string[],
+    busy: Promise.resolve(),
+    underWay: [] as string[],
+    /** Ids of rollbacks that one of its replicas has yet to apply. */
+    early: new Set<string>(),
+  };
   const finals = createFinalStatuses(
     {
       store,
       changes: {
         recorded(final) {
           const before = shown.get(final.id);
+          if (before === undefined && held.early.has(final.id)) return 'early';
           if (before === undefined) shown.set(final.id, final);
-          return before === undefined || before.status === final.status;
+          return before === undefined || before.status === final.status ? 'shown' : 'contradicted';
         },
         underWay: () => held.underWay,
         ended: () => [...shown.values()].map((final) => change(final.id, final.status)),
@@ -106,12 +115,12 @@ test('nothing is shown before it is on the disk', async () => {
   finals.record(change('c1', 'APPLIED'), 'own');
   const beat = finals.beat();
   finals.heard([finalOf(change('c2', 'SUPERSEDED'))]);
-  while (recorded('c1') === undefined) await new Promise(setImmediate);
+  await eventually(() => recorded('c1'), 'the end of c1 is recorded');
   await new Promise(setImmediate);
   assert.deepEqual([statusOf('c1'), statusOf('c2')], [undefined, undefined]);
   disk.resolve();
   await beat;
-  while (statusOf('c2') === undefined) await new Promise(setImmediate);
+  await eventually(() => statusOf('c2'), 'the end of c2 is shown');
   assert.deepEqual([statusOf('c1'), held.disk.length], ['APPLIED', 2]);
 });
 
@@ -130,6 +139,30 @@ test('without the store only a rollback ends, and its end goes before all else o
   await store.sync(null);
   await finals.beat();
   assert.deepEqual([recorded('c1'), recorded('c2'), recorded('c3')], ['APPLIED', 'APPLIED', 'FAILED']);
+});
+
+test('that a rollback is applied waits for the disk, not for the store, and is told and recorded when it is shown', async () => {
+  const { finals, memory, held, said, statusOf, recorded } = start();
+  const disk = Promise.withResolvers<void>();
+  held.busy = disk.promise;
+  const back = (id: string): Change => change(id, 'APPLIED', { kind: 'rollout.rollback' });
+  held.early.add('c2');
+  finals.record(back('c1'), 'other');
+  finals.record(back('c2'), 'other');
+  await new Promise(setImmediate);
+  assert.deepEqual([statusOf('c1'), recorded('c1')], [undefined, undefined], 'a restart would forget it');
+  disk.resolve();
+  await eventually(() => recorded('c1'), 'the end of c1 is recorded');
+  assert.deepEqual([statusOf('c1'), statusOf('c2'), recorded('c2')], ['APPLIED', undefined, undefined]);
+  assert.deepEqual(
+    said.map((one) => (one.type === 'final' ? one.finals.map(({ id }) => id) : [])),
+    [['c1']],
+  );
+  // It was withdrawn, and is judged again.
+  held.early.clear();
+  finals.record(back('c2'), 'other');
+  await finals.beat();
+  assert.deepEqual([statusOf('c2'), recorded('c2'), memory.finals.size], ['APPLIED', 'APPLIED', 2]);
 });
 
 test('what a failover or an emptied store forgets is said again', async () => {

@@ -206,3 +206,23 @@ test('a finish that was first: the change says so on every replica that reads th
   assert.equal(store.commits.at(-1)?.document?.rollout?.phase, 'idle');
   assert.equal(parts.changes.find('c1-00000000')?.status, 'FAILED');
 });
+
+test('a rollout that is finished, or that a finish on its way may end, is not said to be known as rolled back', async () => {
+  const store = memoryStore();
+  const parts = await startRollbackParts({ store });
+  const { changes, rollbacks, activeState } = parts;
+  const finish = { id: 'f2-00000000', service: 'notes', kind: 'rollout.finish' } as const;
+  const asked = { actor: 'test', reason: null, requestId: null };
+  changes.addPending({ ...finish, ...asked });
+  changes.startWriting(finish.id);
+  await rollbacks.learn([tombstone()]);
+  assert.deepEqual(rollbacks.known(), [], 'the store may have the finish already');
+  changes.removeRefused(finish.id);
+  assert.deepEqual(rollbacks.known(), ['r1']);
+  const document = { definition: null, rollout: { ...RUNNING, phase: 'idle' as const } };
+  const documents = new Map([['notes', { revision: 2, document }]]);
+  activeState.enact({ ...activeState.state, revision: 2, documents });
+  assert.deepEqual(rollbacks.known(), []);
+  rollbacks.setRevision(tombstone().changeId, 1);
+  assert.deepEqual(rollbacks.known(), ['r1'], 'the store had the rollback before');
+});

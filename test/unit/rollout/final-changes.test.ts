@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Change } from '../../../src/rollout/change.ts';
-import { createChanges, type JudgedBy } from '../../../src/rollout/changes.ts';
+import { createChanges, type JudgedBy, type Recorded } from '../../../src/rollout/changes.ts';
 import { type FinalChange, finalOf } from '../../../src/rollout/final-change.ts';
 import { localReach } from '../../../src/rollout/reach.ts';
-import type { Commit } from '../../../src/store/store.ts';
+import type { Commit, ServiceDocument } from '../../../src/store/store.ts';
+import { RUNNING } from '../../support/rollback-parts.ts';
 
 const MADE = { percentage: null, decreases: [], warnings: [] };
 const NEW = { service: 'notes', kind: 'rollout.put', actor: 'test', reason: null, requestId: null } as const;
@@ -24,7 +25,7 @@ function start() {
       ended.set(change.id, change);
     },
   });
-  const record = (id: string): boolean => changes.recorded(finalOf(ended.get(id)!));
+  const record = (id: string): Recorded => changes.recorded(finalOf(ended.get(id)!));
   return { changes, held, judged, updates, ended, record };
 }
 
@@ -47,7 +48,7 @@ test('a judgement is shown when it is recorded, and judged once', () => {
   assert.deepEqual([changes.find('c1')?.status, changes.underWay()], ['APPLYING', ['c1', 'c2']]);
   assert.deepEqual(judged, [['c1', 'APPLIED', 'own']]);
   assert.doesNotMatch(ended.get('c1')!.progress, /recorded/, 'what is recorded waits for nothing');
-  assert.ok(record('c1'));
+  assert.equal(record('c1'), 'shown');
   assert.equal(changes.find('c1')?.status, 'APPLIED');
   held.revisions = [2, 2];
   changes.refresh();
@@ -61,9 +62,9 @@ test('what is recorded counts, whatever was judged here, and it never moves agai
   held.revisions = [1, 1];
   changes.refresh();
   const final = finalOf({ ...ended.get('c1')!, status: 'ROLLED_BACK', progress: 'elsewhere' });
-  assert.ok(changes.recorded(final));
+  assert.equal(changes.recorded(final), 'shown');
   assert.deepEqual([changes.find('c1')?.status, changes.find('c1')?.progress], ['ROLLED_BACK', 'elsewhere']);
-  assert.ok(!changes.recorded({ ...final, status: 'APPLIED' }));
+  assert.equal(changes.recorded({ ...final, status: 'APPLIED' }), 'contradicted');
   changes.fail('c1', 'late');
   changes.setDegraded('c1', true);
   changes.applying('c1', { revision: 1, ...MADE });
@@ -119,15 +120,61 @@ test('a write that has begun is not canceled; one that was canceled does not beg
   assert.deepEqual(judged, [['c2', 'CANCELED', 'own']]);
 });
 
-test('that a rollback is applied is shown by who sees it, and by nobody who knows of one that has yet to apply it', () => {
-  const one = start();
-  one.changes.followCommit({ ...commit(1, 'r1'), kind: 'rollout.rollback' }, null);
-  assert.equal(one.changes.find('r1')?.status, 'APPLYING');
-  const recorded: FinalChange = { ...finalOf(one.changes.find('r1')!), status: 'APPLIED' };
-  assert.ok(one.changes.recorded(recorded));
-  assert.equal(one.changes.find('r1')?.status, 'APPLYING', 'one of its own workers has yet to apply it');
-  one.held.revisions = [1, 1];
-  one.changes.refresh();
-  assert.equal(one.changes.find('r1')?.status, 'APPLIED', 'nobody needs to record it first');
-  assert.deepEqual(one.judged, [['r1', 'APPLIED', 'other']]);
+test('that a rollback is applied is shown while all that are known have applied it, also where that was heard', () => {
+  const { changes, ended, held, judged, record } = start();
+  changes.followCommit({ ...commit(1, 'r1'), kind: 'rollout.rollback' }, null);
+  const heard: FinalChange = { ...finalOf(changes.find('r1')!), status: 'APPLIED' };
+  assert.equal(changes.recorded(heard), 'early');
+  assert.equal(changes.find('r1')?.status, 'APPLYING', 'one of its own workers has yet to apply it');
+  held.revisions = [1, 1];
+  changes.refresh();
+  assert.deepEqual(judged, [['r1', 'APPLIED', 'other']]);
+  assert.equal(changes.find('r1')?.status, 'APPLYING', 'it is not on the disk yet');
+  // A worker begins anew while the disk writes.
+  held.revisions = [1, -1];
+  assert.equal(record('r1'), 'early');
+  assert.equal(changes.find('r1')?.status, 'APPLYING');
+  held.revisions = [1, 1];
+  changes.refresh();
+  assert.equal(judged.length, 2, 'it is judged again');
+  assert.equal(record('r1'), 'shown');
+  assert.equal(changes.find('r1')?.status, 'APPLIED');
+  assert.equal(ended.get('r1')?.progress, '1 of 1 replicas');
+});
+
+test('an end that is on the disk of a replica stays after its restart, whatever its workers have yet to apply', () => {
+  const before = start();
+  const back = { ...commit(1, 'r1'), kind: 'rollout.rollback' } as const;
+  before.changes.followCommit(back, null);
+  before.held.revisions = [1, 1];
+  before.changes.refresh();
+  const after = start();
+  assert.equal(after.changes.recorded(finalOf(before.ended.get('r1')!)), 'shown');
+  after.changes.rebuild([back]);
+  after.changes.followRollback({
+    ...NEW,
+    at: '2026-01-01T00:00:00Z',
+    rolloutId: 'r',
+    changeId: 'r1',
+  });
+  after.changes.refresh();
+  assert.equal(after.changes.find('r1')?.status, 'APPLIED');
+});
+
+test('a rollback that was too late is remembered so', () => {
+  const { changes, judged } = start();
+  const idle: ServiceDocument = { definition: null, rollout: { ...RUNNING, phase: 'idle' } };
+  changes.rebuild([{ ...commit(1, 'r1'), kind: 'rollout.rollback', document: idle }, commit(2, 'c2')]);
+  assert.deepEqual(judged, [['r1', 'FAILED', 'other']]);
+});
+
+test('it is known which writes are on their way to the store', () => {
+  const { changes } = start();
+  changes.addPending({ id: 'c1', ...NEW });
+  assert.ok(!changes.isWriting('notes', 'rollout.put'));
+  changes.startWriting('c1');
+  assert.ok(changes.isWriting('notes', 'rollout.put'));
+  assert.ok(!changes.isWriting('notes', 'rollout.finish') && !changes.isWriting('other', 'rollout.put'));
+  changes.applying('c1', { revision: 1, ...MADE });
+  assert.ok(!changes.isWriting('notes', 'rollout.put'));
 });

@@ -9,7 +9,7 @@ import {
   type SmallServerOptions,
   startSmallServer,
 } from '../../../src/server/small-server.ts';
-import { within } from '../../support/bounded.ts';
+import { eventually, within } from '../../support/bounded.ts';
 
 const closing: (() => unknown)[] = [];
 after(async () => {
@@ -96,7 +96,7 @@ test('connections whose answers are not made or not read make room too, the olde
   });
   const slow = [await client(port), await client(port)];
   for (const one of slow) one.write('GET /slow HTTP/1.1\r\nHost: a\r\n\r\n');
-  while (waiting.length < 2) await new Promise(setImmediate);
+  await eventually(() => waiting.length >= 2, 'both wait');
   assert.match(await answered(await client(port)), /200 OK/);
   await within(slow[0]!.ended, 'the end of the oldest');
 });
