@@ -70,6 +70,11 @@ test('requests that lay waiting while it was stopped get stable, and it calls no
 });
 
 test('a canary that goes on is given again as soon as the store has answered', async () => {
+  // The one that was stopped may not have followed the commit of the rollback.
+  await eventually(
+    async () => (await fleetOf(a)).revision === (await fleetOf(b)).revision,
+    'both at one revision',
+  );
   accepted(await write(a, 'PUT', '', { rules: [{ name: 'everyone', percentage: 100 }] }));
   await eventually(
     async () => (await a.variants('someone')).every((variant) => variant === 'canary'),
