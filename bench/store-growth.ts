@@ -102,7 +102,7 @@ async function measure(
 
 try {
   console.log(`${networks} networks, ${writes} percentage writes`);
-  const file = createFileStore({ directory, clock: Date.now, warn: console.warn });
+  const file = createFileStore({ directory, wallNow: Date.now, warn: console.warn });
   await file.load();
   ends.unshift(() => file.close());
   const inFile = await measure(

@@ -14,5 +14,5 @@ process.exitCode = await runSerin(process.argv.slice(2), {
   stdin: () => readText(process.stdin),
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
-  clock: { now: Date.now, sleep: (milliseconds) => sleep(milliseconds) },
+  clock: { wallNow: Date.now, sleep: (milliseconds) => sleep(milliseconds) },
 });

@@ -157,8 +157,8 @@ async function serve(
       logLevel: logSettings(configuration).level,
       accessLog: accessLogSettings(configuration),
       log,
-      clock: Date.now,
-      awake: awake.now,
+      wallNow: Date.now,
+      monotonicNow: awake.now,
       hangTime: HANG_TIME,
       descriptors,
       latchLimit: latchLimit(configuration.proxy),
@@ -170,9 +170,9 @@ async function serve(
     blocks: (service) => pool.upstreamBlocks(service),
     counters: (service) => pool.serviceCounters(service),
     probe: health.probe,
-    now: awake.now,
+    monotonicNow: awake.now,
     slept: () => awake.slept,
-    wall: Date.now,
+    wallNow: Date.now,
     random: Math.random,
     log,
   });
@@ -191,7 +191,7 @@ async function serve(
     }),
     limit: () => memoryLimit(configuration.proxy),
     held: () => pool.counters().reduce((sum, { counters: worker }) => sum + worker.bufferedBytes, 0),
-    now: awake.now,
+    monotonicNow: awake.now,
     apply: (short) => pool.shortOfMemory(short),
     log,
   });
@@ -220,7 +220,7 @@ async function serve(
         discoveryTroubles: TROUBLES,
         discovery: () => discovery.readings(),
         control: counters,
-        now: Date.now,
+        wallNow: Date.now,
         workers: () =>
           pool.counters().map((worker) => ({
             ...worker,
@@ -264,8 +264,8 @@ async function serve(
     breaker: (service) => upstreams.reading(service).breaker,
     comparison: (service, window) => comparisons.comparison(service, window),
     replica: fleet?.name ?? hostname(),
-    clock: Date.now,
-    now: () => performance.now(),
+    wallNow: Date.now,
+    monotonicNow: () => performance.now(),
     random: randomBytes,
     log,
   });

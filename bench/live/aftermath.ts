@@ -29,7 +29,7 @@ export async function readAftermath(
 ): Promise<Aftermath> {
   const store = createFileStore({
     directory: join(directory, 'data'),
-    clock: Date.now,
+    wallNow: Date.now,
     warn: (message) => console.warn(message),
   });
   const { recent } = await store.load();

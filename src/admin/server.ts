@@ -97,9 +97,9 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 
-  const now = (): number => performance.now();
-  const warn = createWarnings(log, now, FEW);
-  const complain = createWarnings({ warn: log.error.bind(log) }, now, FEW);
+  const monotonicNow = (): number => performance.now();
+  const warn = createWarnings(log, monotonicNow, FEW);
+  const complain = createWarnings({ warn: log.error.bind(log) }, monotonicNow, FEW);
   // What came in one piece is read to its end, also on a connection that was ended at its beginning.
   app.addHook('onRequest', async (request, reply) => {
     if (request.raw.socket.destroyed) reply.hijack();

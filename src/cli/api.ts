@@ -31,7 +31,7 @@ export interface RequestOptions {
 
 export interface Clock {
   /** Milliseconds since 1970. */
-  readonly now: () => number;
+  readonly wallNow: () => number;
   readonly sleep: (milliseconds: number) => Promise<unknown>;
 }
 
@@ -143,15 +143,15 @@ export async function waitForChange(
   api: Api,
   change: Json,
   timeout: number,
-  { now, sleep }: Clock,
+  { wallNow, sleep }: Clock,
   onProgress: (change: Json) => void,
 ): Promise<Json> {
   const id = String(change['id']);
-  const end = now() + timeout;
+  const end = wallNow() + timeout;
   let current = change;
   let away: CommandError | null = null;
   for (let pause = 50; !FINAL.has(String(current['status'])); pause = Math.min(1000, pause * 2)) {
-    const left = end - now();
+    const left = end - wallNow();
     if (left <= 0) {
       const state = `${plain(current['status'])}, ${plain(current['progress'])}`;
       const why = away === null ? '' : `; at last ${away.message}`;
@@ -166,7 +166,7 @@ export async function waitForChange(
       // token goes nowhere but where it was meant for.
       const path = `/v1/changes/${encodeURIComponent(id)}`;
       const { body } = await api.request('GET', path, {
-        timeout: Math.min(REQUEST_TIMEOUT, Math.max(SHORTEST_POLL, end - now())),
+        timeout: Math.min(REQUEST_TIMEOUT, Math.max(SHORTEST_POLL, end - wallNow())),
       });
       if (body['progress'] !== current['progress']) onProgress(body);
       current = body;

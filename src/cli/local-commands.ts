@@ -37,7 +37,7 @@ async function overrideCreate(args: readonly string[], surroundings: Surrounding
     throw new UsageError(`--variant is always or never, not "${variant}"`);
   }
   const seconds = parse(() => parseDuration(ttl)) / 1000;
-  const now = surroundings.clock.now() / 1000;
+  const now = surroundings.clock.wallNow() / 1000;
   const keys = new KeyRing(await openKeyRing({ file: path.resolve(file), create: false }));
   const token = parse(() => createOverride(keys, service, variant, now, seconds));
   const override = new Overrides(keys).read(token);

@@ -86,7 +86,7 @@ function directoryPlace(directory: string, warn: (message: string) => void): Sto
     async read() {
       if (!(await isThere(path.join(directory, LOG_NAME)))) return null;
       // By a clock at the very beginning, every commit is recent and none is dropped.
-      const store = createFileStore({ directory, clock: () => 0, warn });
+      const store = createFileStore({ directory, wallNow: () => 0, warn });
       try {
         return wholeStore('', await store.load(), warn);
       } finally {

@@ -19,7 +19,7 @@ export interface CounterExchangeOptions {
   /** Gives its report to the others, and gives all of theirs; null for a replica that is alone. May reject. */
   readonly exchange: ((report: ReplicaReport) => Promise<readonly HeardReport[]>) | null;
   /** Monotonic, in ms. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
 }
 
 export interface CounterExchange {
@@ -32,13 +32,13 @@ export interface CounterExchange {
 
 /** Begins at once. */
 export function createCounterExchange(options: CounterExchangeOptions): CounterExchange {
-  const { boot, name, totals, now } = options;
-  const startedAt = now();
+  const { boot, name, totals, monotonicNow } = options;
+  const startedAt = monotonicNow();
   const window = createTrafficWindow(startedAt);
 
   function hearSelf(): ReplicaReport {
-    const report = { boot, name, uptime: now() - startedAt, services: Object.fromEntries(totals()) };
-    window.hear([{ report, age: 0 }], now());
+    const report = { boot, name, uptime: monotonicNow() - startedAt, services: Object.fromEntries(totals()) };
+    window.hear([{ report, age: 0 }], monotonicNow());
     return report;
   }
 
@@ -49,7 +49,7 @@ export function createCounterExchange(options: CounterExchangeOptions): CounterE
       const reports = await options.exchange(own);
       window.hear(
         reports.filter(({ report }) => report.boot !== boot),
-        now(),
+        monotonicNow(),
       );
     } catch {
       // The store says in its own metrics and log lines that it can't be used; the others show as missing here.
@@ -66,7 +66,12 @@ export function createCounterExchange(options: CounterExchangeOptions): CounterE
     exchange,
     comparison(service, length) {
       hearSelf();
-      return compare(service, length, window.sum(service, length, now()), window.replicas(length, now()));
+      return compare(
+        service,
+        length,
+        window.sum(service, length, monotonicNow()),
+        window.replicas(length, monotonicNow()),
+      );
     },
     close: () => clearInterval(timer),
   };

@@ -24,7 +24,7 @@ export interface KeyRingOptions {
   /** That many random bytes. */
   readonly random?: (size: number) => Uint8Array;
   /** Milliseconds since 1970; part of a new key's id. */
-  readonly clock?: () => number;
+  readonly wallNow?: () => number;
 }
 
 /**
@@ -32,7 +32,7 @@ export interface KeyRingOptions {
  * (readable by everybody) or `secret_invalid` (malformed); faults name the line.
  */
 export async function openKeyRing(options: KeyRingOptions): Promise<KeyData[]> {
-  const { file, create, random = randomBytes, clock = Date.now } = options;
+  const { file, create, random = randomBytes, wallNow = Date.now } = options;
   const existing = await readRing(file);
   if (existing !== null) return existing;
   if (!create) {
@@ -43,7 +43,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyData[]> {
     );
   }
   // The date makes ids tell their age; the random part keeps two rings' keys apart.
-  const day = new Date(clock()).toISOString().slice(0, 10).replaceAll('-', '');
+  const day = new Date(wallNow()).toISOString().slice(0, 10).replaceAll('-', '');
   const id = `k${day}-${Buffer.from(random(4)).toString('hex')}`;
   const secret = Buffer.from(random(SECRET_BYTES)).toString('base64url');
   await writeNew(

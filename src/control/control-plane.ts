@@ -82,9 +82,9 @@ export interface ControlPlaneOptions extends Pick<CanarySources, 'breaker'> {
   /** The replica's name in `GET /v1/fleet`. */
   readonly replica: string;
   /** Milliseconds since 1970. */
-  readonly clock: () => number;
+  readonly wallNow: () => number;
   /** Monotonic, in ms. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
   /** That many random bytes. */
   readonly random: (size: number) => Uint8Array;
   readonly log: Logger;
@@ -117,9 +117,9 @@ export interface ControlPlane extends Backend {
  * DocumentError where configuration, region database and store do not fit together.
  */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
-  const { keys, store, fleet, counters, discovery, clock, now, random, log } = options;
-  const startedAt = new Date(clock()).toISOString();
-  const beginning = options.shared === null ? null : await beginShared(options.shared, { clock, log });
+  const { keys, store, fleet, counters, discovery, wallNow, monotonicNow, random, log } = options;
+  const startedAt = new Date(wallNow()).toISOString();
+  const beginning = options.shared === null ? null : await beginShared(options.shared, { wallNow, log });
   const loaded = beginning?.loaded ?? (await store.load());
   const initial: ControlState = {
     configuration: options.configuration,
@@ -136,11 +136,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     realPath: (file) => realpath(file),
     look: SYSTEM.look,
     log,
-    clock,
+    wallNow,
     onReload: (taken) => counters.certificatesReloaded(taken),
   });
   const states = beginning?.saved ? [beginning.saved, loaded] : [loaded];
-  const opened = await openTombstones(options.tombstoneFile, states, clock(), log);
+  const opened = await openTombstones(options.tombstoneFile, states, wallNow(), log);
   const { tombstones } = opened;
   const activeState = new ActiveState({
     initial,
@@ -151,7 +151,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     discovery,
     fleet,
     latches: options.latches,
-    now,
+    monotonicNow,
   });
   const database = await loadRegionDatabase(options.configuration.region?.database, null);
   await activeState.ready(initial);
@@ -167,7 +167,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     options.finalLog === null ? null : await createOwnStatuses(options.finalLog, () => changes, log);
   const record = (ended: Change, by: JudgedBy): void => (shared?.finals ?? own)?.record(ended, by);
   const changes: Changes = createChanges({
-    clock,
+    wallNow,
     reach,
     tombstones,
     ...(options.shared === null && own === null ? {} : { record }),
@@ -175,7 +175,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       events.publish({ type: 'change', service: change.service, change });
       const { status, createdAt } = change;
       // Counted once for each status that it reaches.
-      if (status !== before) counters.change(status, (clock() - Date.parse(createdAt ?? '')) / 1000);
+      if (status !== before) counters.change(status, (wallNow() - Date.parse(createdAt ?? '')) / 1000);
     },
   });
   fleet.onApplied(() => changes.refresh());
@@ -183,7 +183,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const queue = createWriteQueue();
   const tellRollout = (service: string): void =>
     events.publish({ type: 'rollout', service, view: activeState.views.get(service) ?? null });
-  const fleetClock = (): number => Math.round(options.shared?.storeClock.now() ?? clock());
+  const fleetNow = (): number => Math.round(options.shared?.storeClock.now() ?? wallNow());
   const path: WritePath = createWritePath({
     ...opened,
     store,
@@ -199,23 +199,23 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       shared?.changed();
       tellRollout(service);
     },
-    clock,
-    fleetClock,
-    now,
+    wallNow,
+    fleetNow,
+    monotonicNow,
     random,
     log,
   });
   const { commits, rollbacks, committer } = path;
   await rollbacks.follow(loaded.recent, loaded.documents);
   activeState.enact(initial, { regionDatabase: database });
-  counters.configurationTaken(clock());
+  counters.configurationTaken(wallNow());
   credentials.warnOfExpiry();
   if (options.shared !== null && beginning !== null) {
     const keyIds = keys.map(({ id }) => id);
     const onFollowed = (services: ReadonlySet<string>): void => services.forEach(tellRollout);
     const onReached = (): void => committer.wake();
     const made = { activeState, ...opened, rollbacks, changes, queue, fleet, keyIds };
-    const parts = { ...made, onFollowed, onReached, clock, now, random, log };
+    const parts = { ...made, onFollowed, onReached, wallNow, monotonicNow, random, log };
     shared = createSharedControl(options.shared, beginning, parts);
   }
   for (const final of own?.known ?? []) changes.recorded(final);
@@ -238,7 +238,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       id: hex(random(12)),
       seed: hex(random(16)),
       fingerprintKey: activeState.signingKey,
-      startedAt: new Date(fleetClock()).toISOString(),
+      startedAt: new Date(fleetNow()).toISOString(),
     }),
   });
 
@@ -327,7 +327,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       return historyPage((from, count) => commitsOf(store, service, from, count), before, limit);
     },
 
-    explain: createExplainer({ activeState, endpoints: discovery.endpoints, commitAt: at, clock, random }),
+    explain: createExplainer({ activeState, endpoints: discovery.endpoints, commitAt: at, wallNow, random }),
 
     fleet: () =>
       shared?.replication.view() ??

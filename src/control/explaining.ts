@@ -13,12 +13,12 @@ export interface ExplainerOptions {
   /** The service's commit of that revision, or null. */
   readonly commitAt: (service: string, revision: number) => Promise<Commit | null>;
   /** Milliseconds since 1970. */
-  readonly clock: () => number;
+  readonly wallNow: () => number;
   readonly random: (size: number) => Uint8Array;
 }
 
 export function createExplainer(options: ExplainerOptions): Backend['explain'] {
-  const { activeState, endpoints, commitAt, clock, random } = options;
+  const { activeState, endpoints, commitAt, wallNow, random } = options;
   return async (service, request, revision) => {
     let policy = activeState.policy(service);
     if (revision !== null && revision !== activeState.view(service).revision) {
@@ -34,7 +34,7 @@ export function createExplainer(options: ExplainerOptions): Backend['explain'] {
     const hasCanary = endpoints(activeState.view(service).definition.canary ?? {}).length > 0;
     return explain(policy, request, {
       usable: hasCanary ? STABLE_USABLE | CANARY_USABLE : STABLE_USABLE,
-      nowSeconds: Math.floor(clock() / 1000),
+      nowSeconds: Math.floor(wallNow() / 1000),
       random: () => Buffer.from(random(16)).toString('base64url'),
     });
   };

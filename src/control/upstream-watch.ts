@@ -32,10 +32,10 @@ export interface UpstreamWatchOptions {
   counters(service: string): readonly ServiceCounters[];
   readonly probe: Probe;
   /** An awake clock, in ms, and how long it has slept so far: a time for which nobody could be asked says nothing of endpoints. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
   readonly slept: () => number;
   /** Milliseconds since 1970. */
-  readonly wall: () => number;
+  readonly wallNow: () => number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly log: Pick<Logger, 'info' | 'warn'>;
@@ -59,7 +59,7 @@ interface Watched {
 type Named = EndpointSnapshot & { readonly variant: 'stable' | 'canary'; readonly name: string };
 
 export function createUpstreamWatch(options: UpstreamWatchOptions): UpstreamWatch {
-  const { now, log } = options;
+  const { monotonicNow, log } = options;
   let known: readonly ServiceSnapshot[] = [];
   let watched = new Map<string, Watched>();
 
@@ -118,7 +118,7 @@ export function createUpstreamWatch(options: UpstreamWatchOptions): UpstreamWatc
     const { breaker } = own;
     if (rolloutId !== null) {
       const totals = canaryTotals(options.counters(service.name));
-      if (breaker.tick(now(), totals, service.settings.breaker)) {
+      if (breaker.tick(monotonicNow(), totals, service.settings.breaker)) {
         const fields = { 'serin.service': service.name, 'serin.breaker': breaker.state };
         if (breaker.state === 'open')
           log.warn(fields, 'the canary fails: its breaker is open, its users get stable');

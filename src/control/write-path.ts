@@ -34,9 +34,9 @@ export interface WritePathOptions extends OpenedTombstones {
   readonly replication: () => Replication | null;
   readonly onFailure: () => void;
   readonly onWritten: (service: string) => void;
-  readonly clock: () => number;
-  readonly fleetClock: () => number;
-  readonly now: () => number;
+  readonly wallNow: () => number;
+  readonly fleetNow: () => number;
+  readonly monotonicNow: () => number;
   readonly random: (size: number) => Uint8Array;
   readonly log: Logger;
 }
@@ -51,7 +51,7 @@ export interface WritePath {
 
 export function createWritePath(options: WritePathOptions): WritePath {
   const { activeState, changes, isShared, replication, tombstones } = options;
-  const { clock, fleetClock, queue, random, log } = options;
+  const { wallNow, fleetNow, queue, random, log } = options;
   const commits = new CommitWriter({
     ...options,
     onCommitted: async (commit) => replication()?.committed(commit),
@@ -85,7 +85,7 @@ export function createWritePath(options: WritePathOptions): WritePath {
       committer.wake();
       const shared = replication();
       const parts = { activeState, commits, rollbacks, committer, changes, queue, shared };
-      return new Writer({ ...parts, clock, fleetClock, random, log, patience: PATIENCE });
+      return new Writer({ ...parts, wallNow, fleetNow, random, log, patience: PATIENCE });
     },
   };
 }

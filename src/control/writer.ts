@@ -76,9 +76,9 @@ export interface WriterOptions {
   readonly queue: WriteQueue;
   /** Null where this replica alone writes to the store. */
   readonly shared: SharedWrites | null;
-  readonly clock: () => number;
+  readonly wallNow: () => number;
   /** Milliseconds since 1970 by the clock of the fleet. */
-  readonly fleetClock: () => number;
+  readonly fleetNow: () => number;
   readonly random: (size: number) => Uint8Array;
   readonly log: Logger;
   /** How long the answer to a rollback waits, for this disk and for the store, in ms. */
@@ -175,10 +175,10 @@ export class Writer {
 
   /** The tombstone counts from this very step on, whatever becomes of the rest. */
   async #rollBack(id: string, job: Job, rolloutId: string): Promise<Change> {
-    const { rollbacks, committer, changes, fleetClock, patience, log } = this.#options;
+    const { rollbacks, committer, changes, fleetNow, patience, log } = this.#options;
     const { service, request } = job;
     const { actor, reason, requestId } = request;
-    const at = new Date(fleetClock()).toISOString();
+    const at = new Date(fleetNow()).toISOString();
     const kept = rollbacks.rollBack({ service, rolloutId, at, actor, reason, requestId, changeId: id });
     changes.inForce(id);
     const late = timer(patience);
@@ -255,12 +255,12 @@ export class Writer {
   }
 
   async #store(id: string, job: Job, plan: Extract<Plan, { readonly kind: 'write' }>): Promise<Change> {
-    const { activeState, commits, rollbacks, changes, shared, clock, log } = this.#options;
+    const { activeState, commits, rollbacks, changes, shared, wallNow, log } = this.#options;
     const { service, kind, request } = job;
     const { actor, reason, requestId } = request;
     const { document, decreases, percentage } = plan;
     const activateAt = shared?.activateAt(kind);
-    const at = new Date(clock()).toISOString();
+    const at = new Date(wallNow()).toISOString();
     const entry = { service, kind, at, actor, reason, requestId, changeId: id, document };
     let stored: Commit | null = null;
     if (!changes.startWriting(id)) throw canceled();

@@ -41,7 +41,7 @@ export interface CredentialsOptions {
     error(fields: object, message: string): void;
   };
   /** Milliseconds since 1970. */
-  readonly clock: () => number;
+  readonly wallNow: () => number;
   readonly onReload: (taken: boolean) => void;
 }
 
@@ -78,7 +78,7 @@ interface Entry {
 }
 
 export function createCredentials(options: CredentialsOptions): Credentials {
-  const { readFile, realPath, look, log, clock, onReload } = options;
+  const { readFile, realPath, look, log, wallNow, onReload } = options;
   const entries = new Map<string, Entry>();
 
   const looks = async (files: CredentialFiles): Promise<string> =>
@@ -133,7 +133,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     entry.waiting = null;
     entry.stale = false;
     if (loaded.checked.credential.id === entry.checked.credential.id) return false;
-    const refusal = refuseRenewal(entry.checked, loaded.checked, clock());
+    const refusal = refuseRenewal(entry.checked, loaded.checked, wallNow());
     if (refusal === null) return take(entry, loaded.checked);
     entry.waiting = loaded.checked;
     entry.stale = true;
@@ -164,7 +164,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
   /** The former contents may have expired since, or those of the file have become valid. */
   function takeWaiting(entry: Entry): boolean {
     const { waiting, checked } = entry;
-    return waiting !== null && refuseRenewal(checked, waiting, clock()) === null && take(entry, waiting);
+    return waiting !== null && refuseRenewal(checked, waiting, wallNow()) === null && take(entry, waiting);
   }
 
   function readings(): CertificateReading[] {
@@ -184,7 +184,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
 
   function warnOfExpiry(): void {
     for (const { file, expires } of readings()) {
-      const left = expires - clock();
+      const left = expires - wallNow();
       if (left > EXPIRES_SOON) continue;
       const fields = { 'serin.file': file, 'serin.expires': new Date(expires).toISOString() };
       if (left <= 0) log.error(fields, 'a certificate has expired');

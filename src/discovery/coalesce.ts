@@ -11,20 +11,20 @@ const SHARE = 10;
 export interface CoalesceOptions {
   readonly run: () => void;
   /** Monotonic, in ms. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
   readonly after: After;
 }
 
 /** Call what it returns at each change. */
-export function coalesce({ run, now, after }: CoalesceOptions): () => void {
+export function coalesce({ run, monotonicNow, after }: CoalesceOptions): () => void {
   let busy = false;
   let again = false;
   const go = (): void => {
-    const begun = now();
+    const begun = monotonicNow();
     again = false;
     busy = true;
     run();
-    after(Math.max(APART, (now() - begun) * SHARE), () => {
+    after(Math.max(APART, (monotonicNow() - begun) * SHARE), () => {
       busy = false;
       if (again) go();
     });

@@ -47,7 +47,7 @@ export interface Readiness {
 
 export interface DiscoveryOptions extends Pick<
   KeeperOptions,
-  'keepEmpty' | 'allowLoopback' | 'now' | 'after' | 'log'
+  'keepEmpty' | 'allowLoopback' | 'monotonicNow' | 'after' | 'log'
 > {
   /** Begins to follow a source; what it returns ends that. */
   readonly open: (target: Target, listener: SourceListener) => () => void;
@@ -66,9 +66,9 @@ interface Source {
 }
 
 export function createDiscovery(options: DiscoveryOptions): FollowingDiscovery {
-  const { now, after } = options;
+  const { monotonicNow, after } = options;
   const sources = new Map<string, Source>();
-  const startedAt = now();
+  const startedAt = monotonicNow();
   let waiting: (() => void)[] = [];
 
   function changed(): void {
@@ -126,7 +126,7 @@ export function createDiscovery(options: DiscoveryOptions): FollowingDiscovery {
     },
 
     readiness(of) {
-      if (now() - startedAt >= options.startTimeout) return of;
+      if (monotonicNow() - startedAt >= options.startTimeout) return of;
       const awaited = [...sources].filter(([, { keeper }]) => !keeper.known);
       if (awaited.length === 0) return of;
       const reasons = awaited.map(([name]) => `the endpoints of ${name} are not known yet`);

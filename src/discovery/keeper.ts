@@ -25,7 +25,7 @@ export interface KeeperOptions {
   /** Whether an endpoint may be on this machine, where Serin's own API answers without a token. */
   readonly allowLoopback: boolean;
   /** Monotonic, in ms. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
   readonly after: After;
   readonly log: DiscoveryLog;
   /** The endpoints have changed, or are known for the first time. */
@@ -57,13 +57,13 @@ const LOG_AGAIN = 60_000;
 const MOST_REFUSED = 1000;
 
 export function createKeeper(options: KeeperOptions): Keeper {
-  const { name, keepEmpty, now, after, log, onChange } = options;
+  const { name, keepEmpty, monotonicNow, after, log, onChange } = options;
   const fields = { 'serin.source': name };
   let used: readonly FoundEndpoint[] = [];
   let endpoints: readonly EndpointSnapshot[] = [];
   let known = false;
   let synced = false;
-  let lastInStep = now();
+  let lastInStep = monotonicNow();
   /** Ends the time for which vanished endpoints are kept. */
   let cancelHold: (() => void) | null = null;
   const counts = { events: 0, reads: 0, refused: 0 };
@@ -160,7 +160,7 @@ export function createKeeper(options: KeeperOptions): Keeper {
       synced = true;
     },
     trouble(reason, detail) {
-      const at = now();
+      const at = monotonicNow();
       if (synced) lastInStep = at;
       synced = false;
       troubles.set(reason, (troubles.get(reason) ?? 0) + 1);
@@ -174,7 +174,7 @@ export function createKeeper(options: KeeperOptions): Keeper {
     reading: () => ({
       name,
       synced,
-      staleSeconds: synced ? 0 : Math.max(0, now() - lastInStep) / 1000,
+      staleSeconds: synced ? 0 : Math.max(0, monotonicNow() - lastInStep) / 1000,
       endpoints: endpoints.length,
       holding: cancelHold !== null,
       ...counts,

@@ -34,8 +34,8 @@ const DNS_TRIES = 2;
 
 export function startDiscovery({ configuration, env, log, onChange }: StartOptions): RunningDiscovery {
   const settings = discoverySettings(configuration);
-  const now = (): number => performance.now();
-  const shared = { now, after, random: Math.random };
+  const monotonicNow = (): number => performance.now();
+  const shared = { monotonicNow, after, random: Math.random };
   const { kubeconfig = null, context = null } = configuration.kubernetes ?? {};
   const credentials = createCredentials({
     kubeconfig,
@@ -43,7 +43,7 @@ export function startDiscovery({ configuration, env, log, onChange }: StartOptio
     env,
     serviceAccount: SERVICE_ACCOUNT,
     readFile: readRegular,
-    now,
+    monotonicNow,
   });
   const api = createKubernetesApi({ credentials, random: Math.random });
   const services = createKubernetesSources({ ...shared, api });
@@ -59,7 +59,7 @@ export function startDiscovery({ configuration, env, log, onChange }: StartOptio
       target.kind === 'kubernetes'
         ? services.open(target, listener)
         : followName({ ...shared, resolver, target, listener }),
-    onChange: coalesce({ run: onChange, now, after }),
+    onChange: coalesce({ run: onChange, monotonicNow, after }),
   });
   return {
     ...discovery,

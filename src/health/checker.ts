@@ -38,10 +38,10 @@ export interface HealthView {
 export interface CheckerOptions {
   readonly probe: Probe;
   /** An awake clock, in ms, and how long it has slept so far. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
   readonly slept: () => number;
   /** Milliseconds since 1970. */
-  readonly wall: () => number;
+  readonly wallNow: () => number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   onVerdict(target: CheckTarget, view: HealthView): void;
@@ -73,7 +73,7 @@ interface Entry {
 }
 
 export function createChecker(options: CheckerOptions): Checker {
-  const { probe, now, slept, wall, random } = options;
+  const { probe, monotonicNow, slept, wallNow, random } = options;
   let entries = new Map<string, Entry>();
   let inTurn: readonly Entry[] = [];
   let turn = 0;
@@ -81,7 +81,7 @@ export function createChecker(options: CheckerOptions): Checker {
 
   const hasSlept = (before: number): boolean => {
     // Only when it is read does the clock notice.
-    now();
+    monotonicNow();
     return slept() > before;
   };
 
@@ -89,7 +89,7 @@ export function createChecker(options: CheckerOptions): Checker {
     const { target } = entry;
     entry.running = true;
     running += 1;
-    const begun = now();
+    const begun = monotonicNow();
     const sleptBefore = slept();
     let failure = '';
     try {
@@ -102,7 +102,7 @@ export function createChecker(options: CheckerOptions): Checker {
     if (failure !== '' && hasSlept(sleptBefore)) return;
     entry.dueAt = begun + target.settings.interval * (1 - JITTER + 2 * JITTER * random());
     if (entries.get(target.key) !== entry || isShortage(failure)) return;
-    entry.checkedAt = wall();
+    entry.checkedAt = wallNow();
     entry.failure = failure;
     options.onResult(target, failure === '');
     if (entry.record.result(failure === '', entry.target.settings)) options.onVerdict(target, viewOf(entry));
@@ -117,7 +117,7 @@ export function createChecker(options: CheckerOptions): Checker {
           next.set(target.key, {
             target,
             record: new HealthRecord(),
-            dueAt: now() + random() * Math.min(target.settings.interval, FIRST_WITHIN),
+            dueAt: monotonicNow() + random() * Math.min(target.settings.interval, FIRST_WITHIN),
             running: false,
             checkedAt: null,
             failure: '',
@@ -125,7 +125,7 @@ export function createChecker(options: CheckerOptions): Checker {
         } else {
           entry.target = target;
           // Longer or shorter intervals count from now on.
-          entry.dueAt = Math.min(entry.dueAt, now() + target.settings.interval);
+          entry.dueAt = Math.min(entry.dueAt, monotonicNow() + target.settings.interval);
           next.set(target.key, entry);
         }
       }
@@ -133,7 +133,7 @@ export function createChecker(options: CheckerOptions): Checker {
       inTurn = [...next.values()];
     },
     tick() {
-      const at = now();
+      const at = monotonicNow();
       // It goes on where it stopped, so that those at the end are not left out when there is more to do than can be done.
       for (let seen = 0; seen < inTurn.length && running < MOST_AT_ONCE; seen += 1) {
         turn = (turn + 1) % inTurn.length;

@@ -54,7 +54,7 @@ export interface SessionLimits {
 
 export interface SessionHost {
   /** Monotonic, in ms. */
-  now(): number;
+  monotonicNow(): number;
   /** Makes the connection of HTTP/1.1 that reads what the streams of `socket` ask. */
   read(socket: ClientStream): StreamReader;
   streamOpened(): void;
@@ -90,7 +90,7 @@ export class ClientSession {
   constructor(open: OpenSocket, limits: SessionLimits, host: SessionHost) {
     this.#limits = limits;
     this.#host = host;
-    this.#deadline = host.now() + limits.idleTime;
+    this.#deadline = host.monotonicNow() + limits.idleTime;
     const fields = new FieldCounter(PREFACE_LENGTH);
     this.#fields = fields;
     const [socket, stream] = watchedSocket(open, (bytes) => fields.read(bytes));
@@ -135,7 +135,7 @@ export class ClientSession {
     this.#streams -= 1;
     this.#host.streamClosed();
     if (this.#streams > 0) return;
-    this.#deadline = this.#host.now() + (this.#ending ? LINGER_TIME : this.#limits.idleTime);
+    this.#deadline = this.#host.monotonicNow() + (this.#ending ? LINGER_TIME : this.#limits.idleTime);
   }
 
   #open(): ClientStream {
@@ -158,7 +158,7 @@ export class ClientSession {
   /** A leaky bucket: who keeps filling it wants work done for nothing. */
   #onReset(): void {
     this.#host.streamReset();
-    const now = this.#host.now();
+    const now = this.#host.monotonicNow();
     this.#resets = Math.max(0, this.#resets - ((now - this.#resetsAt) * RESET_RATE) / 1000) + 1;
     this.#resetsAt = now;
     if (this.#resets <= RESET_BURST || this.#session.destroyed || this.#ending) return;
@@ -174,14 +174,14 @@ export class ClientSession {
     this.#retiredUntil = now + LINGER_TIME;
     this.#session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM);
     // The answer comes after all that was sent before the peer heard.
-    if (!this.#ask(() => this.drain(this.#host.now()))) this.drain(now);
+    if (!this.#ask(() => this.drain(this.#host.monotonicNow()))) this.drain(now);
   }
 
   /** nghttp2 may be through with the session, or only with one of its streams: in the first case it says nothing more. */
   #probe(): void {
     if (this.#probedUntil !== Number.POSITIVE_INFINITY || this.#session.destroyed) return;
     const asked = this.#ask(() => (this.#probedUntil = Number.POSITIVE_INFINITY));
-    this.#probedUntil = asked ? this.#host.now() + LINGER_TIME : 0;
+    this.#probedUntil = asked ? this.#host.monotonicNow() + LINGER_TIME : 0;
   }
 
   #ask(then: () => void): boolean {

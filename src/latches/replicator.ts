@@ -34,7 +34,7 @@ export interface LatchReplicatorOptions {
   readonly push: ((batch: readonly LatchNote[]) => void) | null;
   readonly store: LatchStore;
   /** Monotonic, in ms. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
   readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
 }
 
@@ -60,7 +60,7 @@ interface Followed {
 
 /** Begins at once. */
 export function createLatchReplicator(options: LatchReplicatorOptions): LatchReplicator {
-  const { latches, push, store, now, log } = options;
+  const { latches, push, store, monotonicNow, log } = options;
   const followed = new Map<string, Followed>();
   let inbox: (readonly LatchNote[])[] = [];
   let inboxSize = 0;
@@ -145,9 +145,9 @@ export function createLatchReplicator(options: LatchReplicatorOptions): LatchRep
   async function pass(reading: boolean): Promise<void> {
     try {
       follow();
-      if (reading && now() - keptAt >= KEEP_EVERY && followed.size > 0) {
+      if (reading && monotonicNow() - keptAt >= KEEP_EVERY && followed.size > 0) {
         await store.keep([...followed.keys()]);
-        keptAt = now();
+        keptAt = monotonicNow();
       }
       for (const one of followed.values()) {
         if (reading) await read(one);

@@ -63,7 +63,7 @@ export interface ServiceRoute {
 export interface RoutingSource {
   readonly worker: number;
   /** Monotonic, in ms. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
   readonly latchMemory: PolicyContext['latchMemory'];
   /** All workers' counters of a service, by index. */
   countersOf(service: string): readonly ServiceCounters[];
@@ -156,11 +156,11 @@ function variantUpstream(
   variant: 0 | 1,
   blocks: UpstreamBlocks,
   old: ServiceRoute | undefined,
-  { worker, now }: RoutingSource,
+  { worker, monotonicNow }: RoutingSource,
 ): VariantUpstream {
   const own = variant === 0 ? service.stable : service.canary;
   const before = old?.upstreams[variant] ?? null;
-  const at = now();
+  const at = monotonicNow();
   const from = variant === 0 ? 0 : service.stable.endpoints.length;
   return new VariantUpstream(
     {

@@ -40,12 +40,12 @@ export interface WorkerContext {
   readonly notice: Warn;
   readonly addresses: AddressCache;
   /** An awake clock, in ms with fractions: time for which this thread was stopped is no time-out of anybody's. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
   /** What is to be added to it for real time: others went on while this thread was stopped. In ms. */
   readonly slept: number;
   /** Wall clock in whole seconds since 1970. */
   readonly wallSeconds: () => number;
-  readonly wallMilliseconds: () => number;
+  readonly wallNow: () => number;
   /** The Date field of answers, as a complete line; renewed every second. */
   dateLine: string;
   /** Uniform in [0, 1). */

@@ -55,10 +55,10 @@ export interface FollowerOptions {
   readonly faults: readonly ServiceFault[];
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>;
   /** Milliseconds since 1970, for the commits that it writes. */
-  readonly clock: () => number;
+  readonly wallNow: () => number;
   readonly random: (size: number) => Uint8Array;
   /** Monotonic, in ms. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
   /** The local moment at which the store's clock shows `at`. */
   readonly moment: (at: number) => number;
   readonly tombstones: Pick<Tombstones, 'has'>;
@@ -83,7 +83,7 @@ export interface Follower {
 }
 
 export function createFollower(options: FollowerOptions): Follower {
-  const { store, activeState, changes, log, clock, now, moment, onFollowed } = options;
+  const { store, activeState, changes, log, wallNow, monotonicNow, moment, onFollowed } = options;
   let head = options.head;
   let { faults } = options;
   let emptySince: number | null = null;
@@ -124,7 +124,7 @@ export function createFollower(options: FollowerOptions): Follower {
 
   function saw({ id }: Sync): void {
     if (id !== '' || head.revision > 0) emptySince = null;
-    else emptySince ??= now();
+    else emptySince ??= monotonicNow();
   }
 
   const isAt = ({ revision, changeId }: Sync): boolean =>
@@ -228,7 +228,7 @@ export function createFollower(options: FollowerOptions): Follower {
         services: restated.length > 0 ? restated : [...touched],
         isRolledBack: (id) => options.tombstones.has(id),
         beyond: head.revision,
-        clock,
+        wallNow,
         random: options.random,
       });
       return false;

@@ -29,7 +29,7 @@ export interface MembershipOptions {
   /** After how long without the store a replica gives stable to everybody, in ms. */
   readonly maxStaleness: number;
   /** An awake clock, in ms: while this replica slept it heard nobody, which makes nobody silent. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
 }
 
 export interface Member {
@@ -73,7 +73,7 @@ interface Known {
   storedAt: number;
 }
 
-export function createMembership({ self, lease, maxStaleness, now }: MembershipOptions): Membership {
+export function createMembership({ self, lease, maxStaleness, monotonicNow }: MembershipOptions): Membership {
   /** By boot. */
   const members = new Map<string, Known>();
   /** Boots that another one replaced or that left, with what they have said since. */
@@ -81,7 +81,7 @@ export function createMembership({ self, lease, maxStaleness, now }: MembershipO
   let syncedAt = -Infinity;
 
   function hear(record: ReplicaRecord, age: number): void {
-    const heardAt = now() - Math.max(0, age);
+    const heardAt = monotonicNow() - Math.max(0, age);
     const { boot, sequence } = record;
     const known = members.get(boot);
     if (known !== undefined) {
@@ -123,7 +123,7 @@ export function createMembership({ self, lease, maxStaleness, now }: MembershipO
   }
 
   function replicas(): (Member & Pick<Known, 'heardAt' | 'storedAt'>)[] {
-    const time = now();
+    const time = monotonicNow();
     for (const [boot, { heardAt }] of members) {
       if (time - heardAt > FORGET_TIME) members.delete(boot);
     }
@@ -150,7 +150,7 @@ export function createMembership({ self, lease, maxStaleness, now }: MembershipO
    * the store can tell; this replica itself never is, as far as others can be judged by it.
    */
   function isCutOff({ record: { boot }, heardAt, storedAt }: Known): boolean {
-    const looking = now() - syncedAt <= lease;
+    const looking = monotonicNow() - syncedAt <= lease;
     return boot !== self.boot && looking && Math.min(heardAt, syncedAt) - storedAt > lease;
   }
 
@@ -162,7 +162,7 @@ export function createMembership({ self, lease, maxStaleness, now }: MembershipO
   return {
     hear,
     synced(register) {
-      syncedAt = now();
+      syncedAt = monotonicNow();
       for (const { record, age } of register) {
         hear(record, age);
         const known = members.get(record.boot);

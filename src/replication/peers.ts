@@ -36,7 +36,7 @@ export interface PeersOptions {
    */
   readonly onMessage: (message: PeerMessage, from: string) => void | Promise<void>;
   /** Milliseconds, from any moment on. */
-  readonly clock: () => number;
+  readonly monotonicNow: () => number;
   readonly log: Logger;
   readonly counters: FleetCounters;
 }
@@ -53,19 +53,19 @@ export interface Peers {
 
 /** Listens. Rejects with the system's error (EADDRINUSE, EACCES, …) when it cannot. */
 export async function createPeers(options: PeersOptions): Promise<Peers> {
-  const { self, clock, log, counters } = options;
+  const { self, monotonicNow, log, counters } = options;
   const seal = createPeerSeal(options.keys);
   const troubles = new Map<string, number>();
   const warn = (peer: string, reason: string, text: string, detail: string): void => {
     const kind = `${peer} ${reason} ${text}`;
-    const now = clock();
+    const now = monotonicNow();
     if (now - (troubles.get(kind) ?? -Infinity) < QUIET_TIME) return;
     if (troubles.size >= MOST_TROUBLES) troubles.clear();
     troubles.set(kind, now);
     log.warn({ 'serin.peer': peer, 'serin.reason': reason, 'serin.detail': detail }, text);
   };
   // Who a refused message claims to be from is anybody's choice, so they are counted by their reason.
-  const warnOfRefusal = createWarnings(log, clock, FEW);
+  const warnOfRefusal = createWarnings(log, monotonicNow, FEW);
   const server = await startPeerServer({
     listen: options.listen,
     self,

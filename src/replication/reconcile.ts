@@ -18,13 +18,13 @@ export interface Restatement {
   /** Goes on until the store is past this revision. */
   readonly beyond: number;
   /** Milliseconds since 1970. */
-  readonly clock: () => number;
+  readonly wallNow: () => number;
   readonly random: (size: number) => Uint8Array;
 }
 
 /** Ends early where another replica writes meanwhile. Rejects with StoreError. */
 export async function restate(of: Restatement): Promise<void> {
-  const { store, loaded, services, isRolledBack, beyond, clock, random } = of;
+  const { store, loaded, services, isRolledBack, beyond, wallNow, random } = of;
   let { revision } = loaded;
   const pending = [...services];
   while (pending.length > 0 || revision <= beyond) {
@@ -42,7 +42,7 @@ export async function restate(of: Restatement): Promise<void> {
         revision,
         service,
         kind: 'store.reconcile',
-        at: new Date(clock()).toISOString(),
+        at: new Date(wallNow()).toISOString(),
         actor: 'serin',
         reason: 'the store lost writes in a failover',
         requestId: null,

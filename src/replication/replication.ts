@@ -65,7 +65,7 @@ export interface ReplicationOptions {
   readonly activation: number;
   readonly maxStaleness: number;
   /** Monotonic, in ms. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
   /** Real time in ms, also that for which this process or the machine was stopped: so old is what it knows. */
   readonly elapsed: () => number;
   /** How old the state is at the start, in ms. */
@@ -103,7 +103,7 @@ export interface Replication extends SharedWrites {
 export function createReplication(options: ReplicationOptions): Replication {
   const { self, store, follower, activeState, changes, rollbacks, tombstones, queue, fleet } = options;
   const { finals } = options;
-  const { membership, storeClock, peers, now, elapsed, log } = options;
+  const { membership, storeClock, peers, monotonicNow, elapsed, log } = options;
   let sequence = 0;
   let leader: string | null = null;
   let fence = 0;
@@ -158,7 +158,7 @@ export function createReplication(options: ReplicationOptions): Replication {
   async function beat(): Promise<void> {
     // Before the store is asked: whoever slept for too long must not give the canary until it has answered.
     mindStaleness();
-    const asked = now();
+    const asked = monotonicNow();
     const since = elapsed();
     try {
       const own = record();
@@ -169,7 +169,7 @@ export function createReplication(options: ReplicationOptions): Replication {
         lease: options.lease,
         lead: true,
       });
-      storeClock.sample({ sentAt: asked, receivedAt: now(), time: seen.time });
+      storeClock.sample({ sentAt: asked, receivedAt: monotonicNow(), time: seen.time });
       learnOf(seen);
       if (follower.isBehind(seen)) follow();
       else agree(since);
@@ -288,7 +288,7 @@ export function createReplication(options: ReplicationOptions): Replication {
       await catchUp();
       // An emptied store looks like a new one, until a replica that knows more has put everything back.
       while (follower.emptySince !== null) {
-        const rest = follower.emptySince + (2 * options.lease) / BEATS - now();
+        const rest = follower.emptySince + (2 * options.lease) / BEATS - monotonicNow();
         if (rest <= 0) return;
         await sleep(rest);
         await catchUp();
@@ -303,7 +303,7 @@ export function createReplication(options: ReplicationOptions): Replication {
         ? activationTime()
         : undefined,
     // A wrong clock must not hold up a write for longer than this.
-    moment: (at) => now() + Math.min(at - (storeClock.now() ?? at), 2 * options.activation),
+    moment: (at) => monotonicNow() + Math.min(at - (storeClock.now() ?? at), 2 * options.activation),
     tellRollbacks,
     tellRecord: tell,
     hearPeer(message, from) {

@@ -85,7 +85,7 @@ export interface Beginning {
 /** Finds the state to begin with. Rejects with a StoreError that is not about reach. */
 export async function beginShared(
   shared: SharedOptions,
-  { clock, log }: { readonly clock: () => number; readonly log: Logger },
+  { wallNow, log }: { readonly wallNow: () => number; readonly log: Logger },
 ): Promise<Beginning> {
   const { store, onWaiting } = shared;
   const saved = await readSaved(shared, log);
@@ -109,7 +109,7 @@ export async function beginShared(
     } catch (error) {
       if (!(error instanceof StoreError) || error.code !== 'unavailable') throw error;
       if (saved !== null) {
-        const age = Math.max(0, clock() - Date.parse(saved.savedAt));
+        const age = Math.max(0, wallNow() - Date.parse(saved.savedAt));
         log.error(
           { err: error, 'serin.revision': saved.revision, 'serin.age_ms': age },
           'the store is out of reach: serving by the state on disk',
@@ -197,8 +197,8 @@ export interface SharedParts {
   readonly onFollowed: (services: ReadonlySet<string>) => void;
   /** The store answers. */
   readonly onReached: () => void;
-  readonly clock: () => number;
-  readonly now: () => number;
+  readonly wallNow: () => number;
+  readonly monotonicNow: () => number;
   readonly random: (size: number) => Uint8Array;
   readonly log: Logger;
 }
@@ -209,7 +209,7 @@ export function createSharedControl(
   parts: SharedParts,
 ): SharedControl {
   const { store, stateFile, followedLog, finalLog, membership } = options;
-  const { activeState, changes, clock, log } = parts;
+  const { activeState, changes, wallNow, log } = parts;
   let saving: Promise<void> | null = null;
   let again = false;
   let timer: NodeJS.Timeout | undefined;
@@ -296,7 +296,7 @@ export function createSharedControl(
       try {
         await stateFile.write({
           // When the store was last known to agree: that is what its age is counted from.
-          savedAt: new Date(clock() - replication.staleness()).toISOString(),
+          savedAt: new Date(wallNow() - replication.staleness()).toISOString(),
           storeId,
           revision,
           changeId,

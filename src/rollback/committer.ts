@@ -37,7 +37,7 @@ export interface CommitterOptions {
   /** Brings the state up to the store, where others write to it too. Rejects with StoreError. */
   readonly catchUp: () => Promise<void>;
   /** Monotonic, in ms. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
   /** How long after a failure the store is tried again, in ms. */
   readonly retryDelay: number;
   readonly log: Logger;
@@ -108,12 +108,12 @@ export class Committer {
   }
 
   #wakeIn(ms: number): void {
-    const { now } = this.#options;
+    const { monotonicNow } = this.#options;
     if (this.#closed) return;
     const rest = this.#owed().map((one) => this.#dueIn(one));
     if (rest.length === 0) return;
     const wait = Math.max(ms, Math.min(...rest));
-    const at = now() + wait;
+    const at = monotonicNow() + wait;
     if (at >= this.#due) return;
     this.#due = at;
     clearTimeout(this.#timer);

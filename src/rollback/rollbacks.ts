@@ -38,9 +38,9 @@ export interface RollbacksOptions {
   /** There may be something to commit. */
   readonly onOwed: () => void;
   /** Monotonic, in ms. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
   /** Milliseconds since 1970. */
-  readonly clock: () => number;
+  readonly wallNow: () => number;
   /** How long after a failure the disk is tried again, in ms. */
   readonly retryDelay: number;
   /** How long a write to the store or a read of it waits for the disk, in ms. */
@@ -153,10 +153,10 @@ export class Rollbacks {
 
   /** The store has the change at that revision, as its own or as that of the same request; null: the store has lost it. */
   setRevision(changeId: string, revision: number | null): void {
-    const { tombstones, now } = this.#options;
+    const { tombstones, monotonicNow } = this.#options;
     if (!tombstones.setRevision(changeId, revision) || tombstones.rolloutsOf(changeId).length === 0) return;
     for (const note of this.#notes.values()) {
-      if (note.tombstone.changeId === changeId) note.storedSince = revision === null ? null : now();
+      if (note.tombstone.changeId === changeId) note.storedSince = revision === null ? null : monotonicNow();
     }
     this.#unkept.push({ change: changeId, revision });
     detached('keeping tombstones', this.#keep());
@@ -167,7 +167,7 @@ export class Rollbacks {
     const note = this.#notes.get(tombstone);
     return note === undefined
       ? { age: Infinity, isOwn: false }
-      : { age: this.#options.now() - note.since, isOwn: note.isOwn };
+      : { age: this.#options.monotonicNow() - note.since, isOwn: note.isOwn };
   }
 
   /**
@@ -175,12 +175,12 @@ export class Rollbacks {
    * that are finished, as far as this replica can know: what was the canary is stable then, and their rollback comes too late.
    */
   known(): readonly string[] {
-    const { workers, now } = this.#options;
+    const { workers, monotonicNow } = this.#options;
     const applied = Math.min(...workers.appliedRevision().map(({ sequence }) => sequence));
     const ahead: string[] = [];
     const stored: string[] = [];
     for (const [key, { tombstone, sequence, isKept, storedSince }] of this.#notes) {
-      if (storedSince !== null && now() - storedSince > SAID_FOR) this.#notes.delete(key);
+      if (storedSince !== null && monotonicNow() - storedSince > SAID_FOR) this.#notes.delete(key);
       else if (isKept && sequence <= applied && !this.#mayBeFinished(tombstone))
         (storedSince === null ? ahead : stored).push(tombstone.rolloutId);
     }
@@ -235,9 +235,9 @@ export class Rollbacks {
   }
 
   #note(tombstone: Tombstone, more: Pick<Note, 'sequence' | 'isOwn' | 'isKept'>): void {
-    const { now, tombstones } = this.#options;
-    const storedSince = tombstones.revisionOf(tombstone.changeId) === null ? null : now();
-    this.#notes.set(tombstone, { tombstone, since: now(), storedSince, ...more });
+    const { monotonicNow, tombstones } = this.#options;
+    const storedSince = tombstones.revisionOf(tombstone.changeId) === null ? null : monotonicNow();
+    this.#notes.set(tombstone, { tombstone, since: monotonicNow(), storedSince, ...more });
   }
 
   /** True when everything is on the disk, false when the disk fails. One write at a time. */
@@ -252,11 +252,11 @@ export class Rollbacks {
   }
 
   async #write(): Promise<boolean> {
-    const { file, tombstones, activeState, clock, retryDelay, log, onKnown } = this.#options;
+    const { file, tombstones, activeState, wallNow, retryDelay, log, onKnown } = this.#options;
     const lines = [...this.#unkept];
     try {
       const isLarge = file.size > this.#largest;
-      if (isLarge) tombstones.prune(activeState.state.documents, clock());
+      if (isLarge) tombstones.prune(activeState.state.documents, wallNow());
       if (isLarge || file.isBroken) {
         await file.replace(linesOf(tombstones));
         this.#largest = Math.max(LARGE, 2 * file.size);

@@ -51,7 +51,7 @@ export type Recorded = 'shown' | 'contradicted' | 'early';
 
 export interface ChangesOptions {
   /** Milliseconds since 1970. */
-  readonly clock: () => number;
+  readonly wallNow: () => number;
   /** How far what a change made has got. */
   readonly reach: ReachOf;
   /** Which rollouts are rolled back, also ahead of the store; none unless said. */
@@ -120,7 +120,7 @@ export interface Changes {
 }
 
 export function createChanges(options: ChangesOptions): Changes {
-  const { clock, reach, onUpdate, record } = options;
+  const { wallNow, reach, onUpdate, record } = options;
   const tombstones = options.tombstones ?? { has: () => false, rolloutsOf: () => [] };
   const byId = new Map<string, Change>();
   const requestIds = createRequestIds(MOST_CHANGES);
@@ -135,7 +135,7 @@ export function createChanges(options: ChangesOptions): Changes {
   const writing = new Set<string>();
   const presents = createPresentChanges(reach, (change) => record?.(change, 'own'));
 
-  const now = (): string => new Date(clock()).toISOString();
+  const now = (): string => new Date(wallNow()).toISOString();
 
   function put(change: Change): Change {
     byId.set(change.id, change);
@@ -180,7 +180,7 @@ export function createChanges(options: ChangesOptions): Changes {
   }
 
   function expire(): void {
-    const oldest = clock() - KEPT;
+    const oldest = wallNow() - KEPT;
     // The map is in order of creation, but for what was learned later.
     for (const change of byId.values()) {
       const tooMany = byId.size > MOST_CHANGES;
@@ -299,7 +299,7 @@ export function createChanges(options: ChangesOptions): Changes {
     }
     const change = byId.get(id);
     if (change === undefined) {
-      if (!(Date.parse(final.createdAt ?? '') >= clock() - KEPT)) return 'shown';
+      if (!(Date.parse(final.createdAt ?? '') >= wallNow() - KEPT)) return 'shown';
       const learned = put(changeOfFinal(final));
       if (requestIds.find(learned.service, learned.requestId ?? '') === undefined) remember(learned);
       return 'shown';

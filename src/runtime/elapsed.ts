@@ -11,11 +11,11 @@ import { survive } from './guard.ts';
 const LEAST = 1000;
 
 /** In ms, from any moment on. `now`: monotonic, in ms; `uptime`: seconds since the machine started, may throw the system's error. */
-export function createElapsed(now: () => number, uptime: () => number = systemUptime): () => number {
+export function createElapsed(monotonicNow: () => number, uptime: () => number = systemUptime): () => number {
   let base: number | null = null;
   let suspended = 0;
   return () => {
-    const at = now();
+    const at = monotonicNow();
     try {
       const apart = uptime() * 1000 - at;
       base ??= apart;

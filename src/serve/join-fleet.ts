@@ -76,7 +76,7 @@ export async function joinFleet(options: FleetMembershipOptions): Promise<FleetP
     hostname: hostname(),
     interfaces: networkInterfaces(),
   });
-  const now = (): number => performance.now();
+  const monotonicNow = (): number => performance.now();
   const boot = randomBytes(8).toString('hex');
   const { name, lease, activation } = settings;
   const maxStaleness = milliseconds(options.store.maxStaleness, 0);
@@ -92,7 +92,7 @@ export async function joinFleet(options: FleetMembershipOptions): Promise<FleetP
         if (listener === null) throw new Error('This replica has not started yet.');
         return listener(message, from);
       },
-      clock: now,
+      monotonicNow,
       log,
       counters,
     }),
@@ -108,8 +108,13 @@ export async function joinFleet(options: FleetMembershipOptions): Promise<FleetP
     random: randomBytes,
     historyBytes: options.store.historyBytes,
   });
-  const membership = createMembership({ self: { name, boot }, lease, maxStaleness, now: threadClock().now });
-  const storeClock = createStoreClock(now);
+  const membership = createMembership({
+    self: { name, boot },
+    lease,
+    maxStaleness,
+    monotonicNow: threadClock().now,
+  });
+  const storeClock = createStoreClock(monotonicNow);
   const digest = createDigester(keys, BUCKET_ALGORITHMS);
   store.onCondition((condition, trouble) => {
     const fields = { 'serin.store': connection.description, 'serin.condition': condition };
@@ -125,7 +130,7 @@ export async function joinFleet(options: FleetMembershipOptions): Promise<FleetP
       store,
       stateFile: createStateFile({ file: options.store.snapshot }),
       followedLog: createFollowedLog({ file: `${options.store.snapshot}.followed` }),
-      finalLog: createFinalLog({ file: `${options.store.snapshot}.finals`, clock: Date.now }),
+      finalLog: createFinalLog({ file: `${options.store.snapshot}.finals`, wallNow: Date.now }),
       self: {
         name,
         boot,
@@ -140,7 +145,7 @@ export async function joinFleet(options: FleetMembershipOptions): Promise<FleetP
       lease,
       activation,
       maxStaleness,
-      elapsed: createElapsed(now),
+      elapsed: createElapsed(monotonicNow),
       onWaiting: options.onWaiting,
     },
     hearBy(next) {

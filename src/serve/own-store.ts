@@ -18,9 +18,9 @@ export function createOwnStore(settings: StoreSettings, log: Pick<Logger, 'warn'
     store: createFileStore({
       directory,
       historyBytes,
-      clock: Date.now,
+      wallNow: Date.now,
       warn: (message) => log.warn({}, message),
     }),
-    finalLog: createFinalLog({ file: path.join(directory, 'finals'), clock: Date.now }),
+    finalLog: createFinalLog({ file: path.join(directory, 'finals'), wallNow: Date.now }),
   };
 }

@@ -20,6 +20,6 @@ export function shareCounters(
     totals: () =>
       new Map(pool.snapshot?.services.map(({ name }) => [name, totalsOf(pool.serviceCounters(name))])),
     exchange: fleet === null ? null : (report) => fleet.exchangeCounters(report),
-    now: () => performance.now(),
+    monotonicNow: () => performance.now(),
   });
 }

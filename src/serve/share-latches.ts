@@ -38,7 +38,7 @@ export function shareLatches(
         : (batch) => {
             for (const message of messagesOf(batch)) fleet.send(message);
           },
-    now: () => performance.now(),
+    monotonicNow: () => performance.now(),
     log,
   });
   return {

@@ -40,7 +40,7 @@ export interface ActiveStateOptions {
   /** The latches that the workers hold, for what is explained; null: none. */
   readonly latches: RememberedScopes | null;
   /** Monotonic, in ms. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
 }
 
 type Views = ReadonlyMap<string, ServiceView>;
@@ -121,11 +121,11 @@ export class ActiveState {
       readonly delays?: ReadonlyMap<string, number>;
     } = {},
   ): void {
-    const { networks, credentials, discovery, now } = this.#options;
+    const { networks, credentials, discovery, monotonicNow } = this.#options;
     this.#state = next;
     if (more.regionDatabase !== undefined) this.#regionDatabase = more.regionDatabase;
     this.#written = viewServices(next);
-    this.#activation.takeViews(this.#written, more.delays ?? new Map(), now());
+    this.#activation.takeViews(this.#written, more.delays ?? new Map(), monotonicNow());
     this.#apply();
     const used = [...this.#written.values(), ...this.#decided.values()];
     networks.keepOnly(neededNetworks(next.configuration, used));
@@ -215,12 +215,12 @@ export class ActiveState {
     clearTimeout(this.#timer);
     const next = this.#activation.next();
     if (next === null) return;
-    const { now } = this.#options;
+    const { monotonicNow } = this.#options;
     this.#timer = after(
-      next - now(),
+      next - monotonicNow(),
       guarded('activating a write', () => {
         // A timer may be early by a part of a millisecond.
-        if (this.#activation.advance(now() + 1)) this.#apply();
+        if (this.#activation.advance(monotonicNow() + 1)) this.#apply();
         else this.#awaitNext();
       }),
     );

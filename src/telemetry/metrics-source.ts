@@ -123,7 +123,7 @@ export interface MetricsSource {
   discovery(): readonly DiscoveryReading[];
   readonly control: ControlCounters;
   /** The clock that heartbeats are written by, in ms. */
-  now(): number;
+  wallNow(): number;
   workers(): readonly WorkerSource[];
   /** The services that exist now; the series of one that is gone vanish. */
   services(): readonly ServiceSource[];

@@ -14,7 +14,7 @@ export interface ProcessReading {
 }
 
 export function readProcess(source: MetricsSource): ProcessReading {
-  return { source, workers: source.workers(), now: source.now() };
+  return { source, workers: source.workers(), now: source.wallNow() };
 }
 
 type Family = MetricFamily<ProcessReading>;

@@ -24,12 +24,12 @@ export type Warn = (fields: object, message: string, kind?: string) => void;
 /** `now`: monotonic, in ms. Messages and kinds are constants of the code, so there are only a few. */
 export function createWarnings(
   log: Pick<Logger, 'warn'>,
-  now: () => number,
+  monotonicNow: () => number,
   { lines, span }: WarningBound = USUAL,
 ): Warn {
   const states = new Map<string, { period: number; lines: number; suppressed: number }>();
   return (fields, message, kind = message) => {
-    const period = Math.floor(now() / span);
+    const period = Math.floor(monotonicNow() / span);
     let state = states.get(kind);
     if (state === undefined) states.set(kind, (state = { period, lines: 0, suppressed: 0 }));
     if (state.period !== period) {

@@ -36,7 +36,7 @@ export interface MemoryWatchOptions {
   /** Bytes that wait in buffers for clients and endpoints. */
   readonly held: () => number;
   /** Monotonic, in ms. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
   /** Tells the workers. */
   readonly apply: (short: boolean) => void;
   readonly log: {
@@ -56,7 +56,7 @@ export interface MemoryWatch {
 }
 
 export function createMemoryWatch(options: MemoryWatchOptions): MemoryWatch {
-  const { rss, available, limit, held, now, apply, log } = options;
+  const { rss, available, limit, held, monotonicNow, apply, log } = options;
   let short = false;
   let shortages = 0;
   /** Above what stayed in use without work; 0: nothing did. */
@@ -81,7 +81,7 @@ export function createMemoryWatch(options: MemoryWatchOptions): MemoryWatch {
       if (!short) {
         if (used <= mark) return;
         shortages += 1;
-        quietSince = now();
+        quietSince = monotonicNow();
         log.warn(
           become(true, used, mark),
           'memory is short: new connections and requests are refused, idle connections closed',
@@ -91,8 +91,8 @@ export function createMemoryWatch(options: MemoryWatchOptions): MemoryWatch {
       if (used < mark * LOW_WATER) {
         log.info(become(false, used, mark), 'memory suffices again: connections and requests are taken');
       } else if (held() > HELD_LITTLE) {
-        quietSince = now();
-      } else if (now() - quietSince >= SETTLE_TIME) {
+        quietSince = monotonicNow();
+      } else if (monotonicNow() - quietSince >= SETTLE_TIME) {
         raised = Math.ceil(used * RAISE);
         log.warn(
           become(false, used, raised),

@@ -25,22 +25,26 @@ interface Heard {
 }
 
 /** `now`: an awake clock, in ms. `hangTime`: a worker that serves may be silent for so long, in ms. */
-export function createSilence(workers: number, now: () => number, hangTime: number): Silence {
-  const all: Heard[] = Array.from({ length: workers }, () => ({ heartbeat: 0, at: now(), starting: true }));
+export function createSilence(workers: number, monotonicNow: () => number, hangTime: number): Silence {
+  const all: Heard[] = Array.from({ length: workers }, () => ({
+    heartbeat: 0,
+    at: monotonicNow(),
+    starting: true,
+  }));
   return {
     begin(index) {
       const heard = all[index]!;
-      heard.at = now();
+      heard.at = monotonicNow();
       heard.starting = true;
     },
     serves(index) {
       const heard = all[index]!;
-      heard.at = now();
+      heard.at = monotonicNow();
       heard.starting = false;
     },
     tooLong(index, heartbeat) {
       const heard = all[index]!;
-      const at = now();
+      const at = monotonicNow();
       if (heartbeat !== heard.heartbeat) {
         heard.heartbeat = heartbeat;
         heard.at = at;

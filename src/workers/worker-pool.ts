@@ -40,11 +40,11 @@ export interface WorkerPoolOptions {
   readonly accessLog: WorkerStart['accessLog'];
   readonly log: PoolLog;
   /** Milliseconds since 1970. */
-  readonly clock: () => number;
+  readonly wallNow: () => number;
   /** Descriptors that this process may have open; null: no limit, or unknown. */
   readonly descriptors: number | null;
   /** An awake clock, in ms: time for which this process was stopped is nobody's silence. */
-  readonly awake: () => number;
+  readonly monotonicNow: () => number;
   /** A worker that has not given its heartbeat for this long is replaced, in ms. */
   readonly hangTime: number;
   /** Latches of header identities that are kept at most. */
@@ -114,7 +114,7 @@ const UNLIMITED: ConnectionLimits = {
 const RESTART_DELAYS = [0, 100, 1000, 5000] as const;
 
 export async function createWorkerPool(options: WorkerPoolOptions): Promise<WorkerPool> {
-  const { size, host, log, clock } = options;
+  const { size, host, log, wallNow } = options;
   const freePort = async (address: EndpointAddress): Promise<number> =>
     options.sharePort && address.port !== 0 ? address.port : probePort(address.host, address.port);
   const port = await freePort(options);
@@ -157,7 +157,7 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
   };
 
   let plan = planDescriptors(options.descriptors, size, UNLIMITED);
-  const silence = createSilence(size, options.awake, options.hangTime);
+  const silence = createSilence(size, options.monotonicNow, options.hangTime);
   const serviceBlocks = (): ServiceBlocks => Object.fromEntries(blocks);
   const freshUntil = freshnessMemory();
   const memoryShort = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
@@ -360,7 +360,7 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
     limits: () => plan,
 
     checkHeartbeats() {
-      latches.tidy(clock());
+      latches.tidy(wallNow());
       for (const slot of slots) {
         // A worker that has drained gives no sign of life any more.
         if (slot.worker === null || slot.drained) continue;

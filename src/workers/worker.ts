@@ -76,19 +76,19 @@ const latches = createLatchOutbox(
 
 /** Whatever a request waits for, and how others do: all by time that this thread was awake. */
 const awake = threadClock();
-const { now } = awake;
-const stale = freshness(start.freshUntil, sharedNow() - now() - awake.slept);
+const { now: monotonicNow } = awake;
+const stale = freshness(start.freshUntil, sharedNow() - monotonicNow() - awake.slept);
 let { snapshot: newest } = start;
 /** Everybody gets stable, because what is known is too old. */
 let withheld = false;
 const routingSource: RoutingSource = {
   worker: start.index,
-  now,
+  monotonicNow,
   latchMemory,
   countersOf,
   blocksOf: (service) => need(upstreamBlocks[service], service),
   mirror: {
-    now,
+    monotonicNow,
     random: Math.random,
     later: (task) => soon(guarded('the mirror', task)),
     short: () => context.admission.short,
@@ -118,15 +118,15 @@ const context: ConnectionContext = {
   latches,
   accessLog: makeAccessLog(),
   log,
-  warn: createWarnings(log, now),
-  notice: createWarnings(log, now, SELDOM),
+  warn: createWarnings(log, monotonicNow),
+  notice: createWarnings(log, monotonicNow, SELDOM),
   addresses: new AddressCache(),
-  now,
+  monotonicNow,
   get slept() {
     return awake.slept;
   },
   wallSeconds: () => wallSeconds,
-  wallMilliseconds: Date.now,
+  wallNow: Date.now,
   dateLine: dateLine(wallSeconds),
   random: Math.random,
   mintIdentity: () => randomBytes(16).toString('base64url'),
@@ -150,8 +150,8 @@ let collectAt = 0;
 const usage = createUsageSampler(counters);
 let sleptBefore = 0;
 const overdue = guarded('deadlines', () => {
-  listener.sweep(now());
-  tidyEndpoints(context.routing, now());
+  listener.sweep(monotonicNow());
+  tidyEndpoints(context.routing, monotonicNow());
 });
 const tick = guarded('the tick of a worker', () => {
   const wall = Date.now();
@@ -178,7 +178,7 @@ function serveStable(): void {
 }
 
 function tendFreshness(): void {
-  if (!withheld || context.stale(now())) return;
+  if (!withheld || context.stale(monotonicNow())) return;
   withheld = false;
   context.routing = compileRouting(newest, context.routing, routingSource);
 }
@@ -192,8 +192,8 @@ function tendAdmission(): void {
     collectAt = 0;
   }
   context.admission.renew();
-  if (!short || now() < collectAt) return;
-  collectAt = now() + COLLECT_EVERY;
+  if (!short || monotonicNow() < collectAt) return;
+  collectAt = monotonicNow() + COLLECT_EVERY;
   collectGarbage();
 }
 
@@ -240,7 +240,7 @@ function apply(sequence: number, snapshot: WorkerStart['snapshot'], serviceBlock
   withheld = false;
   context.routing = routing;
   context.admission.configure(routing.proxy);
-  cutExchanges(listener.connections, before, routing, now(), Math.random);
+  cutExchanges(listener.connections, before, routing, monotonicNow(), Math.random);
   applied(sequence, routing);
 }
 

@@ -39,7 +39,7 @@ test('messages of replicas that nobody knows are ten lines for each reason, what
     keys: () => [{ id: 'k1', secret: new Uint8Array(32).fill(1) }],
     self: 'here',
     onMessage: () => {},
-    clock: () => time,
+    monotonicNow: () => time,
     log: createLog({ level: 'warn', destination: { write: (line) => lines.push(line) } }),
     counters: new FleetCounters(),
   });

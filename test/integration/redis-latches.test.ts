@@ -36,7 +36,7 @@ function startReplica(
     },
     push: null,
     store,
-    now: () => performance.now(),
+    monotonicNow: () => performance.now(),
     log,
   });
   t.after(async () => {

@@ -21,7 +21,7 @@ async function workshop(t: Cleanup): Promise<string> {
 }
 
 function open(directory: string) {
-  return createFileStore({ directory, clock: () => 0, warn: (message) => assert.fail(message) });
+  return createFileStore({ directory, wallNow: () => 0, warn: (message) => assert.fail(message) });
 }
 
 async function fill(directory: string, count = COMMITS.length): Promise<void> {

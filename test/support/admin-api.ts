@@ -96,8 +96,8 @@ export async function startApi(
     counters: () => [],
     probe: async () => '',
     slept: () => 0,
-    now: () => 0,
-    wall: Date.now,
+    monotonicNow: () => 0,
+    wallNow: Date.now,
     random: () => 0,
     log,
   });
@@ -106,7 +106,7 @@ export async function startApi(
     name: 'here',
     totals: () => new Map(),
     exchange: null,
-    now: () => performance.now(),
+    monotonicNow: () => performance.now(),
   });
   const plane = await startControlPlane({
     endpoints: () => upstreams.endpoints(),
@@ -122,8 +122,8 @@ export async function startApi(
     latches: null,
     counters,
     replica: 'here',
-    clock: Date.now,
-    now: () => performance.now(),
+    wallNow: Date.now,
+    monotonicNow: () => performance.now(),
     random: randomBytes,
     log,
   });

@@ -149,7 +149,7 @@ const ROLLOUT = {
 
 function compiled(
   { stable = ['s1:1'], canary = [], promoted = false, settings = {} }: MemoryOptions,
-  now: () => number,
+  monotonicNow: () => number,
 ): Routing {
   const memory = createUpstreamMemory(1);
   const definition = {
@@ -174,7 +174,7 @@ function compiled(
   memory.allocate(snapshot.services);
   const routing = compileRouting(snapshot, null, {
     worker: 0,
-    now,
+    monotonicNow,
     countersOf: () => [newServiceCounters()],
     blocksOf: (service: string) => blocksOf(memory.of(service)!, 0),
     latchMemory: null,
@@ -188,11 +188,11 @@ function compiled(
 
 export function proxyInMemory(options: MemoryOptions = {}): MemoryProxy {
   let clock = 1_000_000;
-  const now = (): number => clock;
+  const monotonicNow = (): number => clock;
   const opened: OpenedConnection[] = [];
   const logged: AccessRecord[] = [];
   const connections = new Set<ClientConnection>();
-  const routing = compiled(options, now);
+  const routing = compiled(options, monotonicNow);
   const transport: Transport = {
     id: 'memory',
     open(address, ready, receive) {
@@ -239,10 +239,10 @@ export function proxyInMemory(options: MemoryOptions = {}): MemoryProxy {
     warn: () => undefined,
     notice: () => undefined,
     addresses: new AddressCache(),
-    now,
+    monotonicNow,
     slept: 0,
     wallSeconds: () => 1_800_000_000,
-    wallMilliseconds: () => 1_800_000_000_000,
+    wallNow: () => 1_800_000_000_000,
     dateLine: 'Date: now\r\n',
     random: () => 0,
     mintIdentity: () => 'minted',

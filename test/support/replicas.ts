@@ -118,8 +118,8 @@ export function startReplicas(time: () => number = Date.now): Replicas {
       if (disk.broken === true) throw new StoreError('unavailable', 'The disk is full.');
     };
     const boot = randomBytes(8).toString('hex');
-    const now = (): number => performance.now() + skew * 7;
-    const clock = (): number => Date.now() + skew;
+    const monotonicNow = (): number => performance.now() + skew * 7;
+    const wallNow = (): number => Date.now() + skew;
     let gone = false;
     const send = (message: PeerMessage): void => {
       if (gone || all.get(name)?.alone === true) return;
@@ -185,21 +185,21 @@ export function startReplicas(time: () => number = Date.now): Replicas {
           boot,
           version: '0.0.0',
           address: `${name}:1`,
-          startedAt: new Date(clock()).toISOString(),
+          startedAt: new Date(wallNow()).toISOString(),
         },
         membership: createMembership({
           self: { name, boot },
           lease: LEASE,
           maxStaleness: options.maxStaleness ?? 600_000,
-          now,
+          monotonicNow,
         }),
-        storeClock: createStoreClock(now),
+        storeClock: createStoreClock(monotonicNow),
         peers: { connect: () => {}, send },
         digests: () => digests,
         lease: LEASE,
         activation: options.activation ?? 0,
         maxStaleness: options.maxStaleness ?? 600_000,
-        elapsed: () => now() + (all.get(name)?.slept ?? 0),
+        elapsed: () => monotonicNow() + (all.get(name)?.slept ?? 0),
         onWaiting: () => {},
       },
       finalLog: null,
@@ -207,8 +207,8 @@ export function startReplicas(time: () => number = Date.now): Replicas {
       latches: null,
       counters: new ControlCounters(),
       replica: name,
-      clock,
-      now,
+      wallNow,
+      monotonicNow,
       random: randomBytes,
       log: createLog({ level: 'silent' }),
     });

@@ -82,10 +82,10 @@ export async function startRollbackParts(options: RollbackPartsOptions = {}) {
     realPath: () => Promise.reject(new Error('no file is named')),
     look: () => Promise.resolve(''),
     log,
-    clock: Date.now,
+    wallNow: Date.now,
     onReload: () => {},
   });
-  const now = (): number => performance.now();
+  const monotonicNow = (): number => performance.now();
   const { tombstones, isKept } = await openTombstones(file, [{ documents, recent }], Date.now(), log);
   const activeState = new ActiveState({
     initial: { configuration: CONFIGURATION, revision, documents },
@@ -96,13 +96,13 @@ export async function startRollbackParts(options: RollbackPartsOptions = {}) {
     discovery: LISTED_ONLY,
     fleet,
     latches: null,
-    now,
+    monotonicNow,
   });
   await activeState.ready(activeState.state);
   const updates: Change[] = [];
   const reach = localReach(() => fleet.appliedRevision().map((worker) => worker.revision));
   const changes = createChanges({
-    clock: Date.now,
+    wallNow: Date.now,
     reach,
     tombstones,
     onUpdate: (change) => updates.push(change),
@@ -132,8 +132,8 @@ export async function startRollbackParts(options: RollbackPartsOptions = {}) {
     tell: (some) => void told.push(...some),
     onKnown: () => {},
     onOwed: () => committer?.wake(),
-    now,
-    clock: Date.now,
+    monotonicNow,
+    wallNow: Date.now,
     retryDelay: 1,
     patience,
     log,
@@ -151,7 +151,7 @@ export async function startRollbackParts(options: RollbackPartsOptions = {}) {
     queue,
     isAvailable: () => true,
     catchUp: async () => {},
-    now,
+    monotonicNow,
     retryDelay: 1,
     log,
   });
@@ -164,8 +164,8 @@ export async function startRollbackParts(options: RollbackPartsOptions = {}) {
     changes,
     queue,
     shared: null,
-    clock: Date.now,
-    fleetClock: Date.now,
+    wallNow: Date.now,
+    fleetNow: Date.now,
     random: (size) => new Uint8Array(size).fill(7),
     log,
     patience,

@@ -23,7 +23,7 @@ export interface CredentialOptions {
   readonly serviceAccount: string;
   readonly readFile: ReadFile;
   /** Monotonic, in ms. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
 }
 
 export interface Access {
@@ -59,7 +59,7 @@ interface Materials extends Omit<ClusterAccess, 'ca' | 'token' | 'certificate' |
 }
 
 export function createCredentials(options: CredentialOptions): Credentials {
-  const { now } = options;
+  const { monotonicNow } = options;
   let reading: Promise<Access> | null = null;
   let readAt = Number.NEGATIVE_INFINITY;
   let agent: { readonly id: string; readonly agent: Agent } | null = null;
@@ -78,8 +78,8 @@ export function createCredentials(options: CredentialOptions): Credentials {
 
   return {
     get() {
-      if (reading === null || now() - readAt > FRESH) {
-        readAt = now();
+      if (reading === null || monotonicNow() - readAt > FRESH) {
+        readAt = monotonicNow();
         const mine: Promise<Access> = read().catch((error: unknown) => {
           if (reading === mine) reading = null;
           throw error;

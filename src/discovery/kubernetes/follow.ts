@@ -17,7 +17,7 @@ export interface FollowOptions {
   readonly subject: Subject;
   readonly listener: SliceListener;
   /** Monotonic, in ms. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
   readonly after: After;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -39,7 +39,7 @@ const MOST_GONE = 10_000;
 
 /** Begins at once. What it returns ends it. */
 export function followService(options: FollowOptions): () => void {
-  const { api, subject, listener, now, after, random } = options;
+  const { api, subject, listener, monotonicNow, after, random } = options;
   const ending = new AbortController();
   const { signal } = ending;
   let slices = new Map<string, Slice>();
@@ -66,7 +66,7 @@ export function followService(options: FollowOptions): () => void {
       if (page === '') break;
     }
     version = at;
-    listedAt = now();
+    listedAt = monotonicNow();
     slices = found;
     gone = new Map();
     listener.read();
@@ -113,23 +113,23 @@ export function followService(options: FollowOptions): () => void {
   async function watch(from: string): Promise<void> {
     let openedAt = Number.NaN;
     const onOpen = (): void => {
-      openedAt = now();
+      openedAt = monotonicNow();
       listener.inStep();
     };
     try {
       await api.watch(subject, from, { onOpen, onEvent: take, onPause: tell }, signal);
     } finally {
       tell();
-      if (now() - openedAt >= LASTING) failures = 0;
+      if (monotonicNow() - openedAt >= LASTING) failures = 0;
     }
     // One that ends as soon as it begins would make a busy loop.
-    if (now() - openedAt < LASTING) await pause(after, backoff((failures += 1), random), signal);
+    if (monotonicNow() - openedAt < LASTING) await pause(after, backoff((failures += 1), random), signal);
   }
 
   async function run(): Promise<void> {
     while (!signal.aborted) {
       try {
-        if (version === null || now() - listedAt > LIST_AGAIN) await list();
+        if (version === null || monotonicNow() - listedAt > LIST_AGAIN) await list();
         else await watch(version);
       } catch (error) {
         if (signal.aborted) return;

@@ -82,7 +82,7 @@ export class ClientConnection implements ClientSide, SocketWriterOwner {
     this.context = context;
     this.#onClosed = onClosed;
     this.writer = new SocketWriter(socket, this);
-    this.deadline = this.#idleUntil(context.now());
+    this.deadline = this.#idleUntil(context.monotonicNow());
     this.#exchanges = context.exchanges;
     this.exchange = context.exchanges.none;
     socket.on('end', () => this.#onEnd());
@@ -136,7 +136,7 @@ export class ClientConnection implements ClientSide, SocketWriterOwner {
   /** The worker drains: if nothing is going on here, it may stay so for the shorter time that holds from now on. */
   limitIdle(): void {
     if (this.#deadlineKind === 'idle')
-      this.deadline = Math.min(this.deadline, this.#idleUntil(this.context.now()));
+      this.deadline = Math.min(this.deadline, this.#idleUntil(this.context.monotonicNow()));
   }
 
   /** Bytes of a further request are here already. */
@@ -173,8 +173,8 @@ export class ClientConnection implements ClientSide, SocketWriterOwner {
     this.#tunnel = null;
     this.#head.clear();
     this.#unsent = unsentBytes(this.socket);
-    this.#lingerUntil = this.context.now() + LONGEST_LINGER;
-    this.deadline = this.context.now() + (this.#unsent > 0 ? UNREAD_TIME : LINGER_TIME);
+    this.#lingerUntil = this.context.monotonicNow() + LONGEST_LINGER;
+    this.deadline = this.context.monotonicNow() + (this.#unsent > 0 ? UNREAD_TIME : LINGER_TIME);
     this.#deadlineKind = 'linger';
     this.#release();
   }
@@ -251,7 +251,7 @@ export class ClientConnection implements ClientSide, SocketWriterOwner {
 
   /** Whoever still sends what nobody wants has not read its answer yet: a reset now could take it away. */
   #lingerOn(): void {
-    const until = Math.min(this.context.now() + LINGER_TIME, this.#lingerUntil);
+    const until = Math.min(this.context.monotonicNow() + LINGER_TIME, this.#lingerUntil);
     if (until > this.deadline) this.deadline = until;
   }
 
@@ -348,7 +348,7 @@ export class ClientConnection implements ClientSide, SocketWriterOwner {
       else if (!collected && !this.#closed) pieces.push(bytes, start, end);
     }
     if (!collected && !this.#closing) {
-      this.deadline = this.context.now() + proxy.requestHeadTimeout;
+      this.deadline = this.context.monotonicNow() + proxy.requestHeadTimeout;
       this.#deadlineKind = 'head';
     }
     return end - start;

@@ -105,7 +105,7 @@ export function createEntrance(
       };
     }
     known.set(tcp, downstream);
-    pending.add(tcp, context.now() + proxy.handshakeTimeout, proxy.maxHandshakes, (why) =>
+    pending.add(tcp, context.monotonicNow() + proxy.handshakeTimeout, proxy.maxHandshakes, (why) =>
       handshakeFailed(tcp, why),
     );
     return handshakes.begin(tcp, rest, tls, proxy.http2.enabled);
@@ -147,7 +147,7 @@ export function createEntrance(
     });
     socket.on('end', () => end('closed'));
     socket.on('close', () => end('closed'));
-    pending.add(socket, context.now() + proxyHeaderTimeout, maxHandshakes, end);
+    pending.add(socket, context.monotonicNow() + proxyHeaderTimeout, maxHandshakes, end);
   }
 
   return {

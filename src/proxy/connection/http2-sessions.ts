@@ -31,12 +31,12 @@ export class Http2Sessions {
 
   /** `open` gives the connection, and all of its bytes from the preface on. */
   accept(open: OpenSocket, downstream: DownstreamInfo): void {
-    const { counters, routing, draining, now } = this.#context;
+    const { counters, routing, draining, monotonicNow } = this.#context;
     counters.connectionOpened();
     counters.http2SessionOpened();
     const session = new ClientSession(open, limits(routing, downstream), this.#host(downstream));
     this.#sessions.add(session);
-    if (draining) session.drain(now());
+    if (draining) session.drain(monotonicNow());
   }
 
   #host(downstream: DownstreamInfo): SessionHost {
@@ -44,7 +44,7 @@ export class Http2Sessions {
     const { counters } = context;
     const ofStreams: DownstreamInfo = { ...downstream, http2: true };
     return {
-      now: context.now,
+      monotonicNow: context.monotonicNow,
       read: (socket: ClientStream) => {
         const connection = new ClientConnection(socket.asSocket(), ofStreams, context, (closed) => {
           this.#connections.delete(closed);
@@ -75,7 +75,7 @@ export class Http2Sessions {
 
   /** Tells every client that the session ends; streams that are open go on. */
   drain(): void {
-    const now = this.#context.now();
+    const now = this.#context.monotonicNow();
     for (const session of this.#sessions) session.drain(now);
   }
 }

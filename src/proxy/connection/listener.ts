@@ -120,7 +120,7 @@ export async function listen(options: ListenOptions, context: ConnectionContext)
   onAccepted(server, (connected) => {
     if (!admit()) {
       const answer = errorResponse('overloaded', true, false, context.dateLine);
-      turnedAway.take(socketOf(connected), answer, context.now());
+      turnedAway.take(socketOf(connected), answer, context.monotonicNow());
       return;
     }
     let untouched = connected;
@@ -154,7 +154,7 @@ export async function listen(options: ListenOptions, context: ConnectionContext)
     for (let count = 0; count < DUE_AT_ONCE; count++) {
       const connection = due.pop();
       if (connection === undefined) return;
-      const now = context.now();
+      const now = context.monotonicNow();
       if (connection.closed) continue;
       if (now >= connection.deadline) connection.onDeadline(now);
       if (now >= connection.exchange.cutAt) connection.onExchangeDue(now);
@@ -187,7 +187,7 @@ export async function listen(options: ListenOptions, context: ConnectionContext)
       http2.drain();
       whenQuiet(
         () => accepted,
-        () => context.now(),
+        () => context.monotonicNow(),
         () => {
           for (const one of servers) one.close();
           onEmpty = whenEmpty;
@@ -203,15 +203,15 @@ export async function listen(options: ListenOptions, context: ConnectionContext)
  * resets those that the kernel has accepted and it has not, and Node.js takes one of them a turn. What comes between that
  * poll and the close is lost all the same, so a short turn is waited for; but never for longer than a moment.
  */
-function whenQuiet(accepted: () => number, now: () => number, close: () => void): void {
-  const end = now() + QUIET_TIME;
+function whenQuiet(accepted: () => number, monotonicNow: () => number, close: () => void): void {
+  const end = monotonicNow() + QUIET_TIME;
   let seen = accepted();
-  let last = now();
+  let last = monotonicNow();
   // The first turn may have begun before the drain: only those after it say something.
   let whole = false;
   const turn = guarded('the close of a listener', () => {
     const count = accepted();
-    const at = now();
+    const at = monotonicNow();
     const quiet = whole && count === seen && at - last <= SHORT_TURN;
     if (quiet || at >= end) {
       close();

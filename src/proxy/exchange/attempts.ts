@@ -183,7 +183,7 @@ export class Attempts {
   connected(): void {
     this.#pendingOver();
     const endpoint = this.#endpoint;
-    if (endpoint !== null) this.#upstream?.connected(endpoint, this.#context.now());
+    if (endpoint !== null) this.#upstream?.connected(endpoint, this.#context.monotonicNow());
   }
 
   /** The endpoint has the whole request at `now`. */
@@ -193,7 +193,7 @@ export class Attempts {
 
   /** The head of the answer is here, and the answer goes on. */
   answered(): void {
-    if (this.#answeredAt === 0) this.#answeredAt = this.#context.now();
+    if (this.#answeredAt === 0) this.#answeredAt = this.#context.monotonicNow();
   }
 
   /** Nothing could be sent: the endpoint is left alone for a while. */
@@ -203,7 +203,7 @@ export class Attempts {
       return;
     }
     const endpoint = this.#endpoint!;
-    this.#upstream?.refused(endpoint, this.#context.now());
+    this.#upstream?.refused(endpoint, this.#context.monotonicNow());
     this.#context.warn(
       { 'error.type': reason, 'server.address': endpoint.name, 'serin.service': this.#route?.name },
       'an endpoint did not accept a connection',
@@ -261,7 +261,7 @@ export class Attempts {
   }
 
   /** Counts the end of the attempt. `timed`: its time is a latency. `blamed`: a failure is the endpoint's. */
-  end(outcome: Outcome, timed = true, blamed = true, now = this.#context.now()): void {
+  end(outcome: Outcome, timed = true, blamed = true, now = this.#context.monotonicNow()): void {
     const endpoint = this.#endpoint;
     const route = this.#route;
     if (endpoint === null || route === null) return;

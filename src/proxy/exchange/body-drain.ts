@@ -45,7 +45,7 @@ export class BodyDrain implements UpstreamHandler {
   take(bytes: Buffer, start: number, end: number): number {
     const up = this.#up;
     if (up !== null) return this.#body.take(bytes, start, end, up.writer);
-    this.#request.side.setDeadline(this.#context.now() + SILENCE);
+    this.#request.side.setDeadline(this.#context.monotonicNow() + SILENCE);
     return this.#body.skip(bytes, start, end);
   }
 

@@ -80,6 +80,6 @@ export class Delivery {
       repeatable: this.#body.replay.complete,
     };
     const next = recoveryFrom(failure, progress, this.attempts, decision, route);
-    return attempt(next, this.attempts, decision, route, this.#context.now());
+    return attempt(next, this.attempts, decision, route, this.#context.monotonicNow());
   }
 }

@@ -27,7 +27,7 @@ export class ExchangeRecord {
 
   begin(): void {
     const { accessLog } = this.#context;
-    this.startedAt = this.#context.now();
+    this.startedAt = this.#context.monotonicNow();
     this.errorType = '';
     this.#logged = accessLog !== null && accessLog.wanted();
   }
@@ -44,7 +44,7 @@ export class ExchangeRecord {
     route?.counters.request(variantIndex(decision.variant), status, durationSeconds);
     if (!this.#logged) return;
     const ended = {
-      now: context.wallMilliseconds(),
+      now: context.wallNow(),
       durationSeconds,
       status,
       size,

@@ -63,7 +63,7 @@ export class ExchangeTimeouts {
   }
 
   /** For the head of the answer, or while the body is still coming, for its next piece. Gives the time that it is now. */
-  forHead(bodyDone: boolean, now = this.#context.now()): number {
+  forHead(bodyDone: boolean, now = this.#context.monotonicNow()): number {
     const { responseHeadTimeout, requestBodyIdleTimeout } = this.#settings!;
     this.#request.side.setDeadline(
       now + (this.#call || (bodyDone ? responseHeadTimeout : requestBodyIdleTimeout)),
@@ -73,7 +73,7 @@ export class ExchangeTimeouts {
 
   /** For the next piece of the body, after one of `bytes` bytes. Gives the time that it is now. */
   forBody(bytes: number): number {
-    const now = this.#context.now();
+    const now = this.#context.monotonicNow();
     const { requestBodyIdleTimeout: most, clientRate } = this.#settings!;
     const earned = clientRate === 0 ? most : (bytes * 1000) / clientRate;
     this.#cameAt = now;
@@ -90,7 +90,7 @@ export class ExchangeTimeouts {
   /** The client reads slowly: for some of its answer to leave. */
   forReader(): void {
     this.#unsent = unsentBytes(this.#request.side.socket);
-    this.#request.side.setDeadline(this.#context.now() + this.#settings!.responseIdleTimeout);
+    this.#request.side.setDeadline(this.#context.monotonicNow() + this.#settings!.responseIdleTimeout);
   }
 
   /** What the client, whose time to read is up, did wrong; null where it read enough: it has as much time again. */
@@ -105,7 +105,7 @@ export class ExchangeTimeouts {
 
   /** The endpoint reads nothing more of the body for now. `answering`: it has begun to answer. */
   endpointStalled(answering: boolean): void {
-    const now = this.#context.now();
+    const now = this.#context.monotonicNow();
     this.#left = this.#clientUntil - now;
     if (answering) this.forMore(false, true);
     else if (this.#call === 0) this.#request.side.setDeadline(now + this.#settings!.requestBodyIdleTimeout);
@@ -113,7 +113,7 @@ export class ExchangeTimeouts {
 
   /** The endpoint reads on. */
   endpointDrained(): void {
-    const now = this.#context.now();
+    const now = this.#context.monotonicNow();
     this.#cameAt = now;
     this.#clientUntil = now + this.#left;
     if (this.#call === 0) this.#request.side.setDeadline(this.#clientUntil);
@@ -131,7 +131,7 @@ export class ExchangeTimeouts {
     }
     const { tunnelIdleTimeout, requestBodyIdleTimeout } = this.#settings!;
     const wait = http2 ? tunnelIdleTimeout : requestBodyIdleTimeout;
-    this.#clientUntil = this.#context.now() + wait;
+    this.#clientUntil = this.#context.monotonicNow() + wait;
     this.#request.side.setDeadline(this.#clientUntil);
   }
 

@@ -121,7 +121,7 @@ export class Exchange implements UpstreamHandler {
 
   #endHere(why: EndsHere): void {
     if (why === 'options') {
-      this.#finish(this.#answer.options(), this.#context.now());
+      this.#finish(this.#answer.options(), this.#context.monotonicNow());
       return;
     }
     if (why === 'overloaded' && this.#context.admission.short) this.#answer.closes = true;
@@ -130,7 +130,7 @@ export class Exchange implements UpstreamHandler {
 
   // ── 5. endpoint ────────────────────────────────────────────────────────────────────────────────────────
 
-  #carryOn(standing: Standing, now = this.#context.now()): void {
+  #carryOn(standing: Standing, now = this.#context.monotonicNow()): void {
     switch (standing) {
       case 'ready':
         this.#send(now);
@@ -151,7 +151,7 @@ export class Exchange implements UpstreamHandler {
 
   upstreamConnected(): void {
     this.delivery.attempts.connected();
-    this.#send(this.#context.now());
+    this.#send(this.#context.monotonicNow());
     this.request.side.advance();
   }
 
@@ -220,13 +220,13 @@ export class Exchange implements UpstreamHandler {
       return;
     }
     this.#answer.refusal(refusal);
-    this.#finish(true, this.#context.now());
+    this.#finish(true, this.#context.monotonicNow());
   }
 
   #drainBytes(bytes: Buffer, start: number, end: number): number {
     const used = this.#drain.take(bytes, start, end);
     if (this.request.reader.body.done) {
-      const now = this.#context.now();
+      const now = this.#context.monotonicNow();
       this.#drain.end(now);
       this.#end('next', now);
     }
@@ -293,7 +293,7 @@ export class Exchange implements UpstreamHandler {
     // Where little of the body is to come, the endpoint may have it; a request that is cut is its connection's last.
     const drains = !complete && !closes && this.#answer.mayDrain;
     const { head, reusable } = this.#relay.reader;
-    const now = this.#context.now();
+    const now = this.#context.monotonicNow();
     this.delivery.attempts.complete(status, now);
     this.delivery.attempts.up = null;
     if (leftover || !reusable || !(complete || (drains && !pace.endpointBlocked))) up.destroy();
@@ -384,18 +384,18 @@ export class Exchange implements UpstreamHandler {
       this.#context.counters.clientAborted();
       this.#record.errorType = 'client_gone';
       this.delivery.attempts.drop('client_gone');
-      this.#observe(CLIENT_LEFT_STATUS, this.#context.now());
+      this.#observe(CLIENT_LEFT_STATUS, this.#context.monotonicNow());
     }
     this.#enter('idle');
   }
 
   #answerError(code: ErrorCode, bodyStopped = false): void {
-    this.#finish(this.#answer.error(code, bodyStopped), this.#context.now());
+    this.#finish(this.#answer.error(code, bodyStopped), this.#context.monotonicNow());
   }
 
   /** The client must not take what it has for the whole. */
   #truncate(): void {
-    const now = this.#context.now();
+    const now = this.#context.monotonicNow();
     this.#record.errorType = 'truncated';
     this.#observe(this.#answer.status, now);
     // Without a length or chunks only a reset tells that something is missing.

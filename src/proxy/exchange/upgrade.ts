@@ -39,7 +39,9 @@ export class Upgrade implements TunnelOwner {
   }
 
   tunnelMoved(): void {
-    this.#request.side.setDeadline(this.#context.now() + this.#request.route!.settings.tunnelIdleTimeout);
+    this.#request.side.setDeadline(
+      this.#context.monotonicNow() + this.#request.route!.settings.tunnelIdleTimeout,
+    );
   }
 
   tunnelOver(inOrder: boolean): void {
@@ -57,6 +59,6 @@ export class Upgrade implements TunnelOwner {
     this.#attempts.up = null;
     if (inOrder) up?.destroyWhenSent();
     else up?.destroy();
-    this.#over(this.#context.now());
+    this.#over(this.#context.monotonicNow());
   }
 }

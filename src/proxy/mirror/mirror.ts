@@ -24,7 +24,7 @@ const IDLE_TIME = 15_000;
 /** What the mirror has of its worker. */
 export interface MirrorContext {
   /** Monotonic, in ms. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   /** Memory is short: nothing is done that need not be. */
@@ -95,7 +95,7 @@ export class Mirror implements MirrorOwner {
     const body: Buffer[] = [];
     const send = (): void => {
       this.#context.later(() => {
-        const startedAt = this.#context.now();
+        const startedAt = this.#context.monotonicNow();
         const deadline = startedAt + settings.timeout;
         this.#send({ method, head: text, body, startedAt, deadline, limits }, route);
       });
@@ -136,9 +136,9 @@ export class Mirror implements MirrorOwner {
     outcome: MirrorOutcome,
     status: number,
   ): void {
-    connection.idleUntil = this.#context.now() + IDLE_TIME;
+    connection.idleUntil = this.#context.monotonicNow() + IDLE_TIME;
     this.#own.mirrorInFlight(-1);
-    this.#own.mirrored(outcome, status, (this.#context.now() - request.startedAt) / 1000);
+    this.#own.mirrored(outcome, status, (this.#context.monotonicNow() - request.startedAt) / 1000);
   }
 
   stale(connection: MirrorConnection, request: MirroredRequest): void {

@@ -30,7 +30,7 @@ export interface FileStoreOptions {
   /** The store's directory; made where missing. */
   readonly directory: string;
   /** Milliseconds since 1970; decides what is older than 24 hours. */
-  readonly clock: () => number;
+  readonly wallNow: () => number;
   /** Told of what was repaired and of what failed without harm. */
   readonly warn: (message: string) => void;
   readonly files?: StoreFiles;
@@ -55,7 +55,7 @@ interface Entry {
 
 /** Makes the store; nothing is touched before `load`, which takes the directory and must come first. */
 export function createFileStore(options: FileStoreOptions): Store {
-  const { directory, clock, warn, files = NODE_FILES, lock = lockDirectory } = options;
+  const { directory, wallNow, warn, files = NODE_FILES, lock = lockDirectory } = options;
   const { historyBytes = DEFAULT_HISTORY_BYTES } = options;
   const { from: compactFrom, keep } = options.compaction ?? { from: SMALLEST_TO_COMPACT, keep: KEPT_COMMITS };
   let log: LogFile | null = null;
@@ -145,7 +145,7 @@ export function createFileStore(options: FileStoreOptions): Store {
 
   /** The index of the first commit that must stay for its age and its number. */
   const firstKept = (): number => {
-    const oldest = clock() - KEPT_MS;
+    const oldest = wallNow() - KEPT_MS;
     // A commit without a readable time stays. Clocks move backwards, so the first young one counts, not the last old one.
     const young = entries.findIndex((entry) => !(entry.at < oldest));
     return Math.max(0, Math.min(young === -1 ? entries.length : young, entries.length - keep));
@@ -205,7 +205,7 @@ export function createFileStore(options: FileStoreOptions): Store {
       const release = await lock(directory);
       try {
         const recent: Commit[] = [];
-        const oldest = clock() - KEPT_MS;
+        const oldest = wallNow() - KEPT_MS;
         const share = createSharing();
         const opened = await openLog(
           files,

@@ -25,11 +25,11 @@ export interface FinalLogOptions {
   /** The newer file; the older one has `.1` behind it. */
   readonly file: string;
   /** Milliseconds since 1970. */
-  readonly clock: () => number;
+  readonly wallNow: () => number;
   readonly files?: StoreFiles;
 }
 
-export function createFinalLog({ file, clock, files = NODE_FILES }: FinalLogOptions): FinalLog {
+export function createFinalLog({ file, wallNow, files = NODE_FILES }: FinalLogOptions): FinalLog {
   const older = `${file}.1`;
   let log = createLineLog({ file, files, name: NAME });
   /** When the first record of the newer file was written; null while it is empty. */
@@ -64,7 +64,7 @@ export function createFinalLog({ file, clock, files = NODE_FILES }: FinalLogOpti
       }
     },
     async append(records) {
-      const at = clock();
+      const at = wallNow();
       if (since !== null && at - since > KEPT) {
         turning ??= turn().finally(() => {
           turning = null;

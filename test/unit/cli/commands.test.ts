@@ -40,7 +40,7 @@ async function run(
     out: (text: string) => void (out += text),
     err: (text: string) => void (err += text),
     data: (text: string) => void (out += text),
-    clock: { now: Date.now, sleep: (milliseconds: number) => sleep(milliseconds) },
+    clock: { wallNow: Date.now, sleep: (milliseconds: number) => sleep(milliseconds) },
   };
   try {
     return { code: await runCommand(words, surroundings), out, err };

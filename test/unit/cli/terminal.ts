@@ -33,7 +33,7 @@ export async function serin(
     out: (text) => void (out += text),
     err: (text) => void (err += text),
     clock: {
-      now: () => time,
+      wallNow: () => time,
       sleep: async (milliseconds) => {
         pauses.push(milliseconds);
         time += milliseconds;

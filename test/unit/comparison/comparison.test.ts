@@ -143,7 +143,7 @@ test('an exchange that fails leaves this replica, and says who is missing', asyn
       if (fails) throw new Error('gone');
       return [at(told), at(report('b1', 100, 1000, 'b'))];
     },
-    now: () => now,
+    monotonicNow: () => now,
   });
   now = 5000;
   own = 4;

@@ -155,7 +155,7 @@ describe('a key ring that is malformed', () => {
 describe('a key ring that is made', () => {
   it('has one random key, is for its owner only, and is the same at the next start', async () => {
     const file = await fresh();
-    const made = await openKeyRing({ file, create: true, clock: () => Date.parse('2026-03-01T12:00:00Z') });
+    const made = await openKeyRing({ file, create: true, wallNow: () => Date.parse('2026-03-01T12:00:00Z') });
     assert.equal(made.length, 1);
     assert.match(made[0]?.id ?? '', /^k20260301-[0-9a-f]{8}$/);
     assert.equal(made[0]?.secret.length, 32);
@@ -173,7 +173,7 @@ describe('a key ring that is made', () => {
       file,
       create: true,
       random: (size) => new Uint8Array(size).fill(size === 32 ? 7 : 1),
-      clock: () => {
+      wallNow: () => {
         // Between the look for the file and its making.
         linkSync(theirs, file);
         return 0;

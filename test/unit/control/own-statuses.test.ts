@@ -7,7 +7,7 @@ import { eventually } from '../../support/bounded.ts';
 import { memoryStore } from '../../support/memory-store.ts';
 import { fault, memoryFiles } from '../store/memory-files.ts';
 
-const open = (files = memoryFiles()) => createFinalLog({ file: '/data/finals', files, clock: Date.now });
+const open = (files = memoryFiles()) => createFinalLog({ file: '/data/finals', files, wallNow: Date.now });
 
 async function statusIn(call: Awaited<ReturnType<typeof startApi>>['call'], id: string): Promise<unknown> {
   return (await call('GET', `/v1/changes/${id}`)).body.status;

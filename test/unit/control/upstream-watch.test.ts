@@ -52,8 +52,8 @@ function started(first: ServiceSnapshot, workers = 2) {
     counters: () => counters,
     probe: async () => failure,
     slept: () => 0,
-    now: () => now,
-    wall: () => 1_800_000_000_000 + now,
+    monotonicNow: () => now,
+    wallNow: () => 1_800_000_000_000 + now,
     random: () => 0,
     log: {
       info: (_: object, line?: string) => lines.push(line!),

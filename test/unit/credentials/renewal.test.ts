@@ -37,7 +37,7 @@ async function reading(
     realPath: async (file) => file,
     look: async () => String(version),
     log: { info: line('info'), warn: line('warn'), error: line('error') },
-    clock: () => Date.now() + ahead * DAY,
+    wallNow: () => Date.now() + ahead * DAY,
     onReload: (taken) => void reloads.push(taken),
   });
   await credentials.read([{ pointer: '', files: needed }]);

@@ -49,7 +49,7 @@ export function credentialsOf(read: () => string, more: Partial<CredentialOption
     env: {},
     serviceAccount: '/nowhere',
     readFile: async () => Buffer.from(read()),
-    now: () => performance.now(),
+    monotonicNow: () => performance.now(),
     ...more,
   });
 }
@@ -60,17 +60,17 @@ export function sourcesOf(
   {
     credentials = credentialsOf(() => api.kubeconfig()),
     after = realAfter,
-    now = () => performance.now(),
+    monotonicNow = () => performance.now(),
     times,
   }: {
     readonly credentials?: Credentials;
     readonly after?: After;
-    readonly now?: () => number;
+    readonly monotonicNow?: () => number;
     readonly times?: ApiTimes;
   } = {},
 ) {
   const random = (): number => 0;
   const kubernetes = createKubernetesApi({ credentials, random, ...(times === undefined ? {} : { times }) });
-  const sources = createKubernetesSources({ api: kubernetes, now, after, random });
+  const sources = createKubernetesSources({ api: kubernetes, monotonicNow, after, random });
   return { sources, credentials };
 }

@@ -20,7 +20,7 @@ function keeper(more: { keepEmpty?: number; allowLoopback?: boolean } = {}): Kee
     name: 'dns notes.internal:80',
     keepEmpty: 60_000,
     allowLoopback: false,
-    now: time.now,
+    monotonicNow: time.monotonicNow,
     after: time.after,
     log,
     onChange: () => void (changes += 1),

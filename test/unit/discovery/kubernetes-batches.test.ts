@@ -48,7 +48,7 @@ async function told(...events: readonly WatchEvent[]): Promise<string[]> {
         inStep() {},
         trouble: (_, detail) => assert.fail(detail),
       },
-      now: () => 0,
+      monotonicNow: () => 0,
       after: () => () => {},
       random: () => 0,
     });

@@ -186,7 +186,7 @@ describe('credentials', () => {
       env,
       serviceAccount: '/sa',
       readFile: async (file) => Buffer.from(files[file] ?? assert.fail(file)),
-      now: () => now,
+      monotonicNow: () => now,
     });
     try {
       api.put('notes', 'notes', 'notes-1', sliceOf(['10.0.0.1'], 80));

@@ -166,7 +166,7 @@ describe('a Service that is followed', () => {
 
   it('is listed anew every half an hour, which heals versions that began anew in a restored cluster', async () => {
     let later = 0;
-    follow({ now: () => performance.now() + later });
+    follow({ monotonicNow: () => performance.now() + later });
     await watched();
     api.restoreTo(50);
     api.put('notes', 'notes', 'notes-1', sliceOf(['10.1.0.9'], 8080));

@@ -3,7 +3,7 @@ import type { After } from '../../../src/discovery/time.ts';
 
 export interface ManualTime {
   /** In ms. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
   readonly after: After;
   /** Timers that are due by then run, in the order in which they were made. */
   pass(ms: number): void;
@@ -15,7 +15,7 @@ export function manualTime(start = 0): ManualTime {
   let now = start;
   let timers: { at: number; run: () => void }[] = [];
   return {
-    now: () => now,
+    monotonicNow: () => now,
     after(ms, run) {
       const timer = { at: now + ms, run };
       timers.push(timer);

@@ -27,7 +27,7 @@ describe('discovery', () => {
       keepEmpty: 1000,
       startTimeout: 10_000,
       allowLoopback: false,
-      now: time.now,
+      monotonicNow: time.monotonicNow,
       after: time.after,
       log: { info: () => {}, warn: () => {}, error: () => {} },
       onChange: () => void (changes += 1),
@@ -128,7 +128,7 @@ describe('changes that come closely together', () => {
         runs += 1;
         time.pass(cost);
       },
-      now: time.now,
+      monotonicNow: time.monotonicNow,
       after: time.after,
     });
     changed();

@@ -88,7 +88,7 @@ test('every setting that names a file refuses a device and a pipe, and says whic
         env: {},
         serviceAccount: directory,
         readFile: readRegular,
-        now: () => 0,
+        monotonicNow: () => 0,
       }).get(),
     'state of a replica': (file) => createStateFile({ file }).read(),
   };

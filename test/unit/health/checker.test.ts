@@ -27,8 +27,8 @@ function started(random = () => 0.5) {
   const results: boolean[] = [];
   const checker = createChecker({
     slept: () => slept,
-    now: () => now,
-    wall: () => 1_000_000 + now,
+    monotonicNow: () => now,
+    wallNow: () => 1_000_000 + now,
     random,
     probe: ({ address: { port } }) => {
       assert.equal(waiting.has(port), false, 'two checks of one endpoint at a time');

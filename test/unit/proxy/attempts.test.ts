@@ -52,7 +52,7 @@ function setUp(endpoints: readonly [number, number], minPerSecond = 1) {
     observeAtLeast() {},
   });
   const route = { name: 'notes', counters, upstreams } as unknown as ServiceRoute;
-  const context = { random: () => 0, now: () => 0, warn() {} } as unknown as WorkerContext;
+  const context = { random: () => 0, monotonicNow: () => 0, warn() {} } as unknown as WorkerContext;
   const attempts = new Attempts({} as UpstreamHandler, context);
   attempts.reset();
   type Slot = 'retries' | 'retriesRefused' | 'fallbacks';

@@ -15,7 +15,7 @@ interface Set {
   /** Milliseconds until the deadline. */
   readonly left: () => number;
   readonly pass: (milliseconds: number) => void;
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
   /** The next request of the same connection, with these fields. */
   readonly next: (sent: Readonly<Record<string, string>>) => void;
   /** What the kernel has not taken of the answer. */
@@ -38,7 +38,7 @@ function begin({ clientRate = 100, http2 = false, fields = {}, bodyDone = false 
     socket,
     setDeadline: (at: number) => void (deadline = at),
   } as unknown as ClientSide;
-  const timeouts = new ExchangeTimeouts({ now: () => now } as WorkerContext, { side });
+  const timeouts = new ExchangeTimeouts({ monotonicNow: () => now } as WorkerContext, { side });
   const settings = {
     requestBodyIdleTimeout: 30 * SECOND,
     responseHeadTimeout: 20 * SECOND,
@@ -57,13 +57,13 @@ function begin({ clientRate = 100, http2 = false, fields = {}, bodyDone = false 
     left: () => deadline - now,
     pass: (milliseconds) => void (now += milliseconds),
     next: (sent) => timeouts.begin(headWith(sent), settings, bodyDone, now),
-    now: () => now,
+    monotonicNow: () => now,
     socket,
   };
 }
 
 test('a client that sends one byte every ten seconds is cut when its first time is over', () => {
-  const { timeouts, left, pass, now } = begin();
+  const { timeouts, left, pass, monotonicNow } = begin();
   assert.equal(left(), 30 * SECOND);
   for (let sent = 0; sent < 3; sent += 1) {
     pass(10 * SECOND);
@@ -72,7 +72,7 @@ test('a client that sends one byte every ten seconds is cut when its first time 
   // Three bytes earned 10 ms each.
   assert.equal(left(), 30);
   pass(30);
-  assert.equal(timeouts.slowSender(now()), 'body_slow');
+  assert.equal(timeouts.slowSender(monotonicNow()), 'body_slow');
 });
 
 test('at the least rate, and in bursts, a body may take for ever', () => {
@@ -90,23 +90,23 @@ test('at the least rate, and in bursts, a body may take for ever', () => {
 });
 
 test('what was sent ahead buys no more than the time of a silence', () => {
-  const { timeouts, left, pass, now } = begin();
+  const { timeouts, left, pass, monotonicNow } = begin();
   timeouts.forBody(1_000_000_000);
   assert.equal(left(), 30 * SECOND);
   pass(30 * SECOND);
-  assert.deepEqual([left(), timeouts.slowSender(now())], [0, 'body_silent']);
+  assert.deepEqual([left(), timeouts.slowSender(monotonicNow())], [0, 'body_silent']);
 });
 
 test('a client of whose body nothing came is silent', () => {
-  const { timeouts, left, pass, now } = begin();
+  const { timeouts, left, pass, monotonicNow } = begin();
   pass(30 * SECOND);
-  assert.deepEqual([left(), timeouts.slowSender(now())], [0, 'body_silent']);
+  assert.deepEqual([left(), timeouts.slowSender(monotonicNow())], [0, 'body_silent']);
 });
 
 test('a client that is cut before it may be silent for so long was slow, from the beginning on', () => {
-  const { timeouts, pass, now } = begin();
+  const { timeouts, pass, monotonicNow } = begin();
   pass(29 * SECOND);
-  assert.equal(timeouts.slowSender(now()), 'body_slow');
+  assert.equal(timeouts.slowSender(monotonicNow()), 'body_slow');
 });
 
 test('without a rate every byte buys the whole time', () => {
@@ -117,7 +117,7 @@ test('without a rate every byte buys the whole time', () => {
 });
 
 test('while the endpoint reads nothing, the time of the client stands still', () => {
-  const { timeouts, left, pass, now } = begin();
+  const { timeouts, left, pass, monotonicNow } = begin();
   pass(29 * SECOND);
   timeouts.forBody(1);
   assert.equal(left(), SECOND + 10);
@@ -130,7 +130,7 @@ test('while the endpoint reads nothing, the time of the client stands still', ()
   timeouts.endpointStalled(false);
   pass(29 * SECOND);
   timeouts.endpointDrained();
-  assert.equal(timeouts.slowSender(now() + SECOND), 'body_slow');
+  assert.equal(timeouts.slowSender(monotonicNow() + SECOND), 'body_slow');
 });
 
 test('an answer that has begun: what comes of it renews the time of the body, and a stalled endpoint has no end', () => {

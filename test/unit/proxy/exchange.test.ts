@@ -257,14 +257,14 @@ test('while nothing but the answer is expected, it may take as long as it likes'
 
 test('an exchange whose variant is no longer to be used is cut at its moment', () => {
   const waiting = asked();
-  waiting.client.connection.exchange.cutAt = waiting.proxy.context.now() + 50;
+  waiting.client.connection.exchange.cutAt = waiting.proxy.context.monotonicNow() + 50;
   waiting.proxy.pass(49);
   assert.equal(waiting.client.got(), '');
   waiting.proxy.pass(1);
   assert.equal(statusOf(waiting.client.got()), 503);
   const answering = asked();
   answering.endpoint.send(`${OK}o`);
-  answering.client.connection.exchange.cutAt = answering.proxy.context.now() + 50;
+  answering.client.connection.exchange.cutAt = answering.proxy.context.monotonicNow() + 50;
   answering.proxy.pass(50);
   assert.equal(answering.client.socket.destroyed, true);
 });

@@ -57,12 +57,12 @@ test('connections are counted while they are open, and ended when their time is 
   const { over } = await connected();
   await eventually(() => listener.connections.size === 1, 'a connection that is let in');
   assert.equal(proxy.counters.connectionsOpen, 1);
-  const now = proxy.context.now();
+  const now = proxy.context.monotonicNow();
   listener.sweep(now + proxy.routing.proxy.keepAliveTimeout - 1);
   assert.equal([...listener.connections][0]!.idle, true);
   // What is due is looked at by the worker's own clock.
   proxy.pass(proxy.routing.proxy.keepAliveTimeout);
-  listener.sweep(proxy.context.now());
+  listener.sweep(proxy.context.monotonicNow());
   await within(over, 'the end of an idle connection');
 });
 

@@ -32,7 +32,7 @@ function mirrorOf(settings: Partial<MirrorSettings> = {}) {
   const sibling = newServiceCounters();
   const state = { chance: 0, short: false, later: [] as (() => void)[] };
   const mirror = new Mirror(own, [own, sibling], {
-    now: () => 0,
+    monotonicNow: () => 0,
     random: () => state.chance,
     short: () => state.short,
     later: (task) => state.later.push(task),

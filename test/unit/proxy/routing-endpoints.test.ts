@@ -13,7 +13,7 @@ let clock = 1000;
 
 const source = {
   worker: 0,
-  now: () => clock,
+  monotonicNow: () => clock,
   countersOf: newServiceCounters,
   blocksOf: (service: string) => blocksOf(memory.of(service)!, 0),
 } as unknown as RoutingSource;

@@ -19,7 +19,7 @@ test('a replica that slept calls nobody unreachable, and counts them', () => {
     self: { name: 'a', boot: 'a-1' },
     lease: LEASE,
     maxStaleness: MAX_STALENESS,
-    now: awake.now,
+    monotonicNow: awake.now,
   });
   fleet.hear(replica('a'), 0);
   fleet.hear(replica('b', { revision: 6 }), 0);

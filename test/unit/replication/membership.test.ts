@@ -14,7 +14,7 @@ function start(): { fleet: Membership; clock: { now: number } } {
     self: { name: 'a', boot: 'a-1' },
     lease: LEASE,
     maxStaleness: MAX_STALENESS,
-    now: () => clock.now,
+    monotonicNow: () => clock.now,
   });
   fleet.hear(replica('a'), 0);
   return { fleet, clock };
@@ -248,7 +248,7 @@ describe('when a change is applied', () => {
       self: { name: 'a', boot: 'a-1' },
       lease: LEASE,
       maxStaleness: MAX_STALENESS,
-      now: () => 0,
+      monotonicNow: () => 0,
     });
     assert.equal(fleet.acknowledgement(CHANGE).applied, false);
   });

@@ -27,7 +27,7 @@ async function peer(self: string, port = 0): Promise<Peer> {
     keys: () => [{ id: 'k1', secret: new Uint8Array(32).fill(1) }],
     self,
     onMessage: (message) => void heard.push(message),
-    clock: () => performance.now(),
+    monotonicNow: () => performance.now(),
     log: createLog({ level: 'silent' }),
     counters,
   });

@@ -46,7 +46,7 @@ async function peer(name: string, more: Partial<PeersOptions> = {}): Promise<Pee
     keys: () => [K1],
     self: name,
     onMessage: (message, from) => void heard.push({ message, from }),
-    clock: () => performance.now(),
+    monotonicNow: () => performance.now(),
     log: createLog({ level: 'warn', destination: { write: (line) => lines.push(line) } }),
     counters,
     ...more,

@@ -19,7 +19,7 @@ function start(workers = 2) {
     revisions: Array.from({ length: workers }, () => 0),
   };
   const changes = createChanges({
-    clock: () => held.now,
+    wallNow: () => held.now,
     reach: localReach(() => held.revisions),
     onUpdate: (change, before) => updates.push({ change, before }),
   });

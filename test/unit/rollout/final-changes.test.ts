@@ -17,7 +17,7 @@ function start() {
   const ended = new Map<string, Change>();
   const held = { revisions: [0, 0], now: Date.parse('2026-01-01T00:00:00Z') };
   const changes = createChanges({
-    clock: () => held.now,
+    wallNow: () => held.now,
     reach: localReach(() => held.revisions),
     onUpdate: ({ id, status }) => updates.push(`${id} ${status}`),
     record(change, by) {

@@ -58,7 +58,7 @@ export function storeOn(files: MemoryFiles = memoryFiles(), options: Partial<Fil
   const warnings: string[] = [];
   const store = createFileStore({
     directory: DIRECTORY,
-    clock: () => NOW,
+    wallNow: () => NOW,
     warn: (message) => warnings.push(message),
     files,
     lock: async () => () => {},

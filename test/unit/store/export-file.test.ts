@@ -108,7 +108,7 @@ describe('a directory that was filled from another store', () => {
       await importLog(files, DIRECTORY, whole(first));
       const { store } = storeOn(
         files.afterCrash(() => 0),
-        { clock: () => 0 },
+        { wallNow: () => 0 },
       );
       assert.deepEqual(await store.load(), {
         revision: 30,

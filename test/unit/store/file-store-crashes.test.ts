@@ -146,7 +146,7 @@ describe('a machine that loses power', () => {
           const files = memoryFiles();
           const { store } = storeOn(files, {
             compaction: { from: 2500, keep: 4 },
-            clock: () => Date.parse('2026-04-01T00:00:00Z'),
+            wallNow: () => Date.parse('2026-04-01T00:00:00Z'),
           });
           const crash = new AbortController();
           let accepted = 0;
@@ -195,7 +195,7 @@ async function reopened(files: MemoryFiles, accepted: number): Promise<void> {
 async function compactedLog(): Promise<{ bytes: Buffer; snapshotEnd: number }> {
   const { store, files } = storeOn(memoryFiles(), {
     compaction: { from: 1, keep: 10 },
-    clock: () => Date.parse('2026-04-01T00:00:00Z'),
+    wallNow: () => Date.parse('2026-04-01T00:00:00Z'),
   });
   await store.load();
   for (let revision = 1; revision <= 60; revision += 3) {

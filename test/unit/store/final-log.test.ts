@@ -10,7 +10,7 @@ const HOUR = 3_600_000;
 test('records stay for a day at least and go after two, and a restart changes nothing of that', async () => {
   const files = memoryFiles();
   let now = Date.parse('2026-01-01T00:00:00Z');
-  const open = () => createFinalLog({ file: FILE, files, clock: () => now });
+  const open = () => createFinalLog({ file: FILE, files, wallNow: () => now });
   let log = open();
   assert.deepEqual(await log.read(), []);
   await log.append(['{"id":"one"}', '{"id":"two"}']);
@@ -28,9 +28,9 @@ test('records stay for a day at least and go after two, and a restart changes no
 
 test('what was appended is there after a crash', async () => {
   const files = memoryFiles();
-  const log = createFinalLog({ file: FILE, files, clock: () => 0 });
+  const log = createFinalLog({ file: FILE, files, wallNow: () => 0 });
   await log.read();
   await log.append(['a', 'b']);
   const crashed = files.afterCrash(() => 0);
-  assert.deepEqual(await createFinalLog({ file: FILE, files: crashed, clock: () => 0 }).read(), ['a', 'b']);
+  assert.deepEqual(await createFinalLog({ file: FILE, files: crashed, wallNow: () => 0 }).read(), ['a', 'b']);
 });

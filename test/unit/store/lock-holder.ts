@@ -2,7 +2,7 @@
 import { createFileStore } from '../../../src/store/file/file-store.ts';
 import { makeCommit } from './commits.ts';
 
-const store = createFileStore({ directory: process.argv[2] ?? '', clock: Date.now, warn: () => {} });
+const store = createFileStore({ directory: process.argv[2] ?? '', wallNow: Date.now, warn: () => {} });
 const { revision } = await store.load();
 await store.commit(makeCommit(revision + 1));
 process.stdout.write('held\n');

@@ -78,7 +78,7 @@ describe('a log of large policies', () => {
     const { rules } = shop.rollout!.document;
     assert.equal(rules[0]?.match?.cidr?.length, 1500);
     await first.store.close();
-    const { store } = storeOn(files, { compaction: { from: 1, keep: 2 }, clock: () => NOW + 1e9 });
+    const { store } = storeOn(files, { compaction: { from: 1, keep: 2 }, wallNow: () => NOW + 1e9 });
     await store.load();
     const all: Commit[] = [];
     for (let next = 13; next <= 20; next++) {
@@ -108,7 +108,7 @@ describe('a log of large policies', () => {
       const files = memoryFiles();
       const { store, warnings } = storeOn(files, {
         compaction: { from: 1, keep },
-        clock: () => NOW + 48 * 3_600_000,
+        wallNow: () => NOW + 48 * 3_600_000,
       });
       await store.load();
       for (const commit of COMMITS) await store.commit(commit);
@@ -145,7 +145,10 @@ describe('a log of large policies', () => {
   it('is whole after a crash at any moment, also while it changes its format', async () => {
     const crashes: Promise<void>[] = [];
     const files = memoryFiles();
-    const { store } = storeOn(files, { compaction: { from: 1, keep: 3 }, clock: () => NOW + 48 * 3_600_000 });
+    const { store } = storeOn(files, {
+      compaction: { from: 1, keep: 3 },
+      wallNow: () => NOW + 48 * 3_600_000,
+    });
     await store.load();
     let accepted = 0;
     let seed = 7;

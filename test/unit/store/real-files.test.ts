@@ -23,7 +23,7 @@ after(async () => {
   await rm(scratch, { recursive: true, force: true });
 });
 
-const storeIn = (directory: string) => createFileStore({ directory, clock: Date.now, warn: () => {} });
+const storeIn = (directory: string) => createFileStore({ directory, wallNow: Date.now, warn: () => {} });
 
 const isLocked = (error: unknown): boolean => error instanceof StoreError && error.code === 'locked';
 
@@ -60,7 +60,7 @@ describe('a file store on a real file system', () => {
     const directory = path.join(scratch, 'compacted');
     const store = createFileStore({
       directory,
-      clock: Date.now,
+      wallNow: Date.now,
       warn: assert.fail,
       compaction: { from: 20_000, keep: 5 },
     });

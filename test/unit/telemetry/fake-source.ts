@@ -53,7 +53,7 @@ export function fakeSource(workers = 2, services: readonly string[] = ['notes'])
       },
     ],
     control: new ControlCounters(),
-    now() {
+    wallNow() {
       return this.clock;
     },
     workers() {

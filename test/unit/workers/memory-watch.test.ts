@@ -12,7 +12,7 @@ function watched(limit: MemoryLimit = 1000) {
     available: () => 10_000,
     limit: () => state.limit,
     held: () => state.held,
-    now: () => state.now,
+    monotonicNow: () => state.now,
     apply: (short) => state.told.push(short),
     log: { warn: note('warn'), info: note('info') },
   });
