@@ -256,7 +256,7 @@ async function serve(
     tombstoneFile: createTombstoneFile({ file: tombstonesName(configuration.store), warn }),
     shared: fleet?.shared ?? null,
     finalLog,
-    fleet: pool,
+    workers: pool,
     latches: pool.latches,
     counters,
     discovery,

@@ -5,7 +5,7 @@
  */
 import type { Snapshot } from './snapshot.ts';
 
-export interface WorkerFleet {
+export interface Workers {
   /**
    * For `ms` more of real time the workers may give the canary by what they know; unless this is said again they give stable to
    * everybody then, also where this thread sleeps. Where it is never said they always may.

@@ -45,7 +45,7 @@ import { loadRegionDatabase } from '../state/region-database.ts';
 import { askedBy, commitKind, createRolloutPlanner } from './rollout-writes.ts';
 import { considerService, planDeletion, planService } from './service-writes.ts';
 import { checkState, type ControlState, oddities } from '../state/state.ts';
-import type { WorkerFleet } from '../contract/workers.ts';
+import type { Workers } from '../contract/workers.ts';
 import {
   beginShared,
   createSharedControl,
@@ -69,7 +69,7 @@ export interface ControlPlaneOptions extends Pick<CanarySources, 'breaker'> {
   readonly shared: SharedOptions | null;
   /** Where a replica that is alone keeps how changes ended; null: nowhere, or where it is not alone. */
   readonly finalLog: FinalLog | null;
-  readonly fleet: WorkerFleet;
+  readonly workers: Workers;
   /** The latches of header identities that the workers hold; null: none. */
   readonly latches: RememberedScopes | null;
   readonly counters: ControlCounters;
@@ -117,7 +117,7 @@ export interface ControlPlane extends Backend {
  * DocumentError where configuration, region database and store do not fit together.
  */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
-  const { keys, store, fleet, counters, discovery, wallNow, monotonicNow, random, log } = options;
+  const { keys, store, workers, counters, discovery, wallNow, monotonicNow, random, log } = options;
   const startedAt = new Date(wallNow()).toISOString();
   const beginning = options.shared === null ? null : await beginShared(options.shared, { wallNow, log });
   const loaded = beginning?.loaded ?? (await store.load());
@@ -149,7 +149,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     networks,
     credentials,
     discovery,
-    fleet,
+    workers,
     latches: options.latches,
     monotonicNow,
   });
@@ -158,7 +158,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
   const events = createEvents();
   let shared: SharedControl | null = null;
-  const alone = localReach(() => fleet.appliedRevision().map(({ revision }) => revision), {
+  const alone = localReach(() => workers.appliedRevision().map(({ revision }) => revision), {
     rolledBack: () => path.rollbacks.known(),
     fails: () => !path.commits.available,
   });
@@ -178,7 +178,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       if (status !== before) counters.change(status, (wallNow() - Date.parse(createdAt ?? '')) / 1000);
     },
   });
-  fleet.onApplied(() => changes.refresh());
+  workers.onApplied(() => changes.refresh());
 
   const queue = createWriteQueue();
   const tellRollout = (service: string): void =>
@@ -191,7 +191,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     activeState,
     changes,
     queue,
-    workers: fleet,
+    workers,
     isShared: options.shared !== null,
     replication: () => shared?.replication ?? null,
     onFailure: () => counters.storeWriteFailed(),
@@ -214,7 +214,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const keyIds = keys.map(({ id }) => id);
     const onFollowed = (services: ReadonlySet<string>): void => services.forEach(tellRollout);
     const onReached = (): void => committer.wake();
-    const made = { activeState, ...opened, rollbacks, changes, queue, fleet, keyIds };
+    const made = { activeState, ...opened, rollbacks, changes, queue, workers, keyIds };
     const parts = { ...made, onFollowed, onReached, wallNow, monotonicNow, random, log };
     shared = createSharedControl(options.shared, beginning, parts);
   }
@@ -335,7 +335,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         name: options.replica,
         startedAt,
         revision: activeState.state.revision,
-        workers: fleet.appliedRevision(),
+        workers: workers.appliedRevision(),
         storeAvailable: commits.available,
       }),
 
@@ -374,11 +374,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     warnOfExpiry: () => credentials.warnOfExpiry(),
 
     readiness() {
-      const reasons = fleet
+      const reasons = workers
         .appliedRevision()
         .filter(({ revision }) => revision < 0)
         .map(({ index }) => `worker ${index} does not serve yet`);
-      return { ready: reasons.length < fleet.size, reasons };
+      return { ready: reasons.length < workers.size, reasons };
     },
 
     storeAvailable: () =>

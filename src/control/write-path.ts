@@ -2,7 +2,7 @@
  * The parts that every write and every rollback goes through, put together for one store: alone, or shared with other replicas.
  */
 import type { Tombstone } from '../contract/tombstone.ts';
-import type { WorkerFleet } from '../contract/workers.ts';
+import type { Workers } from '../contract/workers.ts';
 import type { Replication } from '../replication/replication.ts';
 import { Committer } from '../rollback/committer.ts';
 import type { OpenedTombstones } from '../rollback/open-tombstones.ts';
@@ -27,7 +27,7 @@ export interface WritePathOptions extends OpenedTombstones {
   readonly activeState: ActiveState;
   readonly changes: Changes;
   readonly queue: WriteQueue;
-  readonly workers: WorkerFleet;
+  readonly workers: Workers;
   /** Whether other replicas write to the store too. */
   readonly isShared: boolean;
   /** Null until it is there, and where this replica is alone. */

@@ -26,7 +26,7 @@ import type { ActiveState } from '../state/active-state.ts';
 import type { FinalStatuses } from './final-statuses.ts';
 import type { Position } from './kept-head.ts';
 import type { OlderHistory } from './older-history.ts';
-import type { WorkerFleet } from '../contract/workers.ts';
+import type { Workers } from '../contract/workers.ts';
 import type { WriteQueue } from '../state/write-queue.ts';
 import type { SharedWrites } from './shared-writes.ts';
 import { after, detached, guarded, soon, survive } from '../runtime/guard.ts';
@@ -50,7 +50,7 @@ export interface ReplicationOptions {
   /** Up to where the state is on this replica's disk. */
   readonly kept: () => Position;
   readonly queue: WriteQueue;
-  readonly fleet: WorkerFleet;
+  readonly workers: Workers;
   readonly membership: Membership;
   readonly storeClock: StoreClock;
   readonly peers: {
@@ -101,7 +101,7 @@ export interface Replication extends SharedWrites {
 }
 
 export function createReplication(options: ReplicationOptions): Replication {
-  const { self, store, follower, activeState, changes, rollbacks, tombstones, queue, fleet } = options;
+  const { self, store, follower, activeState, changes, rollbacks, tombstones, queue, workers } = options;
   const { finals } = options;
   const { membership, storeClock, peers, monotonicNow, elapsed, log } = options;
   let sequence = 0;
@@ -114,7 +114,7 @@ export function createReplication(options: ReplicationOptions): Replication {
   let closed = false;
   let trouble = '';
 
-  fleet.freshFor(options.maxStaleness - options.age);
+  workers.freshFor(options.maxStaleness - options.age);
 
   function record(): ReplicaRecord {
     sequence += 1;
@@ -125,7 +125,9 @@ export function createReplication(options: ReplicationOptions): Replication {
       sequence,
       revision,
       changeId,
-      workers: fleet.appliedRevision().map((worker) => ({ index: worker.index, revision: worker.revision })),
+      workers: workers
+        .appliedRevision()
+        .map((worker) => ({ index: worker.index, revision: worker.revision })),
       rolledBack: rollbacks.known(),
       faults: follower.faults,
       fenced: activeState.fenced,
@@ -213,7 +215,7 @@ export function createReplication(options: ReplicationOptions): Replication {
   function agree(since: number): void {
     inAgreement = Math.max(inAgreement, since);
     const rest = options.maxStaleness - (elapsed() - inAgreement);
-    fleet.freshFor(rest);
+    workers.freshFor(rest);
     if (rest < 0) return;
     if (trouble !== '') log.info({}, 'this replica and the store agree again');
     trouble = '';
@@ -331,7 +333,7 @@ export function createReplication(options: ReplicationOptions): Replication {
     },
     start() {
       store.onHint(follow);
-      fleet.onApplied(tell);
+      workers.onApplied(tell);
       const again = async (): Promise<void> => {
         try {
           await beat();

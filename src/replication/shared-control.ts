@@ -27,7 +27,7 @@ import { createKeptHead } from './kept-head.ts';
 import { createOlderHistory, type OlderHistory } from './older-history.ts';
 import { createReplication, type Replication } from './replication.ts';
 import type { ControlState } from '../state/state.ts';
-import type { WorkerFleet } from '../contract/workers.ts';
+import type { Workers } from '../contract/workers.ts';
 import type { WriteQueue } from '../state/write-queue.ts';
 import { after, detached, every, guarded } from '../runtime/guard.ts';
 
@@ -192,7 +192,7 @@ export interface SharedParts {
   readonly rollbacks: Rollbacks;
   readonly changes: Changes;
   readonly queue: WriteQueue;
-  readonly fleet: WorkerFleet;
+  readonly workers: Workers;
   readonly keyIds: readonly string[];
   readonly onFollowed: (services: ReadonlySet<string>) => void;
   /** The store answers. */

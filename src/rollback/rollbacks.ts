@@ -6,7 +6,7 @@
  * rollout of it is active here and had begun before is rolled back with it.
  */
 import type { Tombstone } from '../contract/tombstone.ts';
-import type { WorkerFleet } from '../contract/workers.ts';
+import type { Workers } from '../contract/workers.ts';
 import type { RolloutState } from '../policy/rollout.ts';
 import type { Changes } from '../rollout/changes.ts';
 import { type Documents, rollbacksIn, type Tombstones } from '../rollout/tombstones.ts';
@@ -30,7 +30,7 @@ export interface RollbacksOptions {
   readonly isKept: boolean;
   readonly activeState: ActiveState;
   readonly changes: Changes;
-  readonly workers: Pick<WorkerFleet, 'appliedRevision'>;
+  readonly workers: Pick<Workers, 'appliedRevision'>;
   /** Tells all other replicas; never waits. */
   readonly tell: (tombstones: readonly Tombstone[]) => void;
   /** What this replica can say that it knows has changed. */

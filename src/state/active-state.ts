@@ -26,7 +26,7 @@ import {
 import type { Credentials } from '../credentials/credentials.ts';
 import type { NetworkCache } from './network-cache.ts';
 import { type ControlState, viewServices } from './state.ts';
-import type { WorkerFleet } from '../contract/workers.ts';
+import type { Workers } from '../contract/workers.ts';
 import { after, guarded } from '../runtime/guard.ts';
 
 export interface ActiveStateOptions {
@@ -36,7 +36,7 @@ export interface ActiveStateOptions {
   readonly networks: NetworkCache;
   readonly credentials: Credentials;
   readonly discovery: Discovery;
-  readonly fleet: WorkerFleet;
+  readonly workers: Workers;
   /** The latches that the workers hold, for what is explained; null: none. */
   readonly latches: RememberedScopes | null;
   /** Monotonic, in ms. */
@@ -190,7 +190,7 @@ export class ActiveState {
   }
 
   #apply(): number {
-    const { credentials, discovery, networks, tombstones, fleet } = this.#options;
+    const { credentials, discovery, networks, tombstones, workers } = this.#options;
     const minusTombstones = (view: ServiceView): ServiceView =>
       view.rollout !== null && tombstones.has(view.rollout.id) ? stopped(view) : view;
     this.#views = mapped(this.#written, minusTombstones);
@@ -206,7 +206,7 @@ export class ActiveState {
       networks: networks.compiled,
       endpoints: discovery.endpoints,
     });
-    const sequence = fleet.apply(this.#snapshot);
+    const sequence = workers.apply(this.#snapshot);
     this.#awaitNext();
     return sequence;
   }

@@ -8,7 +8,7 @@
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { Worker } from 'node:worker_threads';
-import type { WorkerFleet } from '../contract/workers.ts';
+import type { Workers } from '../contract/workers.ts';
 import {
   SERVICE_COUNTER_BYTES,
   ServiceCounters,
@@ -57,7 +57,7 @@ interface PoolLog {
   error(fields: object, message: string): void;
 }
 
-export interface WorkerPool extends WorkerFleet {
+export interface WorkerPool extends Workers {
   readonly port: number;
   /** 0: TLS is not spoken. */
   readonly tlsPort: number;

@@ -39,7 +39,7 @@ test('whatever cannot be read as a request is a problem too', async () => {
 });
 
 test('numbers that JSON cannot say, keys that are there twice, percentages that nobody can have', async () => {
-  const { call, store, fleet } = await startApi();
+  const { call, store, workers } = await startApi();
   await call('PUT', ROLLOUT, RULES);
   const table: readonly (readonly [string, number, string, string])[] = [
     ['{"percentage":1e999}', 422, 'request_invalid', '/percentage'],
@@ -60,7 +60,7 @@ test('numbers that JSON cannot say, keys that are there twice, percentages that 
     problem(await call('POST', `${ROLLOUT}/percentage`, body), status, code, pointer);
   }
   assert.equal(store.commits.length, 1);
-  assert.equal(fleet.snapshots.at(-1)!.services[0]!.rollout!.document.rules[0]!.percentage, 10);
+  assert.equal(workers.snapshots.at(-1)!.services[0]!.rollout!.document.rules[0]!.percentage, 10);
 });
 
 test('a step that is sent again is the step that was taken, also the last one', async () => {

@@ -32,13 +32,13 @@ const WRITE: WriteRequest = {
   precondition: { ifMatch: null, ifNoneMatch: false, required: false },
 };
 
-function phaseOf(fleet: Awaited<ReturnType<typeof startApi>>['fleet']): string | undefined {
-  return fleet.snapshots.at(-1)!.services[0]!.rollout?.phase;
+function phaseOf(workers: Awaited<ReturnType<typeof startApi>>['workers']): string | undefined {
+  return workers.snapshots.at(-1)!.services[0]!.rollout?.phase;
 }
 
 test('a rollback does not wait for a write before it, is overtaken by none, and makes it void', async () => {
   const store = heldStore();
-  const { call, plane, fleet } = await startApi(CONFIGURATION, store);
+  const { call, plane, workers } = await startApi(CONFIGURATION, store);
   await call('PUT', ROLLOUT, RULES);
   const statuses = new Map<string, string[]>();
   plane.subscribe(({ event }) => {
@@ -55,21 +55,21 @@ test('a rollback does not wait for a write before it, is overtaken by none, and 
   );
   const back = plane.writeRollout('notes', { kind: 'rollback' }, WRITE);
   await Promise.resolve();
-  assert.equal(phaseOf(fleet), 'rolledBack', 'while the store holds the write before it');
+  assert.equal(phaseOf(workers), 'rolledBack', 'while the store holds the write before it');
   store.release();
   const [raised, rolledBack] = await Promise.all([raise, back]);
   assert.equal(raised.status, 'ROLLED_BACK');
   assert.deepEqual([rolledBack.status, rolledBack.revision], ['APPLIED', 3]);
   const seen = statuses.get(`rollout.rollback ${rolledBack.id}`)!;
   assert.deepEqual([...new Set(seen)], ['PENDING', 'APPLYING', 'APPLIED']);
-  for (const snapshot of fleet.snapshots.slice(2)) {
+  for (const snapshot of workers.snapshots.slice(2)) {
     assert.equal(snapshot.services[0]!.rollout!.phase, 'rolledBack', 'no snapshot brings the canary back');
   }
 });
 
 test('two rollbacks at once: neither waits for the store, and both can be polled to their end', async () => {
   const store = heldStore();
-  const { call, plane, fleet } = await startApi(CONFIGURATION, store);
+  const { call, plane, workers } = await startApi(CONFIGURATION, store);
   await call('PUT', ROLLOUT, RULES);
   store.hold();
   const raise = plane.writeRollout('notes', { kind: 'pause' }, WRITE);
@@ -78,7 +78,7 @@ test('two rollbacks at once: neither waits for the store, and both can be polled
     call('POST', `${ROLLOUT}/rollback`, {}),
   ]);
   for (const { status, body } of replies) assert.deepEqual([status, body.degraded], [202, true]);
-  assert.equal(phaseOf(fleet), 'rolledBack');
+  assert.equal(phaseOf(workers), 'rolledBack');
   // Harmless: it is in force.
   const cancel = new URL(replies[1].body.statusUrl).pathname;
   assert.equal((await call('POST', `${cancel}/cancel`, {})).body.status, 'APPLYING');
@@ -94,12 +94,12 @@ test('two rollbacks at once: neither waits for the store, and both can be polled
     .filter(({ kind }) => kind === 'rollout.rollback')
     .map(({ changeId }) => changeId);
   assert.deepEqual(stored.toSorted(), replies.map(({ body }) => body.id).toSorted());
-  assert.equal(phaseOf(fleet), 'rolledBack');
+  assert.equal(phaseOf(workers), 'rolledBack');
 });
 
 test('a policy that is put while a rollback is on its way is a new rollout after it', async () => {
   const store = heldStore();
-  const { call, plane, fleet } = await startApi(CONFIGURATION, store);
+  const { call, plane, workers } = await startApi(CONFIGURATION, store);
   await call('PUT', ROLLOUT, RULES);
   store.hold();
   const back = plane.writeRollout('notes', { kind: 'rollback' }, WRITE);
@@ -109,7 +109,7 @@ test('a policy that is put while a rollback is on its way is a new rollout after
   assert.equal((await back).status, 'APPLIED');
   assert.equal((await put).status, 202);
   assert.equal((await stale).status, 412);
-  const { id, phase, epoch } = fleet.snapshots.at(-1)!.services[0]!.rollout!;
+  const { id, phase, epoch } = workers.snapshots.at(-1)!.services[0]!.rollout!;
   assert.deepEqual([phase, epoch], ['running', 2]);
   assert.notEqual(id, store.commits[0]!.document!.rollout!.id);
 });
@@ -120,7 +120,7 @@ test('a rollback that a finish came before: its change ends, and can be read', a
   const { port } = stable.address() as AddressInfo;
   const notes = { ...CONFIGURATION.services!['notes']!, stable: { endpoints: [`127.0.0.1:${port}`] } };
   const store = heldStore();
-  const { call, plane, fleet } = await startApi({ ...CONFIGURATION, services: { notes } }, store);
+  const { call, plane, workers } = await startApi({ ...CONFIGURATION, services: { notes } }, store);
   await call('PUT', ROLLOUT, RULES);
   await call('POST', `${ROLLOUT}/promote`, {});
   store.hold();
@@ -135,5 +135,5 @@ test('a rollback that a finish came before: its change ends, and can be read', a
   const change = await plane.change(early.id);
   assert.equal(change.status, 'FAILED');
   assert.match(change.progress, /The rollout is idle/);
-  assert.equal(phaseOf(fleet), 'idle');
+  assert.equal(phaseOf(workers), 'idle');
 });

@@ -5,7 +5,7 @@ import { CONFIGURATION, problem, type Reply, ROLLOUT, RULES, startApi } from '..
 import { memoryStore } from '../support/memory-store.ts';
 
 test('a rollout from its start to its end', async () => {
-  const { call, fleet } = await startApi();
+  const { call, workers } = await startApi();
   problem(await call('GET', ROLLOUT), 404, 'rollout_not_found');
   const put = await call('PUT', ROLLOUT, RULES);
   assert.equal(put.status, 202);
@@ -20,7 +20,7 @@ test('a rollout from its start to its end', async () => {
   assert.equal(got.body.status.phase, 'running');
 
   assert.equal((await call('POST', `${ROLLOUT}/percentage`, { percentage: 50 })).body.percentage.to, 50);
-  assert.equal(fleet.snapshots.at(-1)!.services[0]!.rollout!.document.rules[0]!.percentage, 50);
+  assert.equal(workers.snapshots.at(-1)!.services[0]!.rollout!.document.rules[0]!.percentage, 50);
   for (const [action, phase] of [
     ['pause', 'paused'],
     ['resume', 'running'],
@@ -126,15 +126,15 @@ test('a request id makes one change, also at the same time; for another request 
 });
 
 test('APPLIED only when every worker has applied it; later writes supersede', async () => {
-  const { call, fleet } = await startApi();
-  fleet.automatic = false;
+  const { call, workers } = await startApi();
+  workers.automatic = false;
   const put = await call('PUT', ROLLOUT, RULES);
   assert.equal(put.body.status, 'APPLYING');
   const path = new URL(put.body.statusUrl).pathname;
-  fleet.acknowledge(0);
+  workers.acknowledge(0);
   assert.equal((await call('GET', path)).body.progress, '0 of 1 replicas (1 of 2 workers)');
   assert.equal((await call('POST', `${path}/cancel`, {})).body.status, 'APPLYING', 'too late to cancel');
-  fleet.acknowledge(1);
+  workers.acknowledge(1);
   assert.equal((await call('GET', path)).body.status, 'APPLIED');
   const raise = await call('POST', `${ROLLOUT}/percentage`, { percentage: 20 });
   await call('POST', `${ROLLOUT}/rollback`, {});
@@ -143,18 +143,18 @@ test('APPLIED only when every worker has applied it; later writes supersede', as
 });
 
 test('with the store gone writes are refused, a rollback is not, and it is stored later', async () => {
-  const { call, store, fleet, plane, counters } = await startApi();
+  const { call, store, workers, plane, counters } = await startApi();
   await call('PUT', ROLLOUT, RULES);
   store.failing = true;
   const refusedWrite = await call('POST', `${ROLLOUT}/percentage`, { percentage: 90 });
   problem(refusedWrite, 503, 'store_unavailable');
-  assert.equal(fleet.snapshots.at(-1)!.services[0]!.rollout!.document.rules[0]!.percentage, 10);
+  assert.equal(workers.snapshots.at(-1)!.services[0]!.rollout!.document.rules[0]!.percentage, 10);
   assert.equal(plane.storeAvailable(), false);
   assert.ok(counters.storeWriteErrors > 0);
   const rollback = await call('POST', `${ROLLOUT}/rollback`, {});
   assert.equal(rollback.status, 202);
   assert.equal(rollback.body.degraded, true);
-  assert.equal(fleet.snapshots.at(-1)!.services[0]!.rollout!.phase, 'rolledBack');
+  assert.equal(workers.snapshots.at(-1)!.services[0]!.rollout!.phase, 'rolledBack');
   store.failing = false;
   // The next write settles what is owed first.
   assert.equal((await call('PUT', ROLLOUT, RULES, { 'if-match': '*' })).status, 202);
@@ -166,9 +166,9 @@ test('with the store gone writes are refused, a rollback is not, and it is store
 });
 
 test('bad documents are refused with pointers, and the policy that runs is not touched', async () => {
-  const { call, fleet, store } = await startApi();
+  const { call, workers, store } = await startApi();
   await call('PUT', ROLLOUT, RULES);
-  const snapshots = fleet.snapshots.length;
+  const snapshots = workers.snapshots.length;
   const put = (body: unknown): Promise<Reply> => call('PUT', ROLLOUT, body, { 'if-match': '*' });
   const rule = (fields: object): object => ({ rules: [{ name: 'a', percentage: 1, ...fields }] });
   problem(await put({ rules: [{ name: 'a', percentge: 1 }] }), 422, 'rollout_invalid');
@@ -212,15 +212,15 @@ test('bad documents are refused with pointers, and the policy that runs is not t
   problem(await call('GET', '/v1/services/notes/history?limit=1000'), 422, 'request_invalid', '/query/limit');
   const misspelt = await put({ rules: [{ name: 'a', percentge: 1 }] });
   assert.match(JSON.stringify(misspelt.body.errors), /did you mean \\"percentage\\"/);
-  assert.equal(fleet.snapshots.length, snapshots);
+  assert.equal(workers.snapshots.length, snapshots);
   assert.equal(store.commits.length, 1);
 });
 
 test('services through the API', async () => {
-  const { call, fleet } = await startApi();
+  const { call, workers } = await startApi();
   const shop = { hosts: ['shop.example.com'], stable: { endpoints: ['127.0.0.1:7003'] } };
   assert.equal((await call('PUT', '/v1/services/shop', shop)).status, 202);
-  assert.equal(fleet.snapshots.at(-1)!.services.length, 2);
+  assert.equal(workers.snapshots.at(-1)!.services.length, 2);
   const got = await call('GET', '/v1/services/shop');
   assert.equal(got.body.status.source, 'api');
   problem(await call('PUT', '/v1/services/shop', shop), 428, 'precondition_required');
@@ -291,11 +291,11 @@ test('after a restart rollouts, changes and request ids are as they were', async
 });
 
 test('a configuration that does not fit what runs is refused, and what ran goes on', async () => {
-  const { call, plane, fleet } = await startApi();
+  const { call, plane, workers } = await startApi();
   await call('PUT', ROLLOUT, { rules: [{ name: 'office', match: { segment: 'office' }, percentage: 100 }] });
-  const snapshots = fleet.snapshots.length;
+  const snapshots = workers.snapshots.length;
   await assert.rejects(plane.reload({ ...CONFIGURATION, segments: {} }), /office/);
-  assert.equal(fleet.snapshots.length, snapshots);
+  assert.equal(workers.snapshots.length, snapshots);
   await plane.reload({ ...CONFIGURATION, segments: { office: ['198.51.100.0/24'] } });
   const moved = await call('POST', '/v1/services/notes/explain', { clientAddress: '198.51.100.9' });
   assert.equal(moved.body.decision.variant, 'canary');

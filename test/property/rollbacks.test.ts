@@ -52,7 +52,7 @@ for (let seed = Number(process.env['SERIN_FLEET_FIRST'] ?? 1); seed <= SEEDS; se
     let lossy = false;
 
     const given = (one: Replica) =>
-      one.fleet.snapshots.at(-1)?.services.find(({ name }) => name === 'notes')?.rollout ?? null;
+      one.workers.snapshots.at(-1)?.services.find(({ name }) => name === 'notes')?.rollout ?? null;
 
     async function begin(name: string, disk?: Disk): Promise<void> {
       const cut = disk?.saved !== null && disk !== undefined && below(2) === 0;
@@ -67,8 +67,8 @@ for (let seed = Number(process.env['SERIN_FLEET_FIRST'] ?? 1); seed <= SEEDS; se
         else if (over.has(rollout.id)) faults.push(`${name} gives the canary of ${rollout.id} again`);
       };
       look();
-      const apply = one.fleet.apply.bind(one.fleet);
-      one.fleet.apply = (snapshot) => {
+      const apply = one.workers.apply.bind(one.workers);
+      one.workers.apply = (snapshot) => {
         const sequence = apply(snapshot);
         look();
         return sequence;

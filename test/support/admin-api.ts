@@ -1,4 +1,4 @@
-/** The admin API over real HTTP, in front of a control plane whose store and fleet are held by the test. */
+/** The admin API over real HTTP, in front of a control plane whose store and workers are held by the test. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
@@ -12,7 +12,7 @@ import { startControlPlane, type ControlPlane } from '../../src/control/control-
 import type { FinalLog } from '../../src/store/file/final-log.ts';
 import { ControlCounters } from '../../src/telemetry/control-counters.ts';
 import { createLog } from '../../src/telemetry/log.ts';
-import { fakeFleet, memoryStore, type FakeFleet, type MemoryStore } from './memory-store.ts';
+import { fakeWorkers, memoryStore, type FakeWorkers, type MemoryStore } from './memory-store.ts';
 import { type MemoryTombstones, memoryTombstones } from './memory-tombstones.ts';
 
 export const CONFIGURATION: Configuration = {
@@ -64,7 +64,7 @@ export interface Reply {
 interface Api {
   readonly plane: ControlPlane;
   readonly store: MemoryStore;
-  readonly fleet: FakeFleet;
+  readonly workers: FakeWorkers;
   readonly counters: ControlCounters;
   readonly port: number;
   readonly call: (
@@ -87,11 +87,11 @@ export async function startApi(
   finalLog: FinalLog | null = null,
   tombstoneFile: MemoryTombstones = memoryTombstones(),
 ): Promise<Api> {
-  const fleet = fakeFleet();
+  const workers = fakeWorkers();
   const counters = new ControlCounters();
   const log = createLog({ level: 'silent' });
   const upstreams = createUpstreamWatch({
-    services: () => fleet.snapshots.at(-1)?.services ?? [],
+    services: () => workers.snapshots.at(-1)?.services ?? [],
     blocks: () => null,
     counters: () => [],
     probe: async () => '',
@@ -118,7 +118,7 @@ export async function startApi(
     tombstoneFile,
     shared: null,
     finalLog,
-    fleet,
+    workers,
     latches: null,
     counters,
     replica: 'here',
@@ -167,7 +167,7 @@ export async function startApi(
       sent.on('error', reject);
       sent.end(text);
     });
-  return { plane, store, fleet, counters, port, call };
+  return { plane, store, workers, counters, port, call };
 }
 
 /** Asserts that the reply is a problem of that code, whose first fault is at `pointer`. */

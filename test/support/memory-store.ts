@@ -1,6 +1,6 @@
-/** A store in memory that can be made to fail, and a fleet without threads. */
+/** A store in memory that can be made to fail, and workers without threads. */
 import type { Snapshot } from '../../src/contract/snapshot.ts';
-import type { WorkerFleet } from '../../src/contract/workers.ts';
+import type { Workers } from '../../src/contract/workers.ts';
 import { applyCommit } from '../../src/store/log-records.ts';
 import {
   type Commit,
@@ -41,7 +41,7 @@ export function memoryStore(commits: Commit[] = []): MemoryStore {
   return store;
 }
 
-export interface FakeFleet extends WorkerFleet {
+export interface FakeWorkers extends Workers {
   readonly snapshots: Snapshot[];
   /** Whether workers acknowledge by themselves. */
   automatic: boolean;
@@ -51,32 +51,32 @@ export interface FakeFleet extends WorkerFleet {
   freshUntil: number;
 }
 
-export function fakeFleet(size = 2): FakeFleet {
+export function fakeWorkers(size = 2): FakeWorkers {
   const revisions = Array.from({ length: size }, () => -1);
   const sequences = revisions.map(() => -1);
   const listeners: ((index: number, revision: number) => void)[] = [];
-  const fleet: FakeFleet = {
+  const workers: FakeWorkers = {
     size,
     snapshots: [],
     automatic: true,
     apply(snapshot) {
-      fleet.snapshots.push(snapshot);
-      if (fleet.automatic) for (const index of revisions.keys()) fleet.acknowledge(index);
-      return fleet.snapshots.length;
+      workers.snapshots.push(snapshot);
+      if (workers.automatic) for (const index of revisions.keys()) workers.acknowledge(index);
+      return workers.snapshots.length;
     },
     acknowledge(index) {
-      const revision = fleet.snapshots.at(-1)!.revision;
+      const revision = workers.snapshots.at(-1)!.revision;
       revisions[index] = revision;
-      sequences[index] = fleet.snapshots.length;
+      sequences[index] = workers.snapshots.length;
       for (const listener of listeners) listener(index, revision);
     },
     appliedRevision: () =>
       revisions.map((revision, index) => ({ index, revision, sequence: sequences[index]! })),
     onApplied: (listener) => void listeners.push(listener),
     freshFor(ms) {
-      fleet.freshUntil = performance.now() + ms;
+      workers.freshUntil = performance.now() + ms;
     },
     freshUntil: Number.POSITIVE_INFINITY,
   };
-  return fleet;
+  return workers;
 }

@@ -20,7 +20,7 @@ import { StoreError } from '../../src/store/store.ts';
 import { ControlCounters } from '../../src/telemetry/control-counters.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { CONFIGURATION } from './admin-api.ts';
-import { type FakeFleet, fakeFleet } from './memory-store.ts';
+import { type FakeWorkers, fakeWorkers } from './memory-store.ts';
 import { type MemoryTombstones, memoryTombstones } from './memory-tombstones.ts';
 import { type SharedMemory, type SharedMemoryConnection, sharedMemory } from './shared-memory.ts';
 
@@ -67,7 +67,7 @@ export interface Disk {
 export interface Replica {
   readonly name: string;
   readonly plane: ControlPlane;
-  readonly fleet: FakeFleet;
+  readonly workers: FakeWorkers;
   readonly store: SharedMemoryConnection;
   /** What its workers were last given of the service "notes". */
   phase(): string | undefined;
@@ -104,7 +104,7 @@ export function startReplicas(time: () => number = Date.now): Replicas {
     const { name, configuration = CONFIGURATION, keys = [KEY], skew = 0 } = options;
     const store = memory.connect();
     store.cut = options.cut ?? false;
-    const fleet = fakeFleet();
+    const workers = fakeWorkers();
     const disk: Disk = options.disk ?? {
       saved: options.saved ?? null,
       followed: [],
@@ -203,7 +203,7 @@ export function startReplicas(time: () => number = Date.now): Replicas {
         onWaiting: () => {},
       },
       finalLog: null,
-      fleet,
+      workers,
       latches: null,
       counters: new ControlCounters(),
       replica: name,
@@ -212,12 +212,12 @@ export function startReplicas(time: () => number = Date.now): Replicas {
       random: randomBytes,
       log: createLog({ level: 'silent' }),
     });
-    const service = () => fleet.snapshots.at(-1)?.services.find((one) => one.name === 'notes');
+    const service = () => workers.snapshots.at(-1)?.services.find((one) => one.name === 'notes');
     let closed = false;
     const replica: Replica = {
       name,
       plane,
-      fleet,
+      workers,
       store,
       disk,
       slept: 0,

@@ -20,7 +20,7 @@ import { createWriteQueue } from '../../src/state/write-queue.ts';
 import type { Commit } from '../../src/store/store.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { CONFIGURATION, RULES } from './admin-api.ts';
-import { fakeFleet, memoryStore, type MemoryStore } from './memory-store.ts';
+import { fakeWorkers, memoryStore, type MemoryStore } from './memory-store.ts';
 import { type MemoryTombstones, memoryTombstones } from './memory-tombstones.ts';
 
 export const RUNNING: RolloutState = {
@@ -75,7 +75,7 @@ export async function startRollbackParts(options: RollbackPartsOptions = {}) {
   if (store.commits.length === 0) await store.commit(START);
   const { revision, documents, recent } = await store.load();
   const log = options.log ?? createLog({ level: 'silent' });
-  const fleet = fakeFleet();
+  const workers = fakeWorkers();
   const networks = createNetworkCache(createHelper());
   const credentials = createCredentials({
     readFile: () => Promise.reject(new Error('no file is named')),
@@ -94,20 +94,20 @@ export async function startRollbackParts(options: RollbackPartsOptions = {}) {
     networks,
     credentials,
     discovery: LISTED_ONLY,
-    fleet,
+    workers,
     latches: null,
     monotonicNow,
   });
   await activeState.ready(activeState.state);
   const updates: Change[] = [];
-  const reach = localReach(() => fleet.appliedRevision().map((worker) => worker.revision));
+  const reach = localReach(() => workers.appliedRevision().map((worker) => worker.revision));
   const changes = createChanges({
     wallNow: Date.now,
     reach,
     tombstones,
     onUpdate: (change) => updates.push(change),
   });
-  fleet.onApplied(() => changes.refresh());
+  workers.onApplied(() => changes.refresh());
   const queue = createWriteQueue();
   const commits = new CommitWriter({
     store,
@@ -128,7 +128,7 @@ export async function startRollbackParts(options: RollbackPartsOptions = {}) {
     isKept,
     activeState,
     changes,
-    workers: fleet,
+    workers: workers,
     tell: (some) => void told.push(...some),
     onKnown: () => {},
     onOwed: () => committer?.wake(),
@@ -181,7 +181,7 @@ export async function startRollbackParts(options: RollbackPartsOptions = {}) {
         throw new Error('A rollback of what is under way is planned when it is stored.');
       },
     });
-  const phase = () => fleet.snapshots.at(-1)!.services[0]!.rollout!.phase;
+  const phase = () => workers.snapshots.at(-1)!.services[0]!.rollout!.phase;
   return {
     store,
     file,
@@ -190,7 +190,7 @@ export async function startRollbackParts(options: RollbackPartsOptions = {}) {
     committer: made,
     activeState,
     changes,
-    fleet,
+    workers,
     updates,
     told,
     rollback,

@@ -152,13 +152,13 @@ test('explain shows the decision and why', async () => {
 });
 
 test('--wait ends with what became of the change', async () => {
-  const { port, call, fleet } = await startApi();
+  const { port, call, workers } = await startApi();
   await call('PUT', ROLLOUT, RULES);
-  fleet.automatic = false;
+  workers.automatic = false;
   const raise = run(port, ['rollout', 'percentage', 'notes', '20', '--wait']);
   const rolledBack = new Promise<void>((resolve) => {
-    const apply = fleet.apply.bind(fleet);
-    fleet.apply = (snapshot) => {
+    const apply = workers.apply.bind(workers);
+    workers.apply = (snapshot) => {
       const sequence = apply(snapshot);
       if (snapshot.revision === 2) resolve();
       return sequence;

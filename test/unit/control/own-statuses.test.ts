@@ -16,10 +16,10 @@ async function statusIn(call: Awaited<ReturnType<typeof startApi>>['call'], id: 
 test('a restart changes no final status', async () => {
   const files = memoryFiles();
   const store = memoryStore();
-  const { call, fleet, plane } = await startApi(CONFIGURATION, store, open(files));
+  const { call, workers, plane } = await startApi(CONFIGURATION, store, open(files));
   const statusOf = async (id: string): Promise<unknown> =>
     (await call('GET', `/v1/changes/${id}`)).body.status;
-  fleet.automatic = false;
+  workers.automatic = false;
   const superseded = (await call('PUT', ROLLOUT, RULES)).body.id;
   const rolledBack = (await call('POST', `${ROLLOUT}/percentage`, { percentage: 20 })).body.id;
   const rollback = (await call('POST', `${ROLLOUT}/rollback`, { reason: 'errors' })).body.id;
@@ -31,7 +31,7 @@ test('a restart changes no final status', async () => {
   }, null);
   assert.equal((await call('PUT', ROLLOUT, RULES, { 'if-match': '*' })).status, 409);
   unsubscribe();
-  for (const index of [0, 1]) fleet.acknowledge(index);
+  for (const index of [0, 1]) workers.acknowledge(index);
   const present = (await call('POST', `${ROLLOUT}/rollback`, {})).body.id;
   const expected = [
     [superseded, 'SUPERSEDED'],
@@ -45,7 +45,7 @@ test('a restart changes no final status', async () => {
 
   // As after a crash; its workers have nothing yet.
   const again = await startApi(CONFIGURATION, memoryStore(store.commits), open(files.afterCrash(() => 0)));
-  again.fleet.appliedRevision = () => [{ index: 0, revision: -1, sequence: -1 }];
+  again.workers.appliedRevision = () => [{ index: 0, revision: -1, sequence: -1 }];
   for (const [id, status] of expected) {
     const { body } = await again.call('GET', `/v1/changes/${id}`);
     assert.equal(body.status, status, id);

@@ -27,7 +27,7 @@ test('no status of a rollback is taken back: it is never final before it is appl
 
 test('a store that never answers holds up neither the rollback nor its answer', async () => {
   const hung = memoryStore();
-  const { rollback, changes, phase, fleet, activeState } = await startRollbackParts({
+  const { rollback, changes, phase, workers, activeState } = await startRollbackParts({
     store: hung,
     patience: 5,
   });
@@ -45,7 +45,7 @@ test('a store that never answers holds up neither the rollback nor its answer', 
   const answer = rollback();
   // Before any turn of the event loop: the workers have it.
   assert.equal(phase(), 'rolledBack');
-  assert.equal(fleet.snapshots.at(-1)!.revision, 1);
+  assert.equal(workers.snapshots.at(-1)!.revision, 1);
   assert.equal(activeState.view('notes').rollout?.phase, 'rolledBack');
   await begun;
   const change = await answer;
@@ -61,7 +61,7 @@ test('a store that never answers holds up neither the rollback nor its answer', 
 
 test('a rollback overtakes the writes that wait', async () => {
   const store = memoryStore();
-  const { call, fleet } = await startApi(CONFIGURATION, store);
+  const { call, workers } = await startApi(CONFIGURATION, store);
   await call('PUT', ROLLOUT, RULES);
   const commit: MemoryStore['commit'] = store.commit.bind(store);
   let release: () => void = () => {};
@@ -80,7 +80,7 @@ test('a rollback overtakes the writes that wait', async () => {
   const second = call('POST', `${ROLLOUT}/percentage`, { percentage: 50 });
   const rollback = call('POST', `${ROLLOUT}/rollback`, {});
   await eventually(
-    async () => fleet.snapshots.at(-1)!.services[0]!.rollout!.phase === 'rolledBack',
+    async () => workers.snapshots.at(-1)!.services[0]!.rollout!.phase === 'rolledBack',
     'the rollback on the workers',
   );
   release();
@@ -94,11 +94,11 @@ test('a rollback overtakes the writes that wait', async () => {
 });
 
 test('a rollback with a stale ETag does nothing, not even for a moment', async () => {
-  const { call, fleet } = await startApi();
+  const { call, workers } = await startApi();
   await call('PUT', ROLLOUT, RULES);
-  const before = fleet.snapshots.length;
+  const before = workers.snapshots.length;
   problem(await call('POST', `${ROLLOUT}/rollback`, {}, { 'if-match': '"7"' }), 412, 'precondition_failed');
-  assert.equal(fleet.snapshots.length, before, 'no worker heard of it');
+  assert.equal(workers.snapshots.length, before, 'no worker heard of it');
   assert.equal((await call('POST', `${ROLLOUT}/rollback`, {}, { 'if-match': '"1"' })).status, 202);
 });
 

@@ -83,13 +83,13 @@ test('a rollback and the change before it end the same at all, whoever hears of 
   const { a, b, c, all, endings } = await three();
   const ids = [(await put(a)).id];
   for (let round = 0; round < 6; round++) {
-    c.fleet.automatic = round % 2 === 0;
+    c.workers.automatic = round % 2 === 0;
     b.store.deaf = round % 3 === 0;
     ids.push((await percent(all[round % 3]!, round + 11)).id);
     ids.push((await rollback(all[(round + 1) % 3]!)).id);
     ids.push((await put(all[(round + 2) % 3]!)).id);
-    c.fleet.automatic = true;
-    for (const index of [0, 1]) c.fleet.acknowledge(index);
+    c.workers.automatic = true;
+    for (const index of [0, 1]) c.workers.acknowledge(index);
   }
   for (const id of ids) await endOf(all, id);
   endings.check();
@@ -126,13 +126,13 @@ test('a rollback that was applied without the store stays so, whatever is record
 test('a replica that is cut off from the store decides nothing, and goes by what the others tell', async () => {
   const { a, b, c, all, endings } = await three();
   await endOf(all, (await put(a)).id);
-  c.fleet.automatic = false;
+  c.workers.automatic = false;
   const first = await percent(a, 20);
   await eventually(async () => b.percentage() === 20, 'the write at b');
   a.store.cut = true;
   const second = await percent(b, 30);
-  c.fleet.automatic = true;
-  for (const index of [0, 1]) c.fleet.acknowledge(index);
+  c.workers.automatic = true;
+  for (const index of [0, 1]) c.workers.acknowledge(index);
   assert.equal(await endOf([b, c], first.id), 'SUPERSEDED');
   await eventually(async () => (await status(a, first.id)) === 'SUPERSEDED', 'what b tells a');
   a.store.cut = false;
@@ -143,7 +143,7 @@ test('a replica that is cut off from the store decides nothing, and goes by what
 test('a replica that is alone with itself decides nothing', async () => {
   const { a, b, c, all, endings } = await three();
   await endOf(all, (await put(a)).id);
-  c.fleet.automatic = false;
+  c.workers.automatic = false;
   const first = await percent(a, 20);
   a.alone = true;
   a.store.cut = true;
@@ -157,8 +157,8 @@ test('a replica that is alone with itself decides nothing', async () => {
   assert.equal(await status(a, first.id), 'APPLYING');
   a.alone = false;
   a.store.cut = false;
-  c.fleet.automatic = true;
-  for (const index of [0, 1]) c.fleet.acknowledge(index);
+  c.workers.automatic = true;
+  for (const index of [0, 1]) c.workers.acknowledge(index);
   assert.equal(await endOf(all, first.id), 'SUPERSEDED');
   assert.equal(await endOf(all, second.id), 'APPLIED');
   endings.check();
@@ -166,11 +166,11 @@ test('a replica that is alone with itself decides nothing', async () => {
 
 test('a restart changes no final status: neither with the store nor without it, nor where it was emptied', async () => {
   const { a, b, c, endings, start, memory } = await three();
-  c.fleet.automatic = false;
+  c.workers.automatic = false;
   const ids = [(await put(a)).id, (await percent(b, 20)).id, (await percent(a, 30)).id];
   const third = ids.at(-1)!;
-  c.fleet.automatic = true;
-  for (const index of [0, 1]) c.fleet.acknowledge(index);
+  c.workers.automatic = true;
+  for (const index of [0, 1]) c.workers.acknowledge(index);
   for (const id of ids) await endOf([a, b, c], id);
   const before = await Promise.all(ids.map((id) => status(a, id)));
   assert.deepEqual(before, ['SUPERSEDED', 'SUPERSEDED', 'APPLIED']);
@@ -200,7 +200,7 @@ test('a restart changes no final status: neither with the store nor without it, 
 
 test('an emptied store learns again how changes ended', async () => {
   const { a, b, c, endings, start, memory } = await three();
-  c.fleet.automatic = false;
+  c.workers.automatic = false;
   const first = (await put(a)).id;
   await percent(b, 20);
   assert.equal(await endOf([a, b, c], first), 'SUPERSEDED');
@@ -217,7 +217,7 @@ test('a change that found nothing to do stays applied while a worker is replaced
   const { id } = await put(a);
   assert.match(id, /^present\./);
   assert.equal(await status(a, id), 'APPLIED');
-  b.fleet.appliedRevision = () => [{ index: 0, revision: -1, sequence: -1 }];
+  b.workers.appliedRevision = () => [{ index: 0, revision: -1, sequence: -1 }];
   await eventually(async () => {
     const view = a.plane.fleet().replicas.find(({ name }) => name === 'b');
     return view?.workers.some(({ revision }) => revision === -1) === true;

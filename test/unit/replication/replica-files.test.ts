@@ -26,7 +26,7 @@ test('a replica that lacks a file of a service keeps the former definition, and 
       REQUEST,
     );
   const at = (one: Replica) =>
-    one.fleet.snapshots.at(-1)?.services.find(({ name }) => name === 'made')?.stable;
+    one.workers.snapshots.at(-1)?.services.find(({ name }) => name === 'made')?.stable;
   await define({});
   await eventually(async () => at(b)?.tls === null, 'the service without TLS at b');
   b.store.cut = true;

@@ -35,13 +35,13 @@ async function status(replica: Replica, id: string): Promise<string> {
 
 test('a change is applied when all replicas decide by it, and readable from each', async () => {
   const { a, b, c, all } = await three();
-  c.fleet.automatic = false;
+  c.workers.automatic = false;
   const { id } = await put(a);
   await eventually(async () => b.percentage() === 10, 'the policy at another replica');
   await eventually(async () => (await a.plane.change(id)).progress === '2 of 3 replicas', 'two of three');
   assert.equal(await status(b, id), 'APPLYING');
   assert.equal(await status(c, id), 'APPLYING');
-  for (const index of [0, 1]) c.fleet.acknowledge(index);
+  for (const index of [0, 1]) c.workers.acknowledge(index);
   for (const one of all) await eventually(async () => (await status(one, id)) === 'APPLIED', one.name);
 });
 
@@ -318,8 +318,8 @@ test('clocks five seconds apart: all begin at the same moment', async () => {
     ['c', -5000],
   ] as const) {
     const replica = await replicas.start({ name, skew, activation: 100 });
-    const apply = replica.fleet.apply.bind(replica.fleet);
-    replica.fleet.apply = (snapshot) => {
+    const apply = replica.workers.apply.bind(replica.workers);
+    replica.workers.apply = (snapshot) => {
       const sequence = apply(snapshot);
       if (replica.percentage() === 33) seen.set(name, performance.now());
       return sequence;
@@ -361,7 +361,7 @@ test('the key that signs is the first one that all replicas have', async () => {
   const former = { id: 'k1', secret: new Uint8Array(32).fill(1) };
   const { start } = startReplicas();
   const a = await start({ name: 'a', keys: [fresh, former] });
-  const signing = (replica: Replica) => replica.fleet.snapshots.at(-1)?.keys[0]?.id;
+  const signing = (replica: Replica) => replica.workers.snapshots.at(-1)?.keys[0]?.id;
   assert.equal(signing(a), 'k2');
   const b = await start({ name: 'b', keys: [former] });
   await eventually(async () => signing(a) === 'k1', 'the key that both have');

@@ -138,13 +138,13 @@ test('where a worker of a peer has not let go of the other rollout, the rollback
   await rollback(a);
   await put(a, 20);
   await everywhere([a, b], 'running', 20);
-  b.fleet.automatic = false;
+  b.workers.automatic = false;
   c.alone = false;
   const { id } = await rollback(c);
   await eventually(async () => (await c.plane.change(id)).progress.startsWith('2 of 3'), 'two of three');
-  b.fleet.acknowledge(0);
+  b.workers.acknowledge(0);
   assert.equal(await status(c, id), 'APPLYING');
-  b.fleet.acknowledge(1);
+  b.workers.acknowledge(1);
   await eventually(async () => (await status(c, id)) === 'APPLIED', 'the last worker');
 });
 

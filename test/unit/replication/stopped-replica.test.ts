@@ -14,9 +14,9 @@ test('who was stopped for too long gives stable before the store has answered, t
   const { start } = startReplicas();
   const a = await start({ name: 'a', maxStaleness: 60_000 });
   await put(a);
-  const before = a.fleet.snapshots.length;
+  const before = a.workers.snapshots.length;
   a.slept = 3_600_000;
-  const phases = () => a.fleet.snapshots.slice(before).map(({ services }) => services[0]?.rollout?.phase);
+  const phases = () => a.workers.snapshots.slice(before).map(({ services }) => services[0]?.rollout?.phase);
   await eventually(
     () => phases().at(-1) === 'running' && phases().includes('rolledBack'),
     'stable for a moment',
@@ -28,20 +28,20 @@ test('an answer of the store that lay unread while the replica was stopped says 
   const { start } = startReplicas();
   const a = await start({ name: 'a', maxStaleness: 60_000 });
   await put(a);
-  const before = a.fleet.snapshots.length;
+  const before = a.workers.snapshots.length;
   const sync = a.store.sync.bind(a.store);
   let fresh = Number.NaN;
   a.store.sync = async (beat) => {
     const seen = await sync(beat);
     a.store.sync = async (next) => {
       // Nothing was asked since: the workers may not go on by that answer.
-      if (Number.isNaN(fresh)) fresh = a.fleet.freshUntil - performance.now();
+      if (Number.isNaN(fresh)) fresh = a.workers.freshUntil - performance.now();
       return sync(next);
     };
     a.slept = 3_600_000;
     return seen;
   };
-  const phases = () => a.fleet.snapshots.slice(before).map(({ services }) => services[0]?.rollout?.phase);
+  const phases = () => a.workers.snapshots.slice(before).map(({ services }) => services[0]?.rollout?.phase);
   await eventually(
     () => phases().at(-1) === 'running' && phases().includes('rolledBack'),
     'stable for a moment',
@@ -54,10 +54,10 @@ test('workers may go on by what they know for as long as the replica may, and no
   const { start } = startReplicas();
   const a = await start({ name: 'a', maxStaleness: 60_000 });
   await put(a);
-  const rest = a.fleet.freshUntil - performance.now();
+  const rest = a.workers.freshUntil - performance.now();
   assert.ok(rest > 50_000 && rest <= 60_000, String(rest));
   a.store.cut = true;
-  const until = a.fleet.freshUntil;
+  const until = a.workers.freshUntil;
   await eventually(() => a.store.condition !== 'available', 'a beat in vain');
-  await eventually(() => a.fleet.freshUntil === until, 'the same moment');
+  await eventually(() => a.workers.freshUntil === until, 'the same moment');
 });

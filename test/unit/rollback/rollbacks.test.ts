@@ -36,11 +36,11 @@ test('in force and told in the very call, before the disk or the store is asked'
 
 test('it is known only when all workers decide by it', async () => {
   const parts = await startRollbackParts();
-  parts.fleet.automatic = false;
+  parts.workers.automatic = false;
   await parts.rollbacks.rollBack(tombstone());
-  parts.fleet.acknowledge(0);
+  parts.workers.acknowledge(0);
   assert.deepEqual(parts.rollbacks.known(), []);
-  parts.fleet.acknowledge(1);
+  parts.workers.acknowledge(1);
   assert.deepEqual(parts.rollbacks.known(), ['r1']);
 });
 
@@ -105,7 +105,7 @@ test('after a restart it is in force before the store has it, and can be polled'
   const { id } = await parts.rollback();
   const again = await startRollbackParts({ file: memoryTombstones(file.lines), store });
   assert.deepEqual(
-    again.fleet.snapshots.map(({ services }) => services[0]!.rollout!.phase),
+    again.workers.snapshots.map(({ services }) => services[0]!.rollout!.phase),
     ['rolledBack'],
   );
   store.failing = false;
