@@ -23,7 +23,7 @@ import { ExchangeRecord } from './exchange-record.ts';
 import { upstreamRequestHead } from './forward-headers.ts';
 import { STREAM_REFUSED } from '../../http2/edge-socket.ts';
 import { joinRequest } from '../../http2/joined-streams.ts';
-import { follow, PHASES, type Phase } from './phases.ts';
+import { nextPhase, PHASES, type RequestPhase } from './phases.ts';
 import type { Standing } from './recovery.ts';
 import { RequestBody } from './request-body.ts';
 import { RequestContext } from './request-context.ts';
@@ -86,9 +86,9 @@ export class Exchange implements UpstreamHandler {
     });
   }
 
-  #enter(phase: Phase): void {
+  #enter(phase: RequestPhase): void {
     const { request } = this;
-    request.phase = follow(request.phase, phase);
+    request.phase = nextPhase(request.phase, phase);
     this.active = phase !== 'idle';
   }
 

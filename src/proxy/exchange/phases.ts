@@ -13,7 +13,14 @@
  * draining    the client has all of its answer; what is left of its request's body is read, so that the connection can serve on
  * tunnel      after an upgrade: bytes pass unread both ways
  */
-export type Phase = 'idle' | 'deciding' | 'connecting' | 'waiting' | 'answering' | 'draining' | 'tunnel';
+export type RequestPhase =
+  | 'idle'
+  | 'deciding'
+  | 'connecting'
+  | 'waiting'
+  | 'answering'
+  | 'draining'
+  | 'tunnel';
 
 /**
  * Whose time a phase's deadline bounds, by which settings of the service.
@@ -29,12 +36,12 @@ export type DeadlineOf = 'endpoint' | 'answer' | 'client' | 'drain' | 'tunnel';
 
 interface PhaseRow {
   /** What may come next. */
-  readonly next: readonly Phase[];
+  readonly next: readonly RequestPhase[];
   /** Null: nothing is waited for. */
   readonly deadline: DeadlineOf | null;
 }
 
-export const PHASES: Readonly<Record<Phase, PhaseRow>> = {
+export const PHASES: Readonly<Record<RequestPhase, PhaseRow>> = {
   idle: { next: ['deciding'], deadline: null },
   // An idle connection takes the request at once; an answer of our own ends it.
   deciding: { next: ['connecting', 'waiting', 'draining', 'idle'], deadline: null },
@@ -48,7 +55,7 @@ export const PHASES: Readonly<Record<Phase, PhaseRow>> = {
 };
 
 /** `to`, which comes after `from`. Throws where it may not: that is a mistake of the program. */
-export function follow(from: Phase, to: Phase): Phase {
+export function nextPhase(from: RequestPhase, to: RequestPhase): RequestPhase {
   if (!PHASES[from].next.includes(to)) throw new Error(`a request may not go from ${from} to ${to}`);
   return to;
 }

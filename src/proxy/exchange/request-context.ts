@@ -15,7 +15,7 @@ import type { DownstreamInfo } from '../connection/downstream-info.ts';
 import type { ClientSide } from '../connection/client-side.ts';
 import { OWN_FIELDS, type FieldGuard } from './field-guard.ts';
 import type { ForwardFacts } from './forward-headers.ts';
-import type { Phase } from './phases.ts';
+import type { RequestPhase } from './phases.ts';
 import type { Routing, ServiceRoute } from '../routing.ts';
 import type { Via } from './via.ts';
 import type { WorkerContext } from '../worker-context.ts';
@@ -30,7 +30,7 @@ export class RequestContext implements RequestFacts, ForwardFacts {
   secure = false;
   peerTrusted = false;
   /** Where the request stands; only its exchange moves it on. */
-  phase: Phase = 'idle';
+  phase: RequestPhase = 'idle';
   /** The service that the request is for; null before that is known, and where there is none. */
   route: ServiceRoute | null = null;
   /** The client connection that the request came by. */

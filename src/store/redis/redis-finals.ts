@@ -5,7 +5,7 @@
  */
 import type { FinalRecord } from '../shared-store.ts';
 import { StoreError } from '../store.ts';
-import type { RedisScript } from './redis-connection.ts';
+import type { Ask } from './redis-questions.ts';
 import { FORMAT } from './redis-scripts.ts';
 import { FINALS } from './redis-write-scripts.ts';
 
@@ -16,12 +16,7 @@ const AT_ONCE = 500;
 
 export interface RedisFinalsOptions {
   readonly key: (name: string) => string;
-  /** As `ask` of the store: the parts of an answer. */
-  readonly ask: (
-    script: RedisScript,
-    keys: readonly string[],
-    args: readonly (string | number)[],
-  ) => Promise<readonly unknown[]>;
+  readonly ask: Ask;
 }
 
 export function createRedisFinals({ key, ask }: RedisFinalsOptions) {

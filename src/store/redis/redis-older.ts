@@ -1,8 +1,8 @@
 /** Older commits in front of the history in Redis: a stream takes none there, so a script makes it anew, all of it or nothing. */
 import type { Oldest } from '../shared-store.ts';
 import type { Commit } from '../store.ts';
-import type { RedisScript, RunOptions } from './redis-connection.ts';
 import { finite, restoreParts } from './redis-parts.ts';
+import type { Ask } from './redis-questions.ts';
 import { FORMAT } from './redis-scripts.ts';
 import { ADD_OLDER } from './redis-write-scripts.ts';
 
@@ -14,13 +14,7 @@ const TIME = 5000;
 
 export interface OlderCommitsOptions {
   readonly key: (name: string) => string;
-  /** As `ask` of the store: the parts of an answer. */
-  readonly ask: (
-    script: RedisScript,
-    keys: readonly string[],
-    args: readonly (string | number)[],
-    options?: RunOptions,
-  ) => Promise<readonly unknown[]>;
+  readonly ask: Ask;
   /** Where others hear of it, and who says so. */
   readonly channel: string;
   readonly writer: string;
