@@ -7,8 +7,6 @@
 import { realpath } from 'node:fs/promises';
 import type { ComparisonView } from '../comparison/comparison.ts';
 import type { Backend, EndpointView } from './api.ts';
-import type { DocumentBody, WriteRequest } from '../rollout/write-request.ts';
-import { type BodyKind, isSmall, readBody, type ReadBody } from '../helper/read-body.ts';
 import { readRegular } from '../files/regular-file.ts';
 import type { Configuration } from '../config/schema.ts';
 import { SYSTEM } from '../config/watch.ts';
@@ -17,9 +15,6 @@ import type { Discovery } from '../discovery/discovery.ts';
 import type { RememberedScopes } from '../policy/latch/latch-memory.ts';
 import type { Change } from '../rollout/change.ts';
 import { type Changes, createChanges, type JudgedBy } from '../rollout/changes.ts';
-import { diff } from '../rollout/diff.ts';
-import { isActive } from '../rollout/lifecycle.ts';
-import { checkPrecondition, NO_PRECONDITION } from '../rollout/precondition.ts';
 import type { FinalLog } from '../store/file/final-log.ts';
 import type { TombstoneFile } from '../store/file/tombstone-file.ts';
 import type { Store } from '../store/store.ts';
@@ -36,14 +31,13 @@ import { localReach, type ReachOf } from '../rollout/reach.ts';
 import type { PeerMessage } from '../replication/peer-message.ts';
 import { viewAlone } from '../replication/fleet-view.ts';
 import { createHelper } from '../helper/helper.ts';
-import { commitAt, commitsOf, historyPage, policyOf } from './history.ts';
+import { commitAt, commitsOf, historyPage } from './history.ts';
 import { createOwnStatuses } from './own-statuses.ts';
 import { openTombstones } from '../rollback/open-tombstones.ts';
 import { ActiveState } from '../state/active-state.ts';
 import { createNetworkCache } from '../state/network-cache.ts';
 import { loadRegionDatabase } from '../state/region-database.ts';
-import { askedBy, commitKind, createRolloutPlanner } from './rollout-writes.ts';
-import { considerService, planDeletion, planService } from './service-writes.ts';
+import { createRolloutPlanner } from './rollout-writes.ts';
 import { checkState, type ControlState, oddities } from '../state/state.ts';
 import type { Workers } from '../contract/workers.ts';
 import {
@@ -54,7 +48,7 @@ import {
 } from '../replication/shared-control.ts';
 import { createWriteQueue } from '../state/write-queue.ts';
 import { createWritePath, type WritePath } from './write-path.ts';
-import type { Plan, RollbackTarget } from './writer.ts';
+import { createWrites } from './writes.ts';
 
 /** How long an endpoint of stable may take to accept a connection before `finish`, in ms. */
 const PROBE_TIME = 1000;
@@ -242,22 +236,6 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     }),
   });
 
-  function readBodyOf(kind: BodyKind, body: DocumentBody, caller: string): Promise<ReadBody> {
-    return isSmall(body)
-      ? Promise.resolve(body).then(() => readBody(kind, body))
-      : helper.read(kind, body, caller);
-  }
-
-  function writeService(
-    kind: 'service.put' | 'service.delete',
-    service: string,
-    request: WriteRequest,
-    asked: unknown,
-    plan: Parameters<typeof writer.write>[0]['plan'],
-  ): Promise<Change> {
-    return writer.write({ service, kind, request, asked: [JSON.stringify(asked) ?? ''], plan });
-  }
-
   if (shared !== null) {
     await shared.save();
     // Known to the others, and in step with them, before the first request.
@@ -268,53 +246,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     services: () => [...activeState.views.values()],
     service: (name) => activeState.view(name),
 
-    read: async (kind, body, caller) => (await readBodyOf(kind, body, caller)).value,
-
-    async putService(name, body, request) {
-      const read = await readBodyOf('service', body, request.actor);
-      const plan = (): Plan => planService(activeState, name, read, request);
-      return writeService('service.put', name, request, read.value, plan);
-    },
-
-    deleteService: (name, request) =>
-      writeService('service.delete', name, request, null, () => planDeletion(activeState, name, request)),
-
-    async dryRunService(name, body, request) {
-      const read = await readBodyOf('service', body, request.actor);
-      const definition = considerService(activeState, name, read, request);
-      const before = activeState.views.get(name)?.definition;
-      return { diff: diff(before, definition), decreases: [], warnings: [], refusal: null };
-    },
-
-    async writeRollout(service, command, request) {
-      // A service that is not there is not a matter of order: say so at once.
-      activeState.view(service);
-      const isRollback = command.kind === 'rollback';
-      const planned = isRollback ? { ...request, precondition: NO_PRECONDITION } : request;
-      const read = await planner.read(service, command, planned);
-      return writer.write({
-        service,
-        kind: commitKind(command),
-        request,
-        asked: askedBy(command),
-        plan: () => planner.plan(service, read, planned),
-        ...(isRollback ? { rollback: () => rollbackTarget(service, request) } : {}),
-      });
-    },
-
-    async dryRunRollout(service, command, request) {
-      const read = await planner.read(service, command, request);
-      const { view, outcome } = await planner.consider(service, read, request);
-      const before = view.rollout === null ? undefined : policyOf(view.rollout);
-      if (outcome.kind === 'refused')
-        return { diff: [], decreases: [], warnings: [], refusal: outcome.refusal };
-      return {
-        diff: diff(before, policyOf(outcome.rollout)),
-        decreases: outcome.kind === 'changed' ? outcome.decreases : [],
-        warnings: planner.warnings(view, outcome.rollout),
-        refusal: null,
-      };
-    },
+    ...createWrites({ activeState, helper, writer, planner }),
 
     change: findChange,
 
@@ -396,14 +328,6 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       await helper.close();
     },
   };
-
-  /** Its ETag is judged when it comes: what is in force at once must not be refused afterwards. */
-  function rollbackTarget(service: string, { precondition }: WriteRequest): RollbackTarget {
-    // As written: a second rollback while the first is on its way to the store waits for it no longer than the first.
-    const { rollout, revision } = activeState.written(service);
-    checkPrecondition(precondition, rollout === null ? null : revision, `The rollout of "${service}"`);
-    return { rolloutId: rollout?.id ?? null, isActive: rollout !== null && isActive(rollout.phase) };
-  }
 }
 
 function hex(bytes: Uint8Array): string {
