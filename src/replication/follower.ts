@@ -5,36 +5,19 @@
  * is filled again, and writes that a failover lost are written again), and that a document which cannot be read leaves its
  * service as it was while all others go on. Nothing here may run beside another write: call it in the write queue.
  */
-import type { RolloutState } from '../policy/rollout.ts';
 import type { Changes } from '../rollout/changes.ts';
 import type { Rollbacks } from '../rollback/rollbacks.ts';
 import type { Tombstones } from '../rollout/tombstones.ts';
 import type { SharedStore, Sync } from '../store/shared-store.ts';
-import {
-  type Commit,
-  isConflict,
-  type Loaded,
-  StoreError,
-  type StoredDocument,
-  type StoreFault,
-} from '../store/store.ts';
+import { type Commit, isConflict, type Loaded, StoreError, type StoreFault } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { applyCommit } from '../store/log-records.ts';
-import { checkState, type ControlState } from '../state/state.ts';
-import type { ActiveState } from '../state/active-state.ts';
 import { restate } from './reconcile.ts';
 import { withinBounds } from './recent-commits.ts';
-import { DocumentError } from '../schema/faults.ts';
+import { FollowedState, type FollowedStateOptions, type ServiceFault } from './followed-state.ts';
 
 /** How far back a common past is looked for. */
 const FARTHEST = 200;
-
-/** A service whose newest document can't be used here. */
-export interface ServiceFault {
-  readonly service: string;
-  readonly revision: number;
-  readonly detail: string;
-}
 
 /** Where this replica stands. */
 export interface Head {
@@ -46,21 +29,16 @@ export interface Head {
   readonly recent: readonly Commit[];
 }
 
-export interface FollowerOptions {
+export interface FollowerOptions extends FollowedStateOptions {
   readonly store: SharedStore;
-  readonly activeState: ActiveState;
   readonly changes: Changes;
   readonly head: Head;
-  /** What of the state could not be read. */
-  readonly faults: readonly ServiceFault[];
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>;
   /** Milliseconds since 1970, for the commits that it writes. */
   readonly wallNow: () => number;
   readonly random: (size: number) => Uint8Array;
   /** Monotonic, in ms. */
   readonly monotonicNow: () => number;
-  /** The local moment at which the store's clock shows `at`. */
-  readonly moment: (at: number) => number;
   readonly tombstones: Pick<Tombstones, 'has'>;
   readonly rollbacks: Pick<Rollbacks, 'follow' | 'setRevision'>;
   /** Services whose documents are new. */
@@ -83,9 +61,9 @@ export interface Follower {
 }
 
 export function createFollower(options: FollowerOptions): Follower {
-  const { store, activeState, changes, log, wallNow, monotonicNow, moment, onFollowed } = options;
+  const { store, activeState, changes, log, wallNow, monotonicNow, onFollowed } = options;
   let head = options.head;
-  let { faults } = options;
+  const followed = new FollowedState(options);
   let emptySince: number | null = null;
 
   async function catchUp(): Promise<void> {
@@ -250,9 +228,14 @@ export function createFollower(options: FollowerOptions): Follower {
   }
 
   async function takeWhole(loaded: Loaded, storeId: string): Promise<void> {
-    const fresh = newer(loaded.recent);
     const before = activeState.state.documents;
-    await enact(loaded.revision, new Map(loaded.documents), fresh, loaded.faults ?? [], loaded.recent);
+    await followed.take({
+      revision: loaded.revision,
+      documents: new Map(loaded.documents),
+      commits: newer(loaded.recent),
+      unreadable: loaded.faults ?? [],
+      known: loaded.recent,
+    });
     head = headOf(storeId, loaded);
     const names = new Set([...before.keys(), ...loaded.documents.keys()]);
     onFollowed(names);
@@ -263,7 +246,7 @@ export function createFollower(options: FollowerOptions): Follower {
     if (last === null) return;
     const documents = new Map(activeState.state.documents);
     for (const commit of commits) applyCommit(documents, commit);
-    await enact(last.revision, documents, commits, unreadable);
+    await followed.take({ revision: last.revision, documents, commits, unreadable, known: commits });
     head = {
       ...head,
       revision: last.revision,
@@ -273,77 +256,13 @@ export function createFollower(options: FollowerOptions): Follower {
     onFollowed(new Set(commits.map(({ service }) => service)));
   }
 
-  /** Whatever cannot be used here keeps its former document, and the others go on. `known` are also those that were taken before. */
-  async function enact(
-    revision: number,
-    documents: Map<string, StoredDocument>,
-    commits: readonly Commit[],
-    unreadable: readonly StoreFault[],
-    known: readonly Commit[] = commits,
-  ): Promise<void> {
-    const { state } = activeState;
-    const delays = new Map<string, number>();
-    const touched = new Set<string>();
-    for (const { service, activateAt } of commits) {
-      touched.add(service);
-      if (activateAt === undefined) delays.delete(service);
-      else delays.set(service, moment(activateAt));
-    }
-    // A fault counts until something that can be read follows it.
-    const readable = (service: string): number =>
-      commits.findLast((one) => one.service === service)?.revision ?? -1;
-    const unread = unreadable.filter((one) => one.revision > readable(one.service));
-    const found: ServiceFault[] = [
-      ...faults.filter(
-        ({ service }) => !touched.has(service) && !unread.some((one) => one.service === service),
-      ),
-      ...unread.map(({ service, revision: at, detail }) => ({ service, revision: at, detail })),
-    ];
-    for (const service of touched) {
-      const detail = faultOf(state, service, documents.get(service));
-      if (detail === null) continue;
-      found.push({ service, revision: documents.get(service)?.revision ?? revision, detail });
-    }
-    const keepFormer = (service: string): void => {
-      const former = state.documents.get(service);
-      if (former === undefined) documents.delete(service);
-      else documents.set(service, former);
-    };
-    for (const { service } of found) keepFormer(service);
-    const next: ControlState = { ...state, revision, documents };
-    for (const [service, detail] of await unreadyServices(activeState, next)) {
-      found.push({ service, revision: documents.get(service)?.revision ?? revision, detail });
-      keepFormer(service);
-    }
-    await activeState.ready(next);
-    const kept = options.rollbacks.follow(known, documents);
-    const before = new Map<string, RolloutState | null>();
-    for (const commit of commits) {
-      const former =
-        before.get(commit.service) ?? state.documents.get(commit.service)?.document.rollout ?? null;
-      changes.followCommit(commit, former);
-      before.set(commit.service, commit.document?.rollout ?? null);
-    }
-    activeState.enact(next, { delays });
-    // Who has not got it on disk must not say that it is at this revision.
-    await kept;
-    for (const fault of found) {
-      if (faults.includes(fault)) continue;
-      log.error(
-        { 'serin.service': fault.service, 'serin.revision': fault.revision },
-        `a document of the store can't be used here; the former one goes on: ${fault.detail}`,
-      );
-    }
-    faults = found;
-  }
-
   return {
     catchUp,
     isBehind,
     saw,
     async committed(commit) {
       emptySince = null;
-      faults = faults.filter(({ service }) => service !== commit.service);
+      followed.wrote(commit.service);
       head = {
         ...head,
         revision: commit.revision,
@@ -357,7 +276,7 @@ export function createFollower(options: FollowerOptions): Follower {
       return head;
     },
     get faults() {
-      return faults;
+      return followed.faults;
     },
     get emptySince() {
       return emptySince;
@@ -380,39 +299,4 @@ function newest(
     (last, one) => (last === null || one.revision > last.revision ? one : last),
     null,
   );
-}
-
-/**
- * The services that can't be made ready, with why: files that they name are each replica's own. One that lacks them must go on with
- * all other services. Rejects where something else is wrong.
- */
-async function unreadyServices(
-  activeState: ActiveState,
-  next: ControlState,
-): Promise<ReadonlyMap<string, string>> {
-  try {
-    await activeState.ready(next);
-    return new Map();
-  } catch (error) {
-    if (!(error instanceof DocumentError)) throw error;
-    const found = new Map<string, string>();
-    for (const { pointer, detail } of error.faults) {
-      const [, service = ''] = /^\/services\/([^/]+)\//.exec(pointer) ?? [];
-      if (!next.documents.has(service)) throw error;
-      found.set(service, found.get(service) ?? detail);
-    }
-    return found;
-  }
-}
-
-/** Why the service can't be served by its new document with this replica's configuration; null where it can. */
-function faultOf(state: ControlState, service: string, stored: StoredDocument | undefined): string | null {
-  if (stored === undefined) return null;
-  try {
-    checkState({ ...state, documents: new Map([[service, stored]]) });
-    return null;
-  } catch (error) {
-    if (error instanceof DocumentError) return error.faults.map(({ detail }) => detail).join('; ');
-    throw error;
-  }
 }

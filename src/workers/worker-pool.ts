@@ -7,22 +7,17 @@
  */
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
-import { Worker } from 'node:worker_threads';
 import type { Workers } from '../contract/workers.ts';
-import {
-  SERVICE_COUNTER_BYTES,
-  ServiceCounters,
-  WORKER_COUNTER_BYTES,
-  WorkerCounters,
-} from '../telemetry/counters.ts';
+import { SERVICE_COUNTER_BYTES, ServiceCounters, type WorkerCounters } from '../telemetry/counters.ts';
 import type { LatchFigures } from '../telemetry/metrics-source.ts';
 import { type ConnectionLimits, planDescriptors } from '../runtime/descriptors.ts';
-import { after, detached, guarded, guardedListener, survive } from '../runtime/guard.ts';
+import { after, detached, guarded } from '../runtime/guard.ts';
 import { blocksOf, type ReplicaBlocks } from '../upstream/shared-blocks.ts';
 import { freshnessMemory, setFreshUntil, sharedNow } from './freshness.ts';
 import { createLatchKeeper, type HeldLatches, type LatchNote } from '../latches/latch-keeper.ts';
-import type { FromWorker, ServiceBlocks, ToWorker, WorkerStart } from './messages.ts';
+import type { ServiceBlocks, WorkerStart } from './messages.ts';
 import { createSilence } from './silence.ts';
+import { type PoolLog, WorkerSlot } from './worker-slot.ts';
 import type { Snapshot } from '../contract/snapshot.ts';
 import type { EndpointAddress } from '../contract/endpoint-address.ts';
 import { createUpstreamMemory } from './upstream-memory.ts';
@@ -49,12 +44,6 @@ export interface WorkerPoolOptions {
   readonly hangTime: number;
   /** Latches of header identities that are kept at most. */
   readonly latchLimit: number;
-}
-
-interface PoolLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
 }
 
 export interface WorkerPool extends Workers {
@@ -91,17 +80,6 @@ export interface WorkerPool extends Workers {
   close(): Promise<void>;
 }
 
-interface Slot {
-  readonly index: number;
-  readonly counters: WorkerCounters;
-  readonly buffer: SharedArrayBuffer;
-  worker: Worker | null;
-  appliedSequence: number;
-  appliedRevision: number;
-  drained: boolean;
-  failures: number;
-}
-
 /** A name, a key for HMAC and one for AES, 16 bytes each. */
 const TICKET_KEY_BYTES = 48;
 
@@ -109,9 +87,6 @@ const UNLIMITED: ConnectionLimits = {
   maxConnections: Number.POSITIVE_INFINITY,
   maxRequests: Number.POSITIVE_INFINITY,
 };
-
-/** After a worker died so often without having listened, its replacement waits; in ms, by failures. */
-const RESTART_DELAYS = [0, 100, 1000, 5000] as const;
 
 export async function createWorkerPool(options: WorkerPoolOptions): Promise<WorkerPool> {
   const { size, host, log, wallNow } = options;
@@ -131,19 +106,28 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
   let restarts = 0;
   let stopping = false;
   let onDrained: (() => void) | null = null;
-  const slots: Slot[] = Array.from({ length: size }, (_, index) => {
-    const buffer = new SharedArrayBuffer(WORKER_COUNTER_BYTES);
-    return {
-      index,
-      counters: new WorkerCounters(buffer),
-      buffer,
-      worker: null,
-      appliedSequence: -1,
-      appliedRevision: -1,
-      drained: false,
-      failures: 0,
-    };
-  });
+  const silence = createSilence(size, options.monotonicNow, options.hangTime);
+  const slots = Array.from(
+    { length: size },
+    (_, index) =>
+      new WorkerSlot({
+        index,
+        log,
+        silence,
+        startOf,
+        isStopping: () => stopping,
+        onDrained: () => onDrained?.(),
+        onApplied: (one, revision) => listeners.forEach((listener) => listener(one, revision)),
+        onLatches(batch) {
+          latches.settle(batch);
+          for (const listener of latchListeners) listener(batch);
+        },
+        onEnded: (one) => latches.workerEnded(one),
+        onReplaced() {
+          restarts += 1;
+        },
+      }),
+  );
 
   const allocate = (services: Snapshot['services']): void => {
     upstreams.allocate(services);
@@ -157,7 +141,6 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
   };
 
   let plan = planDescriptors(options.descriptors, size, UNLIMITED);
-  const silence = createSilence(size, options.monotonicNow, options.hangTime);
   const serviceBlocks = (): ServiceBlocks => Object.fromEntries(blocks);
   const freshUntil = freshnessMemory();
   const memoryShort = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
@@ -167,9 +150,9 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
       (snapshot?.services ?? []).map(({ name }) => [name, blocksOf(upstreams.of(name)!, index)]),
     );
 
-  const begin = (slot: Slot, listening: (error: Error | null) => void): void => {
-    const start: WorkerStart = {
-      index: slot.index,
+  function startOf({ index }: WorkerSlot): WorkerStart {
+    return {
+      index,
       host,
       port,
       tls,
@@ -183,97 +166,11 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
       serviceCounters: serviceBlocks(),
       latchMemory: latches.memory,
       latchScopes: latches.scopes,
-      upstreamBlocks: upstreamsOf(slot.index),
+      upstreamBlocks: upstreamsOf(index),
       logLevel: options.logLevel,
       accessLog: options.accessLog,
     };
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
-      name: `serin-worker-${slot.index}`,
-      workerData: start,
-    });
-    slot.worker = worker;
-    silence.begin(slot.index);
-    slot.appliedSequence = -1;
-    slot.appliedRevision = -1;
-    worker.on(
-      'message',
-      guardedListener('messages of workers', (message: FromWorker) => hear(slot, message, listening)),
-    );
-    worker.on('error', (error: Error) => {
-      log.error({ err: error, 'serin.worker': slot.index }, 'a worker failed');
-      listening(error);
-    });
-    worker.on(
-      'exit',
-      guarded('the end of a worker', () => {
-        latches.workerEnded(slot.index);
-        if (slot.worker === worker) ended(slot, listening);
-      }),
-    );
-  };
-
-  const ended = (slot: Slot, listening: (error: Error | null) => void): void => {
-    slot.worker = null;
-    slot.appliedRevision = -1;
-    if (stopping) {
-      slot.drained = true;
-      onDrained?.();
-      return;
-    }
-    listening(new Error(`worker ${slot.index} ended before it listened`));
-    replace(slot);
-  };
-
-  const hear = (slot: Slot, message: FromWorker, listening: (error: Error | null) => void): void => {
-    switch (message.type) {
-      case 'listening':
-        slot.failures = 0;
-        silence.serves(slot.index);
-        listening(null);
-        return;
-      case 'applied':
-        if (message.sequence < slot.appliedSequence) return;
-        slot.appliedSequence = message.sequence;
-        slot.appliedRevision = message.revision;
-        for (const listener of listeners) listener(slot.index, message.revision);
-        return;
-      case 'refused':
-        log.error(
-          { 'serin.worker': slot.index, 'error.message': message.message },
-          'a worker refused a snapshot and serves by the former one',
-        );
-        return;
-      case 'latches':
-        latches.settle(message.batch);
-        for (const listener of latchListeners) listener(message.batch);
-        return;
-      case 'drained':
-        slot.drained = true;
-        onDrained?.();
-        return;
-    }
-  };
-
-  const replace = (slot: Slot): void => {
-    restarts += 1;
-    const delay = RESTART_DELAYS[Math.min(slot.failures, RESTART_DELAYS.length - 1)]!;
-    slot.failures += 1;
-    log.warn({ 'serin.worker': slot.index, 'serin.delay_ms': delay }, 'replacing a worker');
-    const again = guarded('the replacement of a worker', () => {
-      if (stopping || slot.worker !== null) return;
-      try {
-        begin(slot, () => {
-          // A failure ends the worker, which brings it here again.
-        });
-      } catch (error) {
-        // No thread can be made at the moment.
-        survive('the replacement of a worker', error);
-        replace(slot);
-      }
-    });
-    if (delay === 0) again();
-    else after(delay, again);
-  };
+  }
 
   return {
     size,
@@ -293,7 +190,7 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
         slots.map(
           (slot) =>
             new Promise<void>((resolve, reject) => {
-              begin(slot, (error) => (error === null ? resolve() : reject(error)));
+              slot.begin((error) => (error === null ? resolve() : reject(error)));
             }),
         ),
       );
@@ -308,15 +205,14 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
       latches.follow(next);
       const latchScopes = latches.scopes;
       for (const slot of slots) {
-        const message: ToWorker = {
+        slot.post({
           type: 'snapshot',
           sequence,
           snapshot,
           serviceCounters: serviceBlocks(),
           latchScopes,
           upstreamBlocks: upstreamsOf(slot.index),
-        };
-        slot.worker?.postMessage(message);
+        });
       }
       return sequence;
     },
@@ -325,7 +221,7 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
       slots.map(({ index, appliedRevision: revision, appliedSequence }) => ({
         index,
         revision,
-        sequence: revision < 0 ? -1 : appliedSequence,
+        sequence: appliedSequence,
       })),
 
     onApplied(listener) {
@@ -344,8 +240,7 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
 
     rotateTicketKeys() {
       ticketKeys = randomBytes(TICKET_KEY_BYTES);
-      const message: ToWorker = { type: 'ticketKeys', ticketKeys };
-      for (const slot of slots) slot.worker?.postMessage(message);
+      for (const slot of slots) slot.post({ type: 'ticketKeys', ticketKeys });
     },
 
     latches: {
@@ -363,7 +258,7 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
       latches.tidy(wallNow());
       for (const slot of slots) {
         // A worker that has drained gives no sign of life any more.
-        if (slot.worker === null || slot.drained) continue;
+        if (!slot.hasWorker || slot.drained) continue;
         const silent = silence.tooLong(slot.index, slot.counters.lastHeartbeat);
         if (silent === 0) continue;
         log.error(
@@ -371,7 +266,7 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
           'a worker hangs; it is ended',
         );
         silence.begin(slot.index);
-        detached('the end of a hung worker', slot.worker.terminate());
+        detached('the end of a hung worker', slot.terminate());
       }
     },
 
@@ -381,10 +276,9 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
 
     async drain(grace, idle) {
       stopping = true;
-      const message: ToWorker = { type: 'drain', idle };
       for (const slot of slots) {
-        if (slot.worker === null) slot.drained = true;
-        else slot.worker.postMessage(message);
+        if (slot.hasWorker) slot.post({ type: 'drain', idle });
+        else slot.drained = true;
       }
       let timer: NodeJS.Timeout | undefined;
       await new Promise<void>((resolve) => {
@@ -400,7 +294,7 @@ export async function createWorkerPool(options: WorkerPoolOptions): Promise<Work
 
     async close() {
       stopping = true;
-      await Promise.all(slots.map(async (slot) => slot.worker?.terminate()));
+      await Promise.all(slots.map((slot) => slot.terminate()));
     },
   };
 }
