@@ -9,66 +9,46 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { availableParallelism, hostname, totalmem } from 'node:os';
+import { hostname } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import packageJson from '../package.json' with { type: 'json' };
 import { startAdmin } from './admin/server.ts';
 import { readArguments, say, USAGE, usage } from './serve/arguments.ts';
-import { accessLogSettings, logSettings } from './config/logs.ts';
+import { logSettings } from './config/logs.ts';
 import { DEFAULT_ADMIN_LISTEN } from './config/admin.ts';
 import { DEFAULT_OPS_LISTEN, type Configuration } from './config/schema.ts';
-import {
-  DEFAULT_PROXY_LISTEN,
-  DEFAULT_SHARE_PORT,
-  DEFAULT_TLS_LISTEN,
-  drainSettings,
-  latchLimit,
-  memoryLimit,
-  proxySettings,
-} from './config/proxy.ts';
+import { DEFAULT_PROXY_LISTEN, DEFAULT_TLS_LISTEN, drainSettings, proxySettings } from './config/proxy.ts';
 import { loadConfiguration } from './config/load.ts';
 import { readRegular } from './files/regular-file.ts';
 import { openKeyRing } from './config/secret.ts';
 import { tombstonesName } from './config/store.ts';
 import { watchConfiguration } from './config/watch.ts';
 import { type ControlPlane, startControlPlane } from './control/control-plane.ts';
+import { createDataPlane } from './serve/data-plane.ts';
 import { joinFleet } from './serve/join-fleet.ts';
-import { createMemoryReadings } from './workers/memory-readings.ts';
-import { createMemoryWatch } from './workers/memory-watch.ts';
-import { createUpstreamWatch } from './control/upstream-watch.ts';
+import { metricsOf } from './serve/metrics-of.ts';
 import { createLimitNotes } from './serve/descriptor-warnings.ts';
 import { createWarnings, FEW } from './telemetry/warnings.ts';
-import { createWorkerPool } from './workers/worker-pool.ts';
 import { shareCounters } from './serve/share-counters.ts';
 import { type SharedLatches, shareLatches } from './serve/share-latches.ts';
 import { watchCertificates } from './serve/watch-certificates.ts';
-import { HANDSHAKE_FAILURES } from './proxy/connection/handshake-failure.ts';
-import { TROUBLES } from './discovery/source.ts';
 import { startDiscovery } from './discovery/start.ts';
 import { startDemo } from './demo/demo.ts';
-import { createHttpProbe } from './health/http-probe.ts';
 import { listenAddress, listening, url } from './serve/listening.ts';
-import { PROTOCOL_ERRORS } from './http1/protocol-errors.ts';
-import { PROXY_HEADER_FAULTS } from './proxy-protocol/outcome.ts';
 import { createOwnStore } from './serve/own-store.ts';
 import { createTombstoneFile } from './store/file/tombstone-file.ts';
 import { onReloadSignal, onStopSignal } from './serve/stop-signal.ts';
 import { fail } from './serve/fail.ts';
 import { threadClock } from './runtime/awake-timer.ts';
 import { descriptorLimit } from './runtime/descriptors.ts';
-import { survivedFaults } from './runtime/guard.ts';
 import { ControlCounters } from './telemetry/control-counters.ts';
 import { createExposition } from './telemetry/exposition.ts';
 import { surviveFaults } from './telemetry/fault-log.ts';
-import { readTcpMigrateReq } from './telemetry/kernel.ts';
 import { createLog } from './telemetry/log.ts';
 import { startOps } from './telemetry/ops-server.ts';
 import { StoreCounters } from './telemetry/store-counters.ts';
 import { startUpkeep } from './serve/upkeep.ts';
-
-/** A worker that was silent for this long hangs, in ms. */
-const HANG_TIME = 5000;
 
 try {
   await main();
@@ -146,36 +126,18 @@ async function serve(
         });
   const { store, finalLog } = fleet ?? createOwnStore(configuration.store, log);
   const warn = (message: string): void => log.warn({}, message);
-  const { workers = 'auto', sharePort = DEFAULT_SHARE_PORT } = configuration.proxy ?? {};
   const counters = new ControlCounters();
-  const pool = await listening('proxy.listen', listens.proxy, () =>
-    createWorkerPool({
-      size: workers === 'auto' ? availableParallelism() : workers,
-      ...listens.proxy,
+  const dataPlane = await listening('proxy.listen', listens.proxy, () =>
+    createDataPlane({
+      configuration: () => configuration,
+      listen: listens.proxy,
       tls: tlsListen,
-      sharePort,
-      logLevel: logSettings(configuration).level,
-      accessLog: accessLogSettings(configuration),
-      log,
-      wallNow: Date.now,
-      monotonicNow: awake.now,
-      hangTime: HANG_TIME,
       descriptors,
-      latchLimit: latchLimit(configuration.proxy),
+      awake,
+      log,
     }),
   );
-  const health = createHttpProbe();
-  const upstreams = createUpstreamWatch({
-    services: () => pool.snapshot?.services ?? [],
-    blocks: (service) => pool.upstreamBlocks(service),
-    counters: (service) => pool.serviceCounters(service),
-    probe: health.probe,
-    monotonicNow: awake.now,
-    slept: () => awake.slept,
-    wallNow: Date.now,
-    random: Math.random,
-    log,
-  });
+  const { pool, upstreams, memory } = dataPlane;
   let refreshEndpoints = (): void => {};
   const discovery = startDiscovery({
     configuration,
@@ -183,19 +145,6 @@ async function serve(
     log,
     onChange: () => refreshEndpoints(),
   });
-  const memory = createMemoryWatch({
-    ...createMemoryReadings({
-      rss: () => process.memoryUsage.rss(),
-      constrained: () => process.constrainedMemory(),
-      total: totalmem,
-    }),
-    limit: () => memoryLimit(configuration.proxy),
-    held: () => pool.counters().reduce((sum, { counters: worker }) => sum + worker.bufferedBytes, 0),
-    monotonicNow: awake.now,
-    apply: (short) => pool.shortOfMemory(short),
-    log,
-  });
-
   let draining = false;
   let controlPlane: ControlPlane | null = null;
   let latches: SharedLatches | null = null;
@@ -211,41 +160,19 @@ async function serve(
       ...listens.ops,
       ready: readiness,
       onError: (error) => complain({ err: error }, 'the ops server failed'),
-      metrics: createExposition({
-        version: packageJson.version,
-        refusals: PROTOCOL_ERRORS.map(({ code }) => code),
-        handshakeFailures: HANDSHAKE_FAILURES,
-        proxyHeaderFaults: PROXY_HEADER_FAULTS,
-        certificates: () => controlPlane?.certificates() ?? [],
-        discoveryTroubles: TROUBLES,
-        discovery: () => discovery.readings(),
-        control: counters,
-        wallNow: Date.now,
-        workers: () =>
-          pool.counters().map((worker) => ({
-            ...worker,
-            revision: pool.appliedRevision()[worker.index]?.revision ?? -1,
-          })),
-        services: () =>
-          (pool.snapshot?.services ?? []).map(({ name, rollout }) => ({
-            name,
-            rollout,
-            blocks: pool.serviceCounters(name),
-            upstream: upstreams.reading(name),
-          })),
-        restarts: () => pool.restarts,
-        revision: () => pool.snapshot?.revision ?? 0,
-        ready: () => readiness().ready,
-        storeAvailable: () => controlPlane?.storeAvailable() ?? false,
-        fleet: () =>
-          fleet === null ? null : fleet.reading(controlPlane?.fleet() ?? null, controlPlane?.fence() ?? 0),
-        memory: () => memory,
-        latches: () => ({ ...pool.latchFigures(), waiting: latches?.waiting ?? 0 }),
-        faults: survivedFaults,
-        slept: () => awake.slept,
-        limits: () => pool.limits(),
-        tcpMigrateReq: () => readTcpMigrateReq(),
-      }),
+      metrics: createExposition(
+        metricsOf({
+          version: packageJson.version,
+          dataPlane,
+          awake,
+          counters,
+          discovery,
+          fleet,
+          controlPlane: () => controlPlane,
+          latchesWaiting: () => latches?.waiting ?? 0,
+          isReady: () => readiness().ready,
+        }),
+      ),
     }),
   );
   const comparisons = shareCounters(pool, fleet);
@@ -282,13 +209,7 @@ async function serve(
     noteLimits(proxySettings(proxy), connections !== undefined || requests !== undefined);
   };
   tellOfLimits(configuration);
-  await listening('proxy.listen', listens.proxy, () => pool.start());
-  if (readTcpMigrateReq() === false && (pool.size > 1 || sharePort)) {
-    log.info(
-      {},
-      'net.ipv4.tcp_migrate_req is 0: when one of several listeners closes, the kernel resets connections that wait at it',
-    );
-  }
+  await listening('proxy.listen', listens.proxy, () => dataPlane.start());
   const admin = await listening('admin.listen', listens.admin, () =>
     startAdmin({
       controlPlane: started,
@@ -347,9 +268,8 @@ async function serve(
     await started.close();
     await discovery.close();
     endUpkeep();
-    await health.close();
     certificates.close();
-    await pool.close();
+    await dataPlane.close();
     await (fleet ?? store).close();
     await ops.close();
     await afterwards();
