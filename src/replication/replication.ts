@@ -1,8 +1,7 @@
 /**
  * The life of a replica among others: it beats, follows the store, hears its peers, and knows how far a write has got.
  *
- * It promises that whoever starts later is told of the rollbacks that the store does not have, with each beat, and that a
- * replica that has lost the store for `maxStaleness` gives stable to everybody, since a rollback may have passed it by.
+ * It promises that whoever starts later is told of the rollbacks that the store does not have, with each beat.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FleetView } from './fleet-view.ts';
@@ -10,13 +9,13 @@ import type { Membership } from './membership.ts';
 import type { Tombstone } from '../contract/tombstone.ts';
 import type { PeerMessage } from './peer-message.ts';
 import { type Digests, parseReplicaRecord, type ReplicaRecord } from './replica-record.ts';
+import { Staleness, type StalenessOptions } from './staleness.ts';
 import type { StoreClock } from './store-clock.ts';
 import { isActive } from '../rollout/lifecycle.ts';
 import type { Changes } from '../rollout/changes.ts';
 import type { Rollbacks } from '../rollback/rollbacks.ts';
 import type { Tombstones } from '../rollout/tombstones.ts';
 import type { ReachOf } from '../rollout/reach.ts';
-import { messageOf } from '../schema/thrown.ts';
 import type { SharedStore, Sync } from '../store/shared-store.ts';
 import type { CommitKind } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -37,7 +36,7 @@ const BEATS = 5;
 /** How soon a store that is out of reach is tried again, in ms. */
 const LOOK_AGAIN = 250;
 
-export interface ReplicationOptions {
+export interface ReplicationOptions extends StalenessOptions {
   readonly self: Pick<ReplicaRecord, 'name' | 'boot' | 'version' | 'address' | 'startedAt'>;
   readonly store: SharedStore;
   readonly follower: Follower;
@@ -63,13 +62,8 @@ export interface ReplicationOptions {
   /** In ms. */
   readonly lease: number;
   readonly activation: number;
-  readonly maxStaleness: number;
   /** Monotonic, in ms. */
   readonly monotonicNow: () => number;
-  /** Real time in ms, also that for which this process or the machine was stopped: so old is what it knows. */
-  readonly elapsed: () => number;
-  /** How old the state is at the start, in ms. */
-  readonly age: number;
   /** The store answers: what it does not have may be stored. */
   readonly onReached: () => void;
   readonly log: Logger;
@@ -103,18 +97,15 @@ export interface Replication extends SharedWrites {
 export function createReplication(options: ReplicationOptions): Replication {
   const { self, store, follower, activeState, changes, rollbacks, tombstones, queue, workers } = options;
   const { finals } = options;
-  const { membership, storeClock, peers, monotonicNow, elapsed, log } = options;
+  const { membership, storeClock, peers, monotonicNow, elapsed } = options;
   let sequence = 0;
   let leader: string | null = null;
   let fence = 0;
-  let inAgreement = elapsed() - options.age;
+  const staleness = new Staleness(options);
   let toFollow = false;
   let telling = false;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
-  let trouble = '';
-
-  workers.freshFor(options.maxStaleness - options.age);
 
   function record(): ReplicaRecord {
     sequence += 1;
@@ -159,7 +150,7 @@ export function createReplication(options: ReplicationOptions): Replication {
 
   async function beat(): Promise<void> {
     // Before the store is asked: whoever slept for too long must not give the canary until it has answered.
-    mindStaleness();
+    staleness.mind();
     const asked = monotonicNow();
     const since = elapsed();
     try {
@@ -174,12 +165,12 @@ export function createReplication(options: ReplicationOptions): Replication {
       storeClock.sample({ sentAt: asked, receivedAt: monotonicNow(), time: seen.time });
       learnOf(seen);
       if (follower.isBehind(seen)) follow();
-      else agree(since);
+      else staleness.agree(since);
       await options.history.compare(seen, follower.head);
     } catch (error) {
-      complain(error);
+      staleness.complain(error);
     }
-    mindStaleness();
+    staleness.mind();
     agreeOnKey();
     if (store.condition === 'available') options.onReached();
     await finals.beat();
@@ -211,35 +202,6 @@ export function createReplication(options: ReplicationOptions): Replication {
     );
   }
 
-  /** What the store was asked for at `since` is what is known: it may have lain unread for long, where this process was stopped. */
-  function agree(since: number): void {
-    inAgreement = Math.max(inAgreement, since);
-    const rest = options.maxStaleness - (elapsed() - inAgreement);
-    workers.freshFor(rest);
-    if (rest < 0) return;
-    if (trouble !== '') log.info({}, 'this replica and the store agree again');
-    trouble = '';
-    activeState.fence(false);
-  }
-
-  /** Says what is wrong once, not every second. */
-  function complain(error: unknown): void {
-    const message = messageOf(error);
-    if (message === trouble) return;
-    trouble = message;
-    log.error({ err: error }, 'this replica cannot follow the store; the last policy keeps serving');
-  }
-
-  function mindStaleness(): void {
-    const staleness = elapsed() - inAgreement;
-    if (staleness <= options.maxStaleness || activeState.fenced) return;
-    log.error(
-      { 'serin.staleness_ms': Math.round(staleness) },
-      'the store was out of reach for too long: a rollback may have passed by, so everybody gets stable until it is back',
-    );
-    activeState.fence(true);
-  }
-
   /** The first key of the ring that all living replicas know signs: what it signed must count everywhere. */
   function agreeOnKey(): void {
     const common = membership.commonKeys(options.digests());
@@ -255,13 +217,13 @@ export function createReplication(options: ReplicationOptions): Replication {
       toFollow = false;
       return catchUp();
     };
-    queue.run(run).catch(complain);
+    queue.run(run).catch((error: unknown) => staleness.complain(error));
   }
 
   async function catchUp(): Promise<void> {
     const since = elapsed();
     await follower.catchUp();
-    agree(since);
+    staleness.agree(since);
   }
 
   return {
@@ -282,7 +244,7 @@ export function createReplication(options: ReplicationOptions): Replication {
         isAheadOfStore: (id) => tombstones.isAheadOfStore(id) || !tombstones.has(id),
         leader,
       }),
-    staleness: () => elapsed() - inAgreement,
+    staleness: () => staleness.age,
     get available() {
       return store.condition === 'available';
     },
