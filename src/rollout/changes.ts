@@ -9,8 +9,8 @@
 import type { RolloutState } from '../policy/rollout.ts';
 import type { Commit, CommitKind } from '../store/store.ts';
 import type { ChangeStatus } from '../contract/change-status.ts';
+import { ChangeMemory } from './change-memory.ts';
 import { BLANK_CHANGE, type Change, isFinal, MOST_DECREASES, type PercentageMove } from './change.ts';
-import { digestOf } from './change-id.ts';
 import type { Decrease } from './exposure.ts';
 import { isActive } from './lifecycle.ts';
 import { changeOfFinal, type FinalChange } from './final-change.ts';
@@ -19,13 +19,7 @@ import type { Reach, ReachOf } from './reach.ts';
 import type { Tombstone } from '../contract/tombstone.ts';
 import type { Tombstones } from './tombstones.ts';
 import { rememberedChange, withLists } from './remembered-change.ts';
-import { createRequestIds, type RequestMade } from './request-ids.ts';
-
-/** How long a change can be read: a pipeline whose poll gets a 404 ends for good. */
-const KEPT = 24 * 3_600_000;
-
-/** More than anybody makes in a day; a bound for memory. */
-const MOST_CHANGES = 100_000;
+import type { RequestMade } from './request-ids.ts';
 
 /**
  * Who judges that a change has ended: the replica that took the write, another one, or one that was not there and only remembers
@@ -122,9 +116,12 @@ export interface Changes {
 export function createChanges(options: ChangesOptions): Changes {
   const { wallNow, reach, onUpdate, record } = options;
   const tombstones = options.tombstones ?? { has: () => false, rolloutsOf: () => [] };
-  const byId = new Map<string, Change>();
-  const requestIds = createRequestIds(MOST_CHANGES);
-  const latestOf = new Map<string, string>();
+  const memory = new ChangeMemory({
+    wallNow,
+    onDropped(id) {
+      for (const ids of [waiting, own, writing, judged]) ids.delete(id);
+    },
+  });
   /** Ids of the changes that wait for workers. */
   const waiting = new Set<string>();
   /** How changes have ended that are not recorded yet, by id. */
@@ -136,15 +133,6 @@ export function createChanges(options: ChangesOptions): Changes {
   const presents = createPresentChanges(reach, (change) => record?.(change, 'own'));
 
   const now = (): string => new Date(wallNow()).toISOString();
-
-  function put(change: Change): Change {
-    byId.set(change.id, change);
-    return change;
-  }
-
-  function remember({ id, service, requestId }: Pick<Change, 'id' | 'service' | 'requestId'>): void {
-    requestIds.remember(service, requestId, { id, digest: digestOf(id) });
-  }
 
   /** Every move of a change goes through here, but for the ends that are recorded. */
   function update(change: Change, fields: Partial<Change>): Change {
@@ -159,7 +147,7 @@ export function createChanges(options: ChangesOptions): Changes {
       status = 'APPLYING';
       progress = `${progress}; to be recorded`;
     }
-    const next = put({ ...change, ...fields, status, progress, updatedAt: now() });
+    const next = memory.put({ ...change, ...fields, status, progress, updatedAt: now() });
     if (status === 'APPLYING') waiting.add(id);
     else waiting.delete(id);
     writing.delete(id);
@@ -168,32 +156,7 @@ export function createChanges(options: ChangesOptions): Changes {
       const ended = { ...next, status: wanted.status, progress: wanted.progress };
       record?.(ended, own.has(id) ? 'own' : 'other');
     }
-    return byId.get(id) ?? next;
-  }
-
-  function drop(change: Change): void {
-    const { id, service, requestId } = change;
-    byId.delete(id);
-    for (const ids of [waiting, own, writing, judged]) ids.delete(id);
-    requestIds.forget(service, requestId, id);
-    if (latestOf.get(service) === id) latestOf.delete(service);
-  }
-
-  function expire(): void {
-    const oldest = wallNow() - KEPT;
-    // The map is in order of creation, but for what was learned later.
-    for (const change of byId.values()) {
-      const tooMany = byId.size > MOST_CHANGES;
-      if (!tooMany && Date.parse(change.createdAt ?? '') >= oldest) return;
-      if (isFinal(change.status)) drop(change);
-      else if (!tooMany) return;
-    }
-  }
-
-  function need(id: string): Change {
-    const change = byId.get(id);
-    if (change === undefined) throw new Error(`There is no change ${id}.`);
-    return change;
+    return memory.find(id) ?? next;
   }
 
   /** What the service had under way before `revision` is not waited for any more. */
@@ -203,7 +166,7 @@ export function createChanges(options: ChangesOptions): Changes {
     if (isRollback && rollout !== null && isActive(rollout.phase)) return;
     const { status, progress } = isRollback ? ROLLED_BACK : SUPERSEDED;
     for (const id of waiting) {
-      const change = byId.get(id);
+      const change = memory.find(id);
       // One without a revision is a rollback that is in force ahead of the store: its commit is now, or yet to come.
       if (id === by.id || change?.service !== by.service || change.revision === null) continue;
       // What follows a rollback takes nothing of it back: it is applied when all have got that far.
@@ -232,7 +195,7 @@ export function createChanges(options: ChangesOptions): Changes {
     rollout: RolloutState | null,
   ): Pick<Change, 'status' | 'progress' | 'revision'> {
     overtake(change, revision, rollout);
-    latestOf.set(change.service, change.id);
+    memory.setLatest(change);
     const voidBy = isFinal(change.status) || judged.has(change.id) ? null : voided(change, rollout);
     return { ...(voidBy ?? reached({ ...change, revision })), revision };
   }
@@ -248,7 +211,7 @@ export function createChanges(options: ChangesOptions): Changes {
 
   function refresh(): void {
     for (const id of waiting) {
-      const change = byId.get(id);
+      const change = memory.find(id);
       if (change === undefined) continue;
       const { status, progress } = reached(change);
       if (status !== change.status || progress !== change.progress) update(change, { status, progress });
@@ -260,20 +223,19 @@ export function createChanges(options: ChangesOptions): Changes {
     for (const commit of commits) {
       const { service, changeId: id } = commit;
       const change = rememberedChange(commit, previous.get(service)?.document?.rollout);
-      const known = byId.get(id);
-      put(known === undefined ? change : withLists(known, change));
-      if (requestIds.find(service, commit.requestId ?? '') === undefined) remember(change);
+      const known = memory.find(id);
+      memory.put(known === undefined ? change : withLists(known, change));
+      memory.rememberFirst(change);
       previous.set(service, commit);
-      const latest = byId.get(latestOf.get(service) ?? '');
-      if (latest === undefined || (latest.revision ?? 0) <= commit.revision) latestOf.set(service, id);
+      if ((memory.latest(service)?.revision ?? 0) <= commit.revision) memory.setLatest(change);
       if (known === undefined) waiting.add(id);
     }
-    expire();
+    memory.expire();
     for (const { service, changeId: id, document } of commits) {
-      const change = byId.get(id);
+      const change = memory.find(id);
       if (change === undefined || isFinal(change.status) || judged.has(id)) continue;
       if (isTooLate(change, document?.rollout ?? null)) update(change, FINISHED);
-      else if (latestOf.get(service) !== id) judgeRemembered(change);
+      else if (memory.latest(service)?.id !== id) judgeRemembered(change);
     }
     refresh();
   }
@@ -283,11 +245,11 @@ export function createChanges(options: ChangesOptions): Changes {
     const overtaken = { ...change, progress: 'a later write came' };
     if (record === undefined) {
       waiting.delete(change.id);
-      put({ ...overtaken, status: 'APPLIED' });
+      memory.put({ ...overtaken, status: 'APPLIED' });
       return;
     }
     judged.set(change.id, { status: 'APPLIED', progress: overtaken.progress, quiet: true });
-    put(overtaken);
+    memory.put(overtaken);
     record({ ...overtaken, status: 'APPLIED' }, 'remembered');
   }
 
@@ -297,11 +259,9 @@ export function createChanges(options: ChangesOptions): Changes {
       presents.keep(changeOfFinal(final));
       return 'shown';
     }
-    const change = byId.get(id);
+    const change = memory.find(id);
     if (change === undefined) {
-      if (!(Date.parse(final.createdAt ?? '') >= wallNow() - KEPT)) return 'shown';
-      const learned = put(changeOfFinal(final));
-      if (requestIds.find(learned.service, learned.requestId ?? '') === undefined) remember(learned);
+      if (!memory.isOld(final.createdAt)) memory.rememberFirst(memory.put(changeOfFinal(final)));
       return 'shown';
     }
     if (isFinal(change.status)) return change.status === status ? 'shown' : 'contradicted';
@@ -313,50 +273,49 @@ export function createChanges(options: ChangesOptions): Changes {
     const quiet = judged.get(id)?.quiet ?? false;
     for (const ids of [waiting, judged, writing]) ids.delete(id);
     const revision = change.revision ?? final.revision;
-    const next = put({ ...change, status, progress, revision, updatedAt });
+    const next = memory.put({ ...change, status, progress, revision, updatedAt });
     if (!quiet) onUpdate(next, change.status);
     return 'shown';
   }
 
   return {
-    find: (id) => byId.get(id),
+    find: (id) => memory.find(id),
     findPresent: (present) => presents.find(present),
-    byRequestId: (service, requestId) => requestIds.find(service, requestId),
-    latest: (service) => byId.get(latestOf.get(service) ?? ''),
+    byRequestId: (service, requestId) => memory.byRequestId(service, requestId),
+    latest: (service) => memory.latest(service),
     addPending(change) {
-      expire();
+      memory.expire();
       const at = now();
       const pending: Change = { ...BLANK_CHANGE, ...change, createdAt: at, updatedAt: at };
-      put(pending);
+      memory.put(pending);
       own.add(change.id);
-      remember(pending);
+      memory.remember(pending);
       onUpdate(pending, null);
       return pending;
     },
     startWriting(id) {
-      const change = need(id);
+      const change = memory.need(id);
       if (change.status === 'CANCELED') return false;
       if (change.status === 'PENDING') writing.add(id);
       return true;
     },
     isWriting: (service, kind) =>
-      [...writing].some((id) => byId.get(id)?.service === service && byId.get(id)?.kind === kind),
+      [...writing].some((id) => memory.find(id)?.service === service && memory.find(id)?.kind === kind),
     removeRefused(id) {
-      const change = need(id);
-      drop(change);
+      const change = memory.need(id);
+      memory.drop(change);
       onUpdate({ ...change, status: 'CANCELED', progress: 'refused' }, change.status);
       // A rollback may have waited to learn whether this finish came first.
       refresh();
     },
     replaceBy(id, instead) {
-      const change = need(id);
-      drop(change);
-      requestIds.remember(change.service, change.requestId, { id: instead.id, digest: digestOf(id) });
+      const change = memory.need(id);
+      memory.replace(change, instead.id);
       const { status, progress, revision } = instead;
       onUpdate({ ...change, status, progress, revision }, change.status);
     },
     applying(id, { revision, rollout = null, percentage, decreases, warnings }) {
-      const change = need(id);
+      const change = memory.need(id);
       return update(change, {
         ...makes(change, revision, rollout),
         percentage,
@@ -366,39 +325,39 @@ export function createChanges(options: ChangesOptions): Changes {
       });
     },
     endAs(id, { revision, status, progress }) {
-      update(need(id), { revision, degraded: false, status, progress });
+      update(memory.need(id), { revision, degraded: false, status, progress });
     },
-    inForce: (id) => void update(need(id), AHEAD),
+    inForce: (id) => void update(memory.need(id), AHEAD),
     followCommit(commit, before) {
-      expire();
+      memory.expire();
       const { changeId: id, revision } = commit;
       const change = rememberedChange(commit, before);
-      remember(change);
-      const known = byId.get(id);
-      const kept = known === undefined ? put(change) : withLists(known, change);
+      memory.remember(change);
+      const known = memory.find(id);
+      const kept = known === undefined ? memory.put(change) : withLists(known, change);
       update(kept, { ...makes(kept, revision, commit.document?.rollout ?? null), degraded: false });
     },
     followRollback({ changeId: id, service, actor, reason, requestId }) {
-      if (byId.has(id)) return;
+      if (memory.find(id) !== undefined) return;
       const at = now();
       const change = { id, service, kind: 'rollout.rollback', actor, reason, requestId } as const;
-      remember(change);
+      memory.remember(change);
       update({ ...BLANK_CHANGE, ...change, degraded: true, createdAt: at, updatedAt: at }, AHEAD);
     },
     setDegraded(id, degraded) {
-      const change = need(id);
+      const change = memory.need(id);
       return change.degraded === degraded ? change : update(change, { degraded });
     },
     fail(id, why) {
-      const change = byId.get(id);
+      const change = memory.find(id);
       if (change !== undefined && !isFinal(change.status) && !judged.has(id))
         update(change, { status: 'FAILED', progress: why });
     },
     cancel(id) {
-      const change = byId.get(id);
+      const change = memory.find(id);
       if (change?.status !== 'PENDING' || writing.has(id)) return change;
       const progress = 'canceled before it was written';
-      const canceled = put({ ...change, status: 'CANCELED', progress, updatedAt: now() });
+      const canceled = memory.put({ ...change, status: 'CANCELED', progress, updatedAt: now() });
       onUpdate(canceled, 'PENDING');
       // Only this replica knows of it, so nobody can judge otherwise.
       record?.(canceled, 'own');
@@ -408,7 +367,7 @@ export function createChanges(options: ChangesOptions): Changes {
     rebuild,
     recorded,
     underWay: () => [...waiting],
-    ended: () => [...byId.values(), ...presents.ended()].filter(({ status }) => isFinal(status)),
+    ended: () => [...memory.all(), ...presents.ended()].filter(({ status }) => isFinal(status)),
   };
 }
 
