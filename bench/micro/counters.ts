@@ -3,13 +3,9 @@
  *
  * Each case counts 4,096 times, with durations spread over six decades; the figures shown are for one count.
  */
-import {
-  OUTCOMES,
-  SERVICE_COUNTER_BYTES,
-  ServiceCounters,
-  WORKER_COUNTER_BYTES,
-  WorkerCounters,
-} from '../../src/telemetry/counters.ts';
+import { OUTCOMES } from '../../src/telemetry/counters.ts';
+import { SERVICE_COUNTER_BYTES, ServiceCounters } from '../../src/telemetry/service-counters.ts';
+import { WORKER_COUNTER_BYTES, WorkerCounters } from '../../src/telemetry/worker-counters.ts';
 import { DURATION_BOUNDS, HISTOGRAM_SLOTS, observe } from '../../src/telemetry/duration-buckets.ts';
 import { Histogram } from 'prom-client';
 

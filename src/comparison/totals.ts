@@ -4,7 +4,8 @@
  * A variant is one list: requests by status class, transport failures, fallbacks, and the buckets of its request durations.
  */
 import { DURATION_BUCKETS } from '../telemetry/duration-buckets.ts';
-import { histogramSlot, OUTCOMES, SERVICE_SLOT, type ServiceCounters } from '../telemetry/counters.ts';
+import { histogramSlot, SERVICE_SLOT, type ServiceCounters } from '../telemetry/service-counters.ts';
+import { OUTCOMES } from '../telemetry/counters.ts';
 import { STATUS_LABELS } from '../telemetry/status-codes.ts';
 
 export const STATUS_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx', 'other'] as const;

@@ -16,7 +16,8 @@ import {
 } from '../health/checker.ts';
 import { BUCKETS } from '../policy/bucket.ts';
 import { isActive } from '../rollout/lifecycle.ts';
-import { OUTCOMES, SERVICE_SLOT, type ServiceCounters } from '../telemetry/counters.ts';
+import { OUTCOMES } from '../telemetry/counters.ts';
+import { SERVICE_SLOT, type ServiceCounters } from '../telemetry/service-counters.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { UpstreamSource } from '../telemetry/metrics-source.ts';
 import { Breaker, type Totals } from '../upstream/breaker.ts';

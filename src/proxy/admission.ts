@@ -7,12 +7,9 @@
  * moment, and for a moment by what was left of allowances when all that was free was taken within a quarter of a second.
  * While memory is short nothing is admitted. It never waits or queues: what is not admitted is answered at once.
  */
-import type {
-  ServiceCounters,
-  ServiceOverload,
-  WorkerCounters,
-  WorkerOverload,
-} from '../telemetry/counters.ts';
+import type { ServiceCounters } from '../telemetry/service-counters.ts';
+import type { ServiceOverload, WorkerOverload } from '../telemetry/counters.ts';
+import type { WorkerCounters } from '../telemetry/worker-counters.ts';
 
 export interface ProcessLimits {
   readonly maxConnections: number;

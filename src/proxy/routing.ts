@@ -20,7 +20,7 @@ import { compileContext, compilePolicy, type CompiledPolicy, type PolicyContext 
 import { FlipTable } from '../policy/flip.ts';
 import { NetworkSet } from '../ip/network.ts';
 import { compileServiceMatcher, type ServiceMatcher } from '../policy/service-match.ts';
-import type { ServiceCounters } from '../telemetry/counters.ts';
+import type { ServiceCounters } from '../telemetry/service-counters.ts';
 import { makeVia, type Via } from './exchange/via.ts';
 import { compileServerTls, type ServerTls } from './connection/server-tls.ts';
 import type {

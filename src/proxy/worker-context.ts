@@ -3,7 +3,7 @@
  */
 import type { Logger } from '../telemetry/log.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
-import type { WorkerCounters } from '../telemetry/counters.ts';
+import type { WorkerCounters } from '../telemetry/worker-counters.ts';
 import type { AddressCache } from '../ip/address.ts';
 import type { Admission } from './admission.ts';
 import type { LatchOutbox } from '../latches/latch-outbox.ts';

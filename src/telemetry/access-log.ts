@@ -5,7 +5,7 @@
  * cookie, an authorisation or any other header but the user agent; query strings are left out unless asked for, because
  * applications put secrets there. Names are OpenTelemetry's where it has one, `serin.…` otherwise.
  */
-import type { WorkerCounters } from './counters.ts';
+import type { WorkerCounters } from './worker-counters.ts';
 import type { LineWriter } from './line-writer.ts';
 
 /** What there is to say about one request; `''` leaves a field out. Strings come as they were on the wire (latin1). */

@@ -6,7 +6,8 @@ import type { RolloutState, Variant } from '../policy/rollout.ts';
 import type { BreakerState } from '../upstream/breaker.ts';
 import type { Standing } from '../upstream/standing.ts';
 import type { ControlCounters } from './control-counters.ts';
-import type { ServiceCounters, WorkerCounters } from './counters.ts';
+import type { ServiceCounters } from './service-counters.ts';
+import type { WorkerCounters } from './worker-counters.ts';
 import type { FleetCounters } from './fleet-counters.ts';
 import type { StoreCondition, StoreCounters } from './store-counters.ts';
 

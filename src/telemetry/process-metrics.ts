@@ -2,7 +2,8 @@
  * The metrics of the process: its workers, their connections, and the control plane.
  */
 import { CHANGE_STATUSES } from '../contract/change-status.ts';
-import { REFUSAL_SLOTS, WORKER_OVERLOADS, WORKER_SLOT } from './counters.ts';
+import { REFUSAL_SLOTS, WORKER_SLOT } from './worker-counters.ts';
+import { WORKER_OVERLOADS } from './counters.ts';
 import { histogramSamples, type MetricFamily, type Sample } from './metric-family.ts';
 import type { MetricsSource, WorkerSource } from './metrics-source.ts';
 

@@ -2,7 +2,7 @@
  * What the families of service metrics are made of: a reading of a service, and the shapes that most of them have.
  */
 import type { RolloutState } from '../policy/rollout.ts';
-import { SERVICE_SLOTS, type ServiceCounters } from './counters.ts';
+import { SERVICE_SLOTS, type ServiceCounters } from './service-counters.ts';
 import type { MetricFamily, Sample } from './metric-family.ts';
 import type { ServiceSource, UpstreamSource } from './metrics-source.ts';
 

@@ -5,7 +5,8 @@
  * alert needs to see rise from zero are always there.
  */
 import { REASONS, TIERS, type Phase } from '../policy/rollout.ts';
-import { histogramSlot, MIRROR_OUTCOMES, SERVICE_OVERLOADS, SERVICE_SLOT, SLOW_CLIENTS } from './counters.ts';
+import { histogramSlot, SERVICE_SLOT } from './service-counters.ts';
+import { MIRROR_OUTCOMES, SERVICE_OVERLOADS, SLOW_CLIENTS } from './counters.ts';
 import { histogramSamples, type Labels, type Sample } from './metric-family.ts';
 import { byVariant, family, type Family, gaugePair, single, VARIANTS } from './service-family.ts';
 import { STATUS_LABELS } from './status-codes.ts';

@@ -1,7 +1,7 @@
 /**
  * The metrics of how connections come in: TLS handshakes, PROXY headers, and the certificates in use.
  */
-import { WORKER_SLOT } from './counters.ts';
+import { WORKER_SLOT } from './worker-counters.ts';
 import type { MetricFamily, Sample } from './metric-family.ts';
 import { sumSlot, type ProcessReading } from './process-metrics.ts';
 

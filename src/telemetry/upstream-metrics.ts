@@ -3,7 +3,8 @@
  */
 import { BREAKER_STATES } from '../upstream/breaker.ts';
 import { STANDINGS } from '../upstream/standing.ts';
-import { CIRCUIT_LIMITS, histogramSlot, OUTCOMES, SERVICE_SLOT } from './counters.ts';
+import { CIRCUIT_LIMITS, OUTCOMES } from './counters.ts';
+import { histogramSlot, SERVICE_SLOT } from './service-counters.ts';
 import { histogramSamples } from './metric-family.ts';
 import { byVariant, family, type Family, gaugePair, pair } from './service-family.ts';
 

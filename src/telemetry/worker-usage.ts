@@ -5,7 +5,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
-import type { WorkerCounters } from './counters.ts';
+import type { WorkerCounters } from './worker-counters.ts';
 import { every, guarded } from '../runtime/guard.ts';
 
 /** Everything the operating system and the engine are asked for; tests put their own in its place. */

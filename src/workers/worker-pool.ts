@@ -8,7 +8,8 @@
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import type { Workers } from '../contract/workers.ts';
-import { SERVICE_COUNTER_BYTES, ServiceCounters, type WorkerCounters } from '../telemetry/counters.ts';
+import { SERVICE_COUNTER_BYTES, ServiceCounters } from '../telemetry/service-counters.ts';
+import { type WorkerCounters } from '../telemetry/worker-counters.ts';
 import type { LatchFigures } from '../telemetry/metrics-source.ts';
 import { type ConnectionLimits, planDescriptors } from '../runtime/descriptors.ts';
 import { after, detached, guarded } from '../runtime/guard.ts';

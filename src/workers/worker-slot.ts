@@ -7,7 +7,7 @@
 import { Worker } from 'node:worker_threads';
 import type { LatchNote } from '../latches/latch-keeper.ts';
 import { after, guarded, guardedListener, survive } from '../runtime/guard.ts';
-import { WORKER_COUNTER_BYTES, WorkerCounters } from '../telemetry/counters.ts';
+import { WORKER_COUNTER_BYTES, WorkerCounters } from '../telemetry/worker-counters.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import type { Silence } from './silence.ts';
 

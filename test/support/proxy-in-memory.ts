@@ -16,7 +16,7 @@ import { ExchangePool, type ConnectionContext } from '../../src/proxy/exchange/e
 import { compileRouting, type Routing, type RoutingSource } from '../../src/proxy/routing.ts';
 import { buildSnapshot } from '../../src/state/build-snapshot.ts';
 import type { AccessRecord } from '../../src/telemetry/access-log.ts';
-import type { WorkerCounters } from '../../src/telemetry/counters.ts';
+import type { WorkerCounters } from '../../src/telemetry/worker-counters.ts';
 import type { Transport } from '../../src/upstream/transport.ts';
 import { blocksOf } from '../../src/upstream/shared-blocks.ts';
 import { createUpstreamMemory } from '../../src/workers/upstream-memory.ts';

@@ -6,7 +6,8 @@
  * anybody; what is too much is dropped, never queued; connections, limits, endpoint standings, decisions, latches, retries, breakers and
  * flips of the request path neither see nor feel it. It reads which endpoints the canary has, and no more.
  */
-import type { MirrorOutcome, ServiceCounters } from '../../telemetry/counters.ts';
+import type { MirrorOutcome } from '../../telemetry/counters.ts';
+import type { ServiceCounters } from '../../telemetry/service-counters.ts';
 import type { Endpoint } from '../../upstream/endpoint.ts';
 import { type ForwardFacts, upstreamRequestHead } from '../exchange/forward-headers.ts';
 import { MirrorConnection, type MirroredRequest, type MirrorOwner } from './mirror-connection.ts';

@@ -6,7 +6,7 @@ import { createCounterExchange } from '../../../src/comparison/counter-exchange.
 import { type ReplicaReport, type ServiceTotals, TOTALS, totalsOf } from '../../../src/comparison/totals.ts';
 import { createTrafficWindow, type HeardReport } from '../../../src/comparison/traffic-window.ts';
 import { readReport } from '../../../src/comparison/redis-counters.ts';
-import { SERVICE_COUNTER_BYTES, ServiceCounters } from '../../../src/telemetry/counters.ts';
+import { SERVICE_COUNTER_BYTES, ServiceCounters } from '../../../src/telemetry/service-counters.ts';
 
 const counters = (): ServiceCounters => new ServiceCounters(new SharedArrayBuffer(SERVICE_COUNTER_BYTES));
 

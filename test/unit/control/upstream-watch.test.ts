@@ -7,7 +7,8 @@ import { serviceSnapshot } from '../../../src/state/build-snapshot.ts';
 import { createUpstreamWatch } from '../../../src/control/upstream-watch.ts';
 import type { ServiceSnapshot } from '../../../src/contract/snapshot.ts';
 import type { RolloutState } from '../../../src/policy/rollout.ts';
-import { OUTCOMES, SERVICE_COUNTER_BYTES, ServiceCounters } from '../../../src/telemetry/counters.ts';
+import { OUTCOMES } from '../../../src/telemetry/counters.ts';
+import { SERVICE_COUNTER_BYTES, ServiceCounters } from '../../../src/telemetry/service-counters.ts';
 import {
   GATE_OPEN,
   LOAD,

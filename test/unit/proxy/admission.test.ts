@@ -3,12 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { Admission, ServiceAdmission } from '../../../src/proxy/admission.ts';
-import {
-  SERVICE_OVERLOADS,
-  SERVICE_SLOT,
-  WORKER_OVERLOADS,
-  WORKER_SLOT,
-} from '../../../src/telemetry/counters.ts';
+import { SERVICE_OVERLOADS, WORKER_OVERLOADS } from '../../../src/telemetry/counters.ts';
+import { SERVICE_SLOT } from '../../../src/telemetry/service-counters.ts';
+import { WORKER_SLOT } from '../../../src/telemetry/worker-counters.ts';
 import { newServiceCounters, newWorkerCounters } from '../telemetry/fake-source.ts';
 
 const LIMITS = { maxConnections: 4, maxRequests: 3 };

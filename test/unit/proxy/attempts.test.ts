@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Attempts } from '../../../src/proxy/exchange/attempts.ts';
 import type { ServiceRoute } from '../../../src/proxy/routing.ts';
 import type { WorkerContext } from '../../../src/proxy/worker-context.ts';
-import { SERVICE_SLOT } from '../../../src/telemetry/counters.ts';
+import { SERVICE_SLOT } from '../../../src/telemetry/service-counters.ts';
 import type { UpstreamHandler } from '../../../src/upstream/connection.ts';
 import { RetryBudget } from '../../../src/upstream/retry-budget.ts';
 import { newServiceCounters } from '../telemetry/fake-source.ts';

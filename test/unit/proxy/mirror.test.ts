@@ -9,7 +9,8 @@ import type { MirrorSettings } from '../../../src/contract/snapshot.ts';
 import { makeVia } from '../../../src/proxy/exchange/via.ts';
 import { parseRequestHead, RequestHead } from '../../../src/http1/request-head.ts';
 import { UNKNOWN_ADDRESS } from '../../../src/ip/address.ts';
-import { MIRROR_OUTCOMES, SERVICE_SLOT } from '../../../src/telemetry/counters.ts';
+import { MIRROR_OUTCOMES } from '../../../src/telemetry/counters.ts';
+import { SERVICE_SLOT } from '../../../src/telemetry/service-counters.ts';
 import { newServiceCounters } from '../telemetry/fake-source.ts';
 
 const SETTINGS: MirrorSettings = {

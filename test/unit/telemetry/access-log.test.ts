@@ -5,7 +5,7 @@ import {
   type AccessLogOptions,
   type AccessRecord,
 } from '../../../src/telemetry/access-log.ts';
-import { WORKER_SLOT } from '../../../src/telemetry/counters.ts';
+import { WORKER_SLOT } from '../../../src/telemetry/worker-counters.ts';
 import { LineWriter } from '../../../src/telemetry/line-writer.ts';
 import { newWorkerCounters } from './fake-source.ts';
 

@@ -3,7 +3,8 @@
  * 1 by it when it runs, slot 1 by the reader when it shall stop.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { ServiceCounters, WorkerCounters } from '../../../src/telemetry/counters.ts';
+import { ServiceCounters } from '../../../src/telemetry/service-counters.ts';
+import { WorkerCounters } from '../../../src/telemetry/worker-counters.ts';
 
 export interface WriterData {
   readonly worker: SharedArrayBuffer;

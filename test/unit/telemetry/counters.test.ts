@@ -5,17 +5,21 @@ import { REASONS, TIERS } from '../../../src/policy/rollout.ts';
 import {
   MIRROR_OUTCOMES,
   OUTCOMES,
-  REFUSAL_SLOTS,
-  SERVICE_COUNTER_BYTES,
   SERVICE_OVERLOADS,
+  WORKER_OVERLOADS,
+} from '../../../src/telemetry/counters.ts';
+import {
+  REFUSAL_SLOTS,
+  WORKER_COUNTER_BYTES,
+  WORKER_SLOT,
+  WorkerCounters,
+} from '../../../src/telemetry/worker-counters.ts';
+import {
+  SERVICE_COUNTER_BYTES,
   SERVICE_SLOT,
   SERVICE_SLOTS,
   ServiceCounters,
-  WORKER_COUNTER_BYTES,
-  WORKER_OVERLOADS,
-  WORKER_SLOT,
-  WorkerCounters,
-} from '../../../src/telemetry/counters.ts';
+} from '../../../src/telemetry/service-counters.ts';
 import { DURATION_BUCKETS, durationBucket } from '../../../src/telemetry/duration-buckets.ts';
 import { STATUS_LABELS, statusSlot } from '../../../src/telemetry/status-codes.ts';
 import { PROTOCOL_ERRORS } from '../../../src/http1/protocol-errors.ts';

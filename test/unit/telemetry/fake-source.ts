@@ -1,11 +1,7 @@
 /** A source of metrics for tests: real counter blocks, and settable answers for everything else. */
 import { ControlCounters } from '../../../src/telemetry/control-counters.ts';
-import {
-  SERVICE_COUNTER_BYTES,
-  ServiceCounters,
-  WORKER_COUNTER_BYTES,
-  WorkerCounters,
-} from '../../../src/telemetry/counters.ts';
+import { SERVICE_COUNTER_BYTES, ServiceCounters } from '../../../src/telemetry/service-counters.ts';
+import { WORKER_COUNTER_BYTES, WorkerCounters } from '../../../src/telemetry/worker-counters.ts';
 import { FleetCounters } from '../../../src/telemetry/fleet-counters.ts';
 import { StoreCounters } from '../../../src/telemetry/store-counters.ts';
 import type {

@@ -1,7 +1,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { createUsageSampler, usageSystem } from '../../../src/telemetry/worker-usage.ts';
-import { WORKER_SLOT } from '../../../src/telemetry/counters.ts';
+import { WORKER_SLOT } from '../../../src/telemetry/worker-counters.ts';
 import { newWorkerCounters } from './fake-source.ts';
 
 const { cpuSeconds, activeSeconds, loopDelay, heapBytes } = WORKER_SLOT;
