@@ -151,3 +151,25 @@ test('a fact is read once, however many rules read it', () => {
   assert.deepEqual(asked, ['x-v']);
   view.end();
 });
+
+test('a network list that is too large for the index is asked as well, and the first rule counts', () => {
+  const many = Array.from({ length: 600 }, (_, number) => `10.${number >> 7}.${(number & 127) * 2}.0/24`);
+  const matches = [
+    { cidr: '192.0.2.0/24' },
+    { cidr: [...many, '198.51.100.0/24'] },
+    { cidr: '198.51.100.0/24' },
+    { cidr: many },
+  ];
+  const { view, index } = compile(matches, 0);
+  for (const [client, limit, expected] of [
+    ['10.2.4.9', 4, 1],
+    ['10.2.5.9', 4, -1],
+    ['198.51.100.7', 4, 1],
+    ['192.0.2.7', 4, 0],
+    ['10.2.4.9', 1, -1],
+  ] as const) {
+    view.begin(facts({ client }), undefined);
+    assert.equal(index.first(view, limit), expected, client);
+    view.end();
+  }
+});
