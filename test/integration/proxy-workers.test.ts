@@ -34,7 +34,7 @@ after(async () => {
   await origin?.close();
 });
 
-/** The inspector and the threads that serve requests: those that listen. ExchangeTimeouts until there are two of them. */
+/** The inspector and the threads that serve requests: those that listen. Waits until there are two of them. */
 async function findServers(): Promise<{ inspector: Inspector; servers: Inspector['workers'] }> {
   const listeners = `process.getActiveResourcesInfo().filter((kind) => kind === 'TCPServerWrap').length`;
   return eventually(async () => {
@@ -107,6 +107,8 @@ test('what workers held of a limit is free when they are replaced', { timeout: 1
     'the count of restarts',
   );
   inspector.close();
+  // Their replacements listen, and have let go of what was held.
+  (await findServers()).inspector.close();
   await servesAgain();
   // One after the other: each has room, whichever worker it comes to.
   for (let n = 0; n < 8; n += 1) {
