@@ -168,7 +168,7 @@ export function startLoad(
   };
 }
 
-/** ExchangeTimeouts until so many more requests are done. */
+/** Waits until so many more requests are done. */
 export const passes = (load: { counts: () => number }, more: number): Promise<boolean> => {
   const end = load.counts() + more;
   return eventually(() => load.counts() >= end, `${more} more requests`);
