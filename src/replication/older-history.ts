@@ -5,14 +5,11 @@
  * It promises that nothing is put back that the bounds of the history would not keep, and that doing it twice does no harm.
  */
 import type { Changes } from '../rollout/changes.ts';
+import { HISTORY_COMMITS, HISTORY_TIME } from '../store/kept-history.ts';
 import type { SharedStore, Sync } from '../store/shared-store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Head } from './follower.ts';
 import type { FinalStatuses } from './final-statuses.ts';
-
-/** The history keeps a day, and so many commits at least. */
-const KEPT_MS = 24 * 3_600_000;
-const KEPT_COMMITS = 1000;
 
 export interface OlderHistoryOptions {
   readonly store: Pick<SharedStore, 'oldest' | 'before' | 'addOlder'>;
@@ -47,7 +44,7 @@ export function createOlderHistory(options: OlderHistoryOptions): OlderHistory {
       const older = head.recent.filter(
         (one) =>
           one.revision < first.revision &&
-          (one.revision > revision - KEPT_COMMITS || Date.parse(one.at) > time - KEPT_MS),
+          (one.revision > revision - HISTORY_COMMITS || Date.parse(one.at) > time - HISTORY_TIME),
       );
       const added = isOurs && older.length > 0 && (await store.addOlder(head.storeId, older, first));
       if (added) log.info({ 'serin.commits': older.length }, 'put older history back into the store');

@@ -3,12 +3,10 @@
  *
  * It promises that a change which has not ended is not let go of before there are far too many.
  */
+import { HISTORY_TIME } from '../store/kept-history.ts';
 import { type Change, isFinal } from './change.ts';
 import { digestOf } from './change-id.ts';
 import { createRequestIds, type RequestMade } from './request-ids.ts';
-
-/** How long a change can be read: a pipeline whose poll gets a 404 ends for good. In ms. */
-const KEPT = 24 * 3_600_000;
 
 /** More than anybody makes in a day; a bound for memory. */
 const MOST_CHANGES = 100_000;
@@ -103,6 +101,6 @@ export class ChangeMemory {
 
   /** Whether a change that was made then, in RFC 3339, is older than a day; so is one of which that is not known. */
   isOld(createdAt: string | null): boolean {
-    return !(Date.parse(createdAt ?? '') >= this.#options.wallNow() - KEPT);
+    return !(Date.parse(createdAt ?? '') >= this.#options.wallNow() - HISTORY_TIME);
   }
 }

@@ -15,13 +15,11 @@ import { lockDirectory, type LockDirectory } from './directory-lock.ts';
 import { type LogFile, openLog } from './write-ahead-log.ts';
 import { readNewestFirst } from './log-history.ts';
 import { isCommit, LARGEST_BATCH } from '../log-records.ts';
+import { HISTORY_COMMITS, HISTORY_TIME } from '../kept-history.ts';
 import { createPacker, type Packed } from '../packed-commit.ts';
 import { type Commit, type Loaded, type Store, StoreError } from '../store.ts';
 import { createSharing } from '../shared-parts.ts';
 import { NODE_FILES, type StoreFiles } from '../../files/file-system.ts';
-
-const KEPT_MS = 24 * 60 * 60 * 1000;
-const KEPT_COMMITS = 1000;
 
 /** A log smaller than this is not worth compacting. */
 const SMALLEST_TO_COMPACT = 4 * 1024 * 1024;
@@ -57,7 +55,10 @@ interface Entry {
 export function createFileStore(options: FileStoreOptions): Store {
   const { directory, wallNow, warn, files = NODE_FILES, lock = lockDirectory } = options;
   const { historyBytes = DEFAULT_HISTORY_BYTES } = options;
-  const { from: compactFrom, keep } = options.compaction ?? { from: SMALLEST_TO_COMPACT, keep: KEPT_COMMITS };
+  const { from: compactFrom, keep } = options.compaction ?? {
+    from: SMALLEST_TO_COMPACT,
+    keep: HISTORY_COMMITS,
+  };
   let log: LogFile | null = null;
   let unlock: (() => void) | null = null;
   /** Every commit in the log, oldest first; by service, newest last. */
@@ -145,7 +146,7 @@ export function createFileStore(options: FileStoreOptions): Store {
 
   /** The index of the first commit that must stay for its age and its number. */
   const firstKept = (): number => {
-    const oldest = wallNow() - KEPT_MS;
+    const oldest = wallNow() - HISTORY_TIME;
     // A commit without a readable time stays. Clocks move backwards, so the first young one counts, not the last old one.
     const young = entries.findIndex((entry) => !(entry.at < oldest));
     return Math.max(0, Math.min(young === -1 ? entries.length : young, entries.length - keep));
@@ -205,7 +206,7 @@ export function createFileStore(options: FileStoreOptions): Store {
       const release = await lock(directory);
       try {
         const recent: Commit[] = [];
-        const oldest = wallNow() - KEPT_MS;
+        const oldest = wallNow() - HISTORY_TIME;
         const share = createSharing();
         const opened = await openLog(
           files,

@@ -7,11 +7,11 @@
  */
 import { NODE_FILES, type StoreFiles } from '../../files/file-system.ts';
 import { messageOf } from '../../schema/thrown.ts';
+import { HISTORY_TIME } from '../kept-history.ts';
 import { StoreError } from '../store.ts';
 import { createLineLog } from './line-log.ts';
 
 const NAME = 'serin-finals';
-const KEPT = 24 * 3_600_000;
 
 export interface FinalLog {
   /** All records, oldest first. It must come first. Rejects with StoreError where a file can't be used. */
@@ -65,7 +65,7 @@ export function createFinalLog({ file, wallNow, files = NODE_FILES }: FinalLogOp
     },
     async append(records) {
       const at = wallNow();
-      if (since !== null && at - since > KEPT) {
+      if (since !== null && at - since > HISTORY_TIME) {
         turning ??= turn().finally(() => {
           turning = null;
         });

@@ -7,6 +7,7 @@
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { checkedCommit } from '../commit-shape.ts';
+import { HISTORY_COMMITS, HISTORY_TIME } from '../kept-history.ts';
 import type { Packed, Packer } from '../packed-commit.ts';
 import type { CommitOptions } from '../shared-store.ts';
 import { type Commit, StoreError } from '../store.ts';
@@ -15,9 +16,6 @@ import { storedText, unnamed } from './redis-parts.ts';
 import type { RedisQuestions } from './redis-questions.ts';
 import { FORMAT } from './redis-scripts.ts';
 import { COMMIT } from './redis-write-scripts.ts';
-
-const KEPT_MS = 24 * 60 * 60 * 1000;
-const KEPT_COMMITS = 1000;
 
 /** How long a commit may be under way before it is given up, in ms. */
 const COMMIT_TIME = 3000;
@@ -123,8 +121,8 @@ export class CommitSender {
         Math.round(endsAt + offset),
         channel,
         writer,
-        KEPT_MS,
-        KEPT_COMMITS,
+        HISTORY_TIME,
+        HISTORY_COMMITS,
         historyBytes,
         packed.base ?? '',
         packed.baseChange,

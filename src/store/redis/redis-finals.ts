@@ -3,34 +3,26 @@
  *
  * It promises that the first record of a change stays, whoever asks how often, unless one says that it takes its place.
  */
+import { HISTORY_TIME } from '../kept-history.ts';
 import type { FinalRecord } from '../shared-store.ts';
 import { StoreError } from '../store.ts';
-import type { Ask } from './redis-questions.ts';
+import type { RedisQuestions } from './redis-questions.ts';
 import { FORMAT } from './redis-scripts.ts';
 import { FINALS } from './redis-write-scripts.ts';
-
-const KEPT_MS = 24 * 60 * 60 * 1000;
 
 /** In one call, which is some 200 kB. */
 const AT_ONCE = 500;
 
-export interface RedisFinalsOptions {
-  readonly key: (name: string) => string;
-  readonly ask: Ask;
-}
-
-export function createRedisFinals({ key, ask }: RedisFinalsOptions) {
-  const meta = key('meta');
-
+export function createRedisFinals({ connection, keys, ask }: RedisQuestions) {
   async function some(storeId: string, records: readonly FinalRecord[]): Promise<(string | null)[]> {
-    const args: (string | number)[] = [FORMAT, storeId, KEPT_MS];
+    const args: (string | number)[] = [FORMAT, storeId, HISTORY_TIME];
     for (const { text, replaces = false, restored = '*' } of records)
       args.push(text ?? '', replaces ? 1 : 0, restored);
     // A store that takes no writes can be asked all the same.
     const script = { ...FINALS, writes: records.some(({ text }) => text !== null) };
     const [answer, ...found] = await ask(
       script,
-      [meta, ...records.map(({ id }) => key(`final:${id}`))],
+      [keys.meta, ...records.map(({ id }) => connection.key(`final:${id}`))],
       args,
     );
     if (answer === 'other')

@@ -2,19 +2,15 @@
 import type { Oldest } from '../shared-store.ts';
 import type { Commit } from '../store.ts';
 import { finite, restoreParts } from './redis-parts.ts';
-import type { Ask } from './redis-questions.ts';
+import { LONG_TIME, type RedisQuestions } from './redis-questions.ts';
 import { FORMAT } from './redis-scripts.ts';
 import { ADD_OLDER } from './redis-write-scripts.ts';
 
 /** A history that takes more is not made anew: Redis would do nothing else for too long. In bytes. */
 const MOST_MOVED = 16 * 1024 * 1024;
 
-/** In ms. */
-const TIME = 5000;
-
 export interface OlderCommitsOptions {
-  readonly key: (name: string) => string;
-  readonly ask: Ask;
+  readonly questions: RedisQuestions;
   /** Where others hear of it, and who says so. */
   readonly channel: string;
   readonly writer: string;
@@ -22,8 +18,9 @@ export interface OlderCommitsOptions {
   readonly historyBytes: number;
 }
 
-export function createOlderCommits({ key, ask, channel, writer, historyBytes }: OlderCommitsOptions) {
-  const keys = ['meta', 'commits', 'spans', 'beats', 'formats'].map(key);
+export function createOlderCommits({ questions, channel, writer, historyBytes }: OlderCommitsOptions) {
+  const { meta, commits: commitsKey, spans, beats, formats } = questions.keys;
+  const keys = [meta, commitsKey, spans, beats, formats];
 
   async function add(
     id: string,
@@ -37,7 +34,9 @@ export function createOlderCommits({ key, ask, channel, writer, historyBytes }: 
     if (kept.at(-1)?.revision !== revision - 1 || room <= 0 || bytes > MOST_MOVED) return false;
     const parts = restoreParts({ documents: new Map(), recent: kept }, packs, Math.min(room, MOST_MOVED));
     const args = [FORMAT, id, revision, changeId, parts.packed ? 1 : 0, channel, writer];
-    const [answer] = await ask(ADD_OLDER, keys, [...args, ...parts.commits.flat()], { timeout: TIME });
+    const [answer] = await questions.ask(ADD_OLDER, keys, [...args, ...parts.commits.flat()], {
+      timeout: LONG_TIME,
+    });
     if (answer === 'whole' && packs) return add(id, commits, first, false);
     return answer === 'ok';
   }

@@ -10,6 +10,9 @@ import type { StoreCounters } from '../../telemetry/store-counters.ts';
 import type { RedisConnection, RedisScript, RunOptions } from './redis-connection.ts';
 import { FORMAT } from './redis-scripts.ts';
 
+/** Large answers may take longer, in ms. */
+export const LONG_TIME = 5000;
+
 /** The keys of a store but for those of ended changes, by what stands in them. */
 export interface RedisKeys {
   readonly meta: string;

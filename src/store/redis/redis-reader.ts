@@ -10,11 +10,8 @@ import { type Commit, type Loaded, StoreError, type StoredDocument, type StoreFa
 import { createTurns } from '../turns.ts';
 import type { Bases } from './redis-bases.ts';
 import { type Entry, readEntries, sort } from './redis-entries.ts';
-import type { RedisQuestions } from './redis-questions.ts';
+import { LONG_TIME, type RedisQuestions } from './redis-questions.ts';
 import { FORMAT, HISTORY, LOAD, RANGE } from './redis-scripts.ts';
-
-/** Large answers may take longer, in ms. */
-export const LONG_TIME = 5000;
 
 /** Commits, and bytes of them, that one answer holds. */
 const PAGE = 500;

@@ -16,8 +16,8 @@ import type { RedisConnection } from './redis-connection.ts';
 import { createRedisFinals } from './redis-finals.ts';
 import { createOlderCommits, readOldest } from './redis-older.ts';
 import { readReplicas, restoreParts } from './redis-parts.ts';
-import { RedisQuestions } from './redis-questions.ts';
-import { LONG_TIME, RedisReader } from './redis-reader.ts';
+import { LONG_TIME, RedisQuestions } from './redis-questions.ts';
+import { RedisReader } from './redis-reader.ts';
 import { BASES, BEAT, FORMAT, LEAVE, LOOK, OLDEST } from './redis-scripts.ts';
 import { RESTORE } from './redis-write-scripts.ts';
 import { spaced } from './spaced.ts';
@@ -60,7 +60,6 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
   );
   const reader = new RedisReader(questions, bases);
   const sender = new CommitSender({ questions, bases, packer, channel, writer, newId, historyBytes });
-  const key = (name: string): string => connection.key(name);
   return {
     load: () => reader.load(),
     commit: (commit, more) => sender.send(commit, more),
@@ -68,8 +67,8 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
     since: (revision) => reader.since(revision),
     oldest: async () => readOldest(await ask(OLDEST, [keys.meta, keys.commits], [FORMAT])),
     before: (revision) => reader.before(revision),
-    addOlder: createOlderCommits({ key, ask, channel, writer, historyBytes }),
-    finals: createRedisFinals({ key, ask }),
+    addOlder: createOlderCommits({ questions, channel, writer, historyBytes }),
+    finals: createRedisFinals(questions),
     history: (service, before, limit) => reader.history(service, before, limit),
     at: (revision) => reader.at(revision),
     restore: (id, state) => put(id, state, false),
