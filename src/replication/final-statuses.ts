@@ -96,15 +96,16 @@ export function createFinalStatuses(
 
   const textOf = (final: FinalChange): string => JSON.stringify(final);
 
-  /** These are final: kept on disk, shown, and, where this replica was the one to record them, told. */
-  async function end(finals: readonly FinalChange[], tells: boolean): Promise<void> {
-    if (finals.length === 0) return;
+  /** These are final: kept on disk, shown, and, where this replica was the one to record them, told. Resolves to those that are shown. */
+  async function end(finals: readonly FinalChange[], tells: boolean): Promise<readonly FinalChange[]> {
+    if (finals.length === 0) return [];
     for (const { id } of finals) judged.delete(id);
     await keep(finals);
     const shown = show(finals);
-    if (!tells) return;
+    if (!tells) return shown;
     for (let from = 0; from < shown.length; from += FINALS_LIMIT)
       send({ type: 'final', finals: shown.slice(from, from + FINALS_LIMIT) });
+    return shown;
   }
 
   async function keep(finals: readonly FinalChange[]): Promise<void> {
@@ -119,7 +120,7 @@ export function createFinalStatuses(
     }
   }
 
-  /** Shows them, and gives those that are shown now. Of those that ended without the store, this replica owes it the record. */
+  /** Shows them, and gives those that are shown now. */
   function show(finals: readonly FinalChange[]): readonly FinalChange[] {
     return finals.filter((final) => {
       const { id, status } = final;
@@ -129,9 +130,7 @@ export function createFinalStatuses(
           { 'serin.change': id, 'serin.status': status },
           'another end of this change was shown here before; it stays here',
         );
-      if (became !== 'shown') return false;
-      if (final.alone === true && !alone.has(id)) owe(final);
-      return true;
+      return became === 'shown';
     });
   }
 
@@ -139,7 +138,7 @@ export function createFinalStatuses(
   async function take(finals: readonly FinalChange[]): Promise<void> {
     await keep(finals);
     for (const { id } of finals) arriving.delete(id);
-    show(finals);
+    for (const final of show(finals)) if (final.alone === true && !alone.has(final.id)) owe(final);
   }
 
   /** What is to be said to the store now. */
@@ -193,7 +192,7 @@ export function createFinalStatuses(
    */
   async function endAlone(): Promise<void> {
     const ended = [...judged.values()].filter(endsAlone).map(({ final }) => finalOf(final, true));
-    await end(ended, true);
+    for (const final of await end(ended, true)) owe(final);
   }
 
   /** One exchange at a time; what comes meanwhile goes with the next. */

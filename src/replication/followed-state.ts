@@ -74,11 +74,12 @@ export class FollowedState {
     };
     for (const { service } of found) keepFormer(service);
     const next: ControlState = { ...state, revision, documents };
-    for (const [service, detail] of await unreadyServices(activeState, next)) {
+    const unready = await unreadyServices(activeState, next);
+    for (const [service, detail] of unready) {
       found.push({ service, revision: documents.get(service)?.revision ?? revision, detail });
       keepFormer(service);
     }
-    await activeState.ready(next);
+    if (unready.size > 0) await activeState.ready(next);
     const kept = rollbacks.follow(known, documents);
     const before = new Map<string, RolloutState | null>();
     for (const commit of commits) {
@@ -137,7 +138,7 @@ export class FollowedState {
 }
 
 /**
- * The services that can't be made ready, with why: files that they name are each replica's own. One that lacks them must go on with
+ * Makes `next` ready; the services that can't be made so, with why: files that they name are each replica's own. One that lacks them must go on with
  * all other services. Rejects where something else is wrong.
  */
 async function unreadyServices(

@@ -39,8 +39,8 @@ export class ChangeMemory {
     return change;
   }
 
-  all(): readonly Change[] {
-    return [...this.#byId.values()];
+  all(): Iterable<Change> {
+    return this.#byId.values();
   }
 
   put(change: Change): Change {
