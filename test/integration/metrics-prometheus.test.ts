@@ -41,7 +41,8 @@ before(async () => {
     metrics: exposition,
   });
   const configuration = {
-    global: { scrape_interval: '250ms', scrape_timeout: '250ms' },
+    // As long as a scrape may take on a busy machine: a time-out is no longer than the interval.
+    global: { scrape_interval: '5s', scrape_timeout: '5s' },
     scrape_configs: [{ job_name: 'serin', static_configs: [{ targets: [`127.0.0.1:${ops.port}`] }] }],
   };
   writeFileSync(join(folder, 'prometheus.yml'), stringify(configuration));
@@ -80,8 +81,7 @@ test('Prometheus takes every series with its value', async () => {
   let found = new Map<string, number>();
   await eventually(async () => {
     const { activeTargets } = (await get('/api/v1/targets')) as { activeTargets: { lastError: string }[] };
-    // On a busy machine a scrape may come too late; the next one is due soon.
-    for (const { lastError } of activeTargets) assert.match(lastError, /^$|context deadline exceeded$/);
+    for (const { lastError } of activeTargets) assert.equal(lastError, '');
     const samples = await query('{__name__=~"serin_.+"}');
     found = new Map(samples.map(({ metric, value }) => [keyOf(metric), Number(value[1])]));
     return found.get('serin_config_reloads_total{result="success"}') === source.control.reloads;
